@@ -1,0 +1,61 @@
+"""Periodic activations."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from activae.errors import ConfigError
+
+
+class Sin(nn.Module):
+    """sin(frequency * x), elementwise on any shape (SIREN, Sitzmann et al. 2020, has frequency 30).
+
+    Raises ConfigError for a frequency that is 0 or not finite.
+    """
+
+    def __init__(self, frequency: float = 1.0) -> None:
+        super().__init__()
+        if frequency == 0 or not math.isfinite(frequency):
+            raise ConfigError(
+                f"activation.frequency={frequency} makes sin(frequency x) useless: "
+                "give a finite number other than 0, such as 1."
+            )
+        self.frequency = frequency
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return sin(frequency * x), in the shape of x."""
+        return torch.sin(self.frequency * x)
+
+    def extra_repr(self) -> str:
+        """Show the parameter in the module's text."""
+        return f"frequency={self.frequency}"
+
+
+class Snake(nn.Module):
+    """x + sin(a x)^2 / a, elementwise on any shape (Ziyin et al. 2020, equation 3).
+
+    With `learnable`, a is a parameter of this instance, a scalar that starts at the given value.
+    Raises ConfigError for an a that is not positive and finite.
+    """
+
+    def __init__(self, a: float = 1.0, learnable: bool = False) -> None:
+        super().__init__()
+        if not 0 < a < math.inf:
+            raise ConfigError(
+                f"activation.a={a} is not a frequency for snake, x + sin(a x)^2 / a: "
+                "give a positive number, such as 1."
+            )
+        self.a = nn.Parameter(torch.tensor(float(a))) if learnable else a
+        self.start = a
+        self.learnable = learnable
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x + sin(a x)^2 / a, in the shape of x."""
+        return x + torch.sin(self.a * x).square() / self.a
+
+    def extra_repr(self) -> str:
+        """Show the parameters in the module's text."""
+        return f"a={self.start}, learnable={self.learnable}"

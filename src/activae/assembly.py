@@ -1,0 +1,136 @@
+"""From a settled config to the objects of a run: DataModule, network, LightningModule."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from math import isfinite
+
+from omegaconf import DictConfig
+from torch import nn
+
+from activae.activations import output_range
+from activae.build import build, call, label
+from activae.config import container
+from activae.data.module import AutoencoderDataModule
+from activae.errors import ConfigError
+from activae.models import Autoencoder
+from activae.models.autoencoder import AutoencoderModule
+from activae.objectives import Objective
+from activae.optimizers import make_optimizer
+
+log = logging.getLogger(__name__)
+
+# A bounded output whose interval is more than this many times the data's wastes its range on values
+# that never occur: tanh for data in [0, 1].
+WIDEST_OUTPUT = 1.5
+
+
+def build_data(cfg: DictConfig) -> AutoencoderDataModule:
+    """The DataModule, set up: loaded, split, normalised."""
+    data = AutoencoderDataModule(
+        build(container(cfg.data.source), "data.source"),
+        batch_size=cfg.data.batch_size,
+        normalisation=cfg.data.normalisation,
+        val_fraction=cfg.data.val_fraction,
+        test_fraction=cfg.data.test_fraction,
+        train_fraction=cfg.data.train_fraction,
+        split_seed=cfg.data.split_seed,
+        seed=cfg.seed,
+    )
+    call(data.setup, "data.source")
+    sizes = ", ".join(f"{len(samples)} {stage}" for stage, samples in data.samples.items())
+    log.info("data   %s: %s samples of shape %s", data.source.name, sizes, data.shape)
+    if data.source.note:
+        log.warning("note   %s", data.source.note)
+    return data
+
+
+def build_model(cfg: DictConfig, data: AutoencoderDataModule) -> AutoencoderModule:
+    """The LightningModule around a freshly initialised network."""
+    objective = build(container(cfg.objective), "objective")
+    net = build_network(cfg, data, objective)
+    optimizer = build(container(cfg.optimizer), "optimizer")
+    schedule = build(container(cfg.scheduler), "scheduler")
+    whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
+    total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
+    call(schedule, "scheduler", 0, total_steps)  # refuses its parameters now, not after the first step
+    call(make_optimizer, "optimizer", optimizer, net)
+    log.info(
+        "model  %s, code %d, %s; %s; %s parameters",
+        label(cfg.encoder),
+        cfg.encoding.dim,
+        label(cfg.decoder),
+        label(cfg.activation),
+        f"{sum(p.numel() for p in net.parameters()):,}",
+    )
+    return AutoencoderModule(
+        net,
+        objective,
+        data.normalisation,
+        optimizer=partial(make_optimizer, optimizer),
+        schedule=schedule,
+        total_steps=total_steps,
+        clip_norm=cfg.trainer.gradient_clip_val,
+        compile_step=cfg.trainer.compile,
+    )
+
+
+def build_network(
+    cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
+) -> Autoencoder:
+    """Encoder and decoder for the data's shape, joined, checked against its range, initialised."""
+    dim = cfg.encoding.dim
+    encoder = call(build(container(cfg.encoder), "encoder"), "encoder", data.shape, dim)
+    decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, data.shape)
+    code = build(container(cfg.encoding.activation), "encoding.activation")
+    net = Autoencoder(
+        encoder,
+        decoder,
+        shape=data.shape,
+        code_activation=code and call(code, "encoding.activation"),
+        output_activation=output_activation(cfg, data, objective),
+    )
+    call(build(container(cfg.init), "init"), "init", net, seed=cfg.seed)
+    return net
+
+
+def output_activation(
+    cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
+) -> nn.Module:
+    """The chosen output activation, or the one the objective needs; ConfigError if it can't fit the data."""
+    factory = build(container(cfg.output.activation), "output.activation")
+    if factory is None:
+        activation: nn.Module = nn.Sigmoid() if objective.wants_sigmoid else nn.Identity()
+    else:
+        activation = call(factory, "output.activation")
+    name = label(cfg.output.activation) if factory else type(activation).__name__
+    if objective.wants_sigmoid and not isinstance(activation, nn.Sigmoid):
+        raise ConfigError(
+            f"output.activation={name}: objective=bce takes the output for a probability, which only "
+            "the sigmoid makes of it; leave output.activation out, or choose another objective"
+        )
+    check_output_range(name, activation, data.normalisation.target_range.tolist())
+    return activation
+
+
+def check_output_range(name: str, activation: nn.Module, data_range: list[float]) -> None:
+    """Raise ConfigError where the activation's outputs and the data's values don't lie in one interval."""
+    low, high = output_range(activation)
+    bottom, top = data_range
+    slack = 1e-3 * (top - bottom)
+    shown = f"the outputs of {name} lie in [{low:.4g}, {high:.4g}], the data in [{bottom:.4g}, {top:.4g}]"
+    if low > bottom + slack or high < top - slack:
+        raise ConfigError(
+            f"output.activation={name}: cannot reach the data: {shown}; leave it out for a linear "
+            f"output{_better_normalisation(bottom, top)}"
+        )
+    if isfinite(low) and isfinite(high) and high - low > WIDEST_OUTPUT * (top - bottom):
+        raise ConfigError(
+            f"output.activation={name}: does not fit the data: {shown}; use "
+            "activation@output.activation=sigmoid for data in [0, 1], or leave it out for a linear output"
+        )
+
+
+def _better_normalisation(bottom: float, top: float) -> str:
+    return "" if (bottom, top) == (0.0, 1.0) else ", or set data.normalisation=unit_range"

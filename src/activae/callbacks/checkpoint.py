@@ -1,0 +1,111 @@
+"""Best and last checkpoint: snapshots in memory every epoch, files now and then and at the end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from activae.models.autoencoder import AutoencoderModule, Interrupted
+
+SECONDS_BETWEEN_WRITES = 5.0
+
+
+class RunCheckpoint(pl.Callback):
+    """Keeps `best.ckpt` (lowest SE/val) and `last.ckpt` in a folder, loadable with weights_only=True.
+
+    Every epoch's state is copied in memory, which costs little; the files follow at most every
+    few seconds, when fitting ends and when it breaks off. So an epoch of milliseconds is not spent
+    on writing, and a killed run loses seconds. After an interruption the state is the very step
+    reached; after a divergence it is that of the last epoch that ended with finite figures.
+    """
+
+    def __init__(self, folder: Path, hyper_parameters: dict[str, Any]) -> None:
+        self.folder = folder
+        self.hyper_parameters = hyper_parameters
+        self.best_score = float("inf")
+        self.best: dict[str, Any] | None = None
+        self.last: dict[str, Any] | None = None
+        self._best_written = True
+        self._written_at = monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run has to know of the best checkpoint, whose weights are in its file."""
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best score of the run that is resumed."""
+        self.best_score = state_dict["best_score"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember where fitting starts: a run may diverge within its first epoch."""
+        self.last = self._snapshot(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy the state; write it if the last writing lies some seconds back."""
+        assert isinstance(pl_module, AutoencoderModule)
+        score = pl_module.row["SE/val"]
+        improved = score < self.best_score
+        if improved:
+            self.best_score = score
+        self.last = self._snapshot(trainer, pl_module)
+        if improved:
+            kept = ("state_dict", "epoch", "global_step")
+            self.best = {key: self.last[key] for key in kept} | {"SE/val": score}
+            self._best_written = False
+        if monotonic() - self._written_at > SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write both files."""
+        assert self.last is not None
+        self.last["finished"] = True
+        self.write()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Write what there is: the step reached if interrupted, otherwise the last whole epoch."""
+        if isinstance(exception, Interrupted):
+            self.last = self._snapshot(trainer, pl_module)
+        self.write()
+
+    def write(self) -> None:
+        """Write the newest snapshots, each through a temporary file so that none is ever half written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.best is not None and not self._best_written:
+            self._save(self.best, "best.ckpt")
+            self._best_written = True
+        if self.last is not None:
+            self._save(self.last, "last.ckpt")
+        self._written_at = monotonic()
+
+    def _save(self, snapshot: dict[str, Any], name: str) -> None:
+        whole = {
+            **snapshot,
+            "hyper_parameters": self.hyper_parameters,
+            "pytorch-lightning_version": pl.__version__,
+        }
+        partial = self.folder / f"{name}.partial"
+        torch.save(whole, partial)
+        os.replace(partial, self.folder / name)
+
+    def _snapshot(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        assert isinstance(pl_module, AutoencoderModule)
+        states = {}
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            state = callback.state_dict()
+            if state:
+                states[callback.state_key] = _primitives(state)
+        return pl_module.snapshot() | {"callbacks": states}
+
+
+def _primitives(state: Any) -> Any:
+    """Scalars instead of 0-dim tensors, such as EarlyStopping keeps."""
+    if isinstance(state, dict):
+        return {key: _primitives(value) for key, value in state.items()}
+    return state.item() if isinstance(state, torch.Tensor) and state.ndim == 0 else state

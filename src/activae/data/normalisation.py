@@ -1,0 +1,145 @@
+"""Scaling to the range a network trains on, with statistics from the training split alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from activae.errors import ConfigError
+
+# Values converted at once; as float64 they still fit a CPU's cache, which is 6 times faster.
+CHUNK_VALUES = 2**17
+
+
+class Normalisation(nn.Module):
+    """`(raw - offset) / scale`, kept with the model so that new data get the same treatment.
+
+    Buffers (in the state_dict): `offset` and `scale`, both shaped like one sample, and
+    `target_range` `[2]`, the interval that the normalised training data lie in and that an
+    output activation must therefore reach. Where the raw range is declared and the kind is
+    `unit_range` or `none`, the interval holds for any data; otherwise it is what the training
+    split shows, and other samples may lie a little outside.
+    """
+
+    offset: Tensor
+    scale: Tensor
+    target_range: Tensor
+
+    def __init__(self, offset: Tensor, scale: Tensor, target_range: tuple[float, float]) -> None:
+        super().__init__()
+        assert offset.shape == scale.shape
+        self.register_buffer("offset", offset.float())
+        self.register_buffer("scale", scale.float())
+        self.register_buffer("target_range", torch.tensor(target_range, dtype=torch.float32))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Normalise `[N, *sample_shape]` of any real dtype to the dtype of the buffers."""
+        dtype = self.offset.dtype
+        # Large numbers with small differences (time stamps) must meet the offset in float64.
+        working = torch.float64 if raw.dtype == torch.float64 else dtype
+        # In place on a copy: half the time of two new tensors, which for MNIST are 188 MB each.
+        return raw.to(working, copy=True).sub_(self.offset).div_(self.scale).to(dtype)
+
+    def inverse(self, normalised: Tensor) -> Tensor:
+        """Back from `[N, *sample_shape]` to the raw scale, as floating point."""
+        return normalised * self.scale + self.offset
+
+
+def fit_normalisation(
+    kind: str, train: Tensor, value_range: tuple[float, float] | None
+) -> Normalisation:
+    """The normalisation called `kind`, with statistics from `train` and nothing else.
+
+    - `unit_range`: to [0, 1]. By the declared range where there is one, otherwise by the
+      smallest and largest training value: of all images together, of each feature of vectors.
+    - `standardise`: to mean 0 and standard deviation 1 (population), per channel of images,
+      per feature of vectors.
+    - `none`: as they are.
+
+    A feature that is constant in `train` is shifted but keeps its scale.
+
+    Args:
+        kind: one of the names above.
+        train: the training split `[N, *sample_shape]`, raw; images are `[N, C, H, W]`.
+        value_range: the declared range of the raw values, if known.
+
+    Raises:
+        ConfigError: `kind` is none of the three.
+    """
+    if kind not in _FITS:
+        raise ConfigError(f"data.normalisation={kind}: choose one of {', '.join(_FITS)}.")
+    return _FITS[kind](train, value_range)
+
+
+def _fit_unit_range(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
+    if value_range is not None:
+        low, high = (torch.tensor(bound, dtype=torch.float64) for bound in value_range)
+    elif train.ndim == 4:
+        low, high = (bound.double() for bound in train.aminmax())
+    else:
+        low, high = _feature_extremes(train)
+    return _normalisation(train, offset=low, spread=high - low, target_range=(0.0, 1.0))
+
+
+def _fit_standardise(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
+    mean, deviation = _mean_and_deviation(train)
+    low, high = _feature_extremes(train)
+    scale = _without_zeros(deviation)
+    observed = (((low - mean) / scale).min().item(), ((high - mean) / scale).max().item())
+    return _normalisation(train, offset=mean, spread=deviation, target_range=observed)
+
+
+def _fit_none(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
+    if value_range is None:
+        low, high = train.aminmax()
+        value_range = (low.item(), high.item())
+    zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    return _normalisation(train, offset=zero, spread=one, target_range=value_range)
+
+
+_FITS: dict[str, Callable[[Tensor, tuple[float, float] | None], Normalisation]] = {
+    "unit_range": _fit_unit_range,
+    "standardise": _fit_standardise,
+    "none": _fit_none,
+}
+
+
+def _normalisation(
+    train: Tensor, offset: Tensor, spread: Tensor, target_range: tuple[float, float]
+) -> Normalisation:
+    # One shape for every kind: a state_dict then loads whatever kind it was saved with.
+    shape = train.shape[1:]
+    scale = _without_zeros(spread)
+    return Normalisation(offset.expand(shape).clone(), scale.expand(shape).clone(), target_range)
+
+
+def _without_zeros(spread: Tensor) -> Tensor:
+    return torch.where(spread == 0, 1.0, spread)
+
+
+def _feature_extremes(train: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest value of each position, `[*sample_shape]` float64 each."""
+    low, high = train.aminmax(dim=0)
+    return low.double(), high.double()
+
+
+def _mean_and_deviation(train: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and population deviation, `[features]` or `[C, 1, 1]`, summed in float64.
+
+    Values are shifted by the first sample's before they are squared: a variance from plain sums
+    of squares cancels where the mean is large, and constant features come out as exactly 0.
+    """
+    is_image = train.ndim == 4
+    shift = (train[0, :, :1, :1] if is_image else train[0]).double()
+    total = torch.zeros(train.shape[1:], dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    for chunk in train.split(max(1, CHUNK_VALUES // total.numel())):
+        shifted = chunk.to(torch.float64, copy=True).sub_(shift)
+        total += shifted.sum(0)
+        squares += shifted.square_().sum(0)
+    mean, mean_square = total / len(train), squares / len(train)
+    if is_image:
+        mean, mean_square = (m.mean((1, 2), keepdim=True) for m in (mean, mean_square))
+    return shift + mean, (mean_square - mean.square()).clamp_min(0).sqrt()

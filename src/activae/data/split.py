@@ -1,0 +1,89 @@
+"""Seeded, disjoint splits as lists of sample indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from activae.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which of a source's training samples serve as what; each an `[n]` int64 index tensor.
+
+    `test` is None where the source brings a test set, which is then used whole.
+    """
+
+    train: Tensor
+    val: Tensor
+    test: Tensor | None
+
+
+def split_indices(
+    samples: int,
+    *,
+    has_test: bool,
+    val_fraction: float,
+    test_fraction: float,
+    train_fraction: float,
+    seed: int,
+) -> Split:
+    """Divide the indices 0 to `samples - 1` at random into train, validation and test.
+
+    `train_fraction` changes neither validation nor test, and a smaller one gives a subset of a
+    larger one: a learning curve adds samples and never exchanges them.
+
+    Args:
+        samples: number of samples to divide (the source's `train`).
+        has_test: the source brings its own test set, so none is taken out here and
+            `test_fraction` is ignored.
+        val_fraction: share of `samples` for validation, in (0, 1).
+        test_fraction: share of `samples` for the test, in (0, 1).
+        train_fraction: share of what is left to train on, in (0, 1].
+        seed: of the shuffle.
+
+    Raises:
+        ConfigError: a fraction is out of range or leaves a part without samples.
+    """
+    val_size = _part_size("val_fraction", val_fraction, samples)
+    test_size = 0 if has_test else _part_size("test_fraction", test_fraction, samples)
+    pool_size = samples - val_size - test_size
+    train_size = _train_size(train_fraction, samples, pool_size)
+
+    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
+    test, val, pool = order.split([test_size, val_size, pool_size])
+    return Split(train=pool[:train_size], val=val, test=None if has_test else test)
+
+
+def _part_size(key: str, fraction: float, samples: int) -> int:
+    if not 0 < fraction < 1:
+        raise ConfigError(f"data.{key}={fraction}: give a share between 0 and 1, such as 0.1.")
+    size = round(samples * fraction)
+    if size < 1:
+        raise ConfigError(
+            f"data.{key}={fraction} of {samples} samples leaves none: raise it to "
+            f"{1 / samples:.2g} or more, or bring more samples."
+        )
+    return size
+
+
+def _train_size(fraction: float, samples: int, pool_size: int) -> int:
+    if pool_size < 2:
+        raise ConfigError(
+            f"data.val_fraction and data.test_fraction leave {max(pool_size, 0)} of {samples} "
+            "samples to train on; at least 2 are needed. Lower them or bring more samples."
+        )
+    if not 0 < fraction <= 1:
+        raise ConfigError(
+            f"data.train_fraction={fraction}: give a share above 0 and at most 1, such as 0.5."
+        )
+    size = round(pool_size * fraction)
+    if size < 2:
+        raise ConfigError(
+            f"data.train_fraction={fraction} of {pool_size} training samples leaves {size}; at "
+            f"least 2 are needed. Raise it to {2 / pool_size:.2g} or more."
+        )
+    return size

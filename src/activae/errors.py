@@ -1,0 +1,15 @@
+"""The errors a user can mend: their text is all that is shown, never a traceback."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """A mistake the user can mend. The message names what is wrong, its value and what to do."""
+
+
+class ConfigError(UserError):
+    """A config key has a value that cannot work; the message names the key and the choices."""
+
+
+class DataError(UserError):
+    """A data set cannot be used; the message names the file or source and what is wrong in it."""

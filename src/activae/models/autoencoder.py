@@ -1,0 +1,209 @@
+"""The LightningModule around an autoencoder: many optimizer steps a `training_step`, metrics once an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from activae.models.network import Autoencoder
+from activae.objectives import Objective
+from activae.schedules import Schedule
+from activae.steps import EagerStep, total
+
+Row = dict[str, float]
+OptimizerFactory = Callable[[Autoencoder], torch.optim.Optimizer]
+
+
+class Interrupted(Exception):
+    """Raised between two optimizer steps after the user asked to stop."""
+
+
+class Diverged(Exception):
+    """Raised when the loss is no longer finite; `step` counts from 0."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss is not finite at step {step}")
+        self.step = step
+
+
+class AutoencoderModule(pl.LightningModule):
+    """Trains an `Autoencoder` by an `Objective` with the optimizer and schedule given.
+
+    Optimisation is manual: `training_step` receives a chunk of batches and takes one step for each,
+    because Lightning's own per-step work costs more than a small network's training step. `step`
+    counts optimizer steps and is, with the seed, all there is to know of the position in the data.
+    """
+
+    def __init__(
+        self,
+        net: Autoencoder,
+        objective: Objective,
+        normalisation: nn.Module,
+        *,
+        optimizer: OptimizerFactory,
+        schedule: Schedule,
+        total_steps: int,
+        clip_norm: float | None = None,
+        compile_step: bool = False,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = net
+        self.normalisation = normalisation
+        self.objective = objective
+        self.make_optimizer = optimizer
+        self.schedule = schedule
+        self.total_steps = total_steps
+        self.clip_norm = clip_norm
+        self.compile_step = compile_step
+        self.step = 0
+        self.epoch = 0
+        self.seconds = 0.0
+        self.stop_requested = False
+        self.row: Row = {}
+        self._sums = _Sums()
+        self._evaluation = {"train": _Sums(), "val": _Sums()}
+        self._restored: dict[str, Any] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
+        return self.net(x)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimizer over the network's parameters, of which only the weights decay."""
+        optimizer = self.make_optimizer(self.net)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        return optimizer
+
+    def on_fit_start(self) -> None:
+        """Put the data beside the network, prepare the step, and take up a restored state."""
+        self.data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.data.to(self.device, next(self.net.parameters()).dtype)
+        self.optimizer = self.optimizers(use_pl_optimizer=False)
+        if self._restored is not None:
+            self.optimizer.load_state_dict(self._restored["optimizer_states"][0])
+            torch.set_rng_state(self._restored["rng_state"])
+        self.take_step = EagerStep(self.net, self.objective, self.optimizer, self.clip_norm)
+
+    def on_train_epoch_start(self) -> None:
+        """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
+        self.epoch = self.step // self.data.steps_per_epoch
+        self._started = perf_counter()
+
+    def training_step(self, chunk: Tensor, batch_idx: int) -> None:
+        """One optimizer step for each batch of the chunk, a tensor of sample indices."""
+        samples = self.data.samples["train"]
+        losses = []
+        first = self.step
+        for indices in chunk.split(self.data.batch_size):
+            if self.stop_requested:
+                raise Interrupted
+            terms = self.take_step(samples[indices], self.schedule(self.step, self.total_steps))
+            self.step += 1
+            self._sums.add(terms, len(indices))
+            losses.append(total(terms))
+        _raise_if_diverged(torch.stack(losses), first)
+
+    def validation_step(self, batch: tuple[str, Tensor], batch_idx: int) -> None:
+        """Score some samples of a stage: the whole of val, and as many of train."""
+        stage, indices = batch
+        x = self.data.samples[stage][indices]
+        squared_error = (self.net(x) - x).square().sum() / len(x)
+        scores = {"loss": total(self.objective(self.net, x)), "SE": squared_error}
+        self._evaluation[stage].add(scores, len(x))
+
+    def on_validation_epoch_end(self) -> None:
+        """Gather the epoch's figures in `row`, and give SE/val to Lightning's callbacks."""
+        self.seconds += perf_counter() - self._started
+        self._started = perf_counter()
+        terms = self._sums.take()
+        train, val = (self._evaluation[stage].take() for stage in ("train", "val"))
+        self.row = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "loss/train": sum(terms.values()),
+            "loss/val": val["loss"],
+            **({f"loss_terms/{name}": term for name, term in terms.items()} if len(terms) > 1 else {}),
+            "SE/train": train["SE"],
+            "SE/val": val["SE"],
+            "gap/SE": val["SE"] - train["SE"],
+        }
+        if not isfinite(self.row["SE/val"]):
+            raise Diverged(self.step)
+        self.log("SE/val", self.row["SE/val"], logger=False, batch_size=1)
+
+    def snapshot(self) -> dict[str, Any]:
+        """A copy of all that is needed to go on from here: tensors and primitives only."""
+        return {
+            "state_dict": clone_tensors(self.state_dict()),
+            "optimizer_states": [clone_tensors(self.optimizer.state_dict())],
+            "epoch": self.epoch,
+            "global_step": self.step,
+            "seconds": self.seconds,
+            "epoch_sums": self._sums.state(),
+            "rng_state": torch.get_rng_state(),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot; the optimizer takes it up when fitting starts."""
+        self.load_state_dict(snapshot["state_dict"])
+        self.step = snapshot["global_step"]
+        self.epoch = snapshot["epoch"]
+        self.seconds = snapshot["seconds"]
+        self._sums.load(snapshot["epoch_sums"])
+        self._restored = snapshot
+
+
+class _Sums:
+    """Means of named values over samples, each weighted by its batch size, kept on the device."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.samples = 0
+
+    def add(self, values: dict[str, Tensor], samples: int) -> None:
+        for name, value in values.items():
+            before = self.sums.get(name)
+            # float64: thousands of batches are summed, and a resumed epoch must end with the same bits.
+            weighted = value.double() * samples
+            self.sums[name] = weighted if before is None else before + weighted
+        self.samples += samples
+
+    def take(self) -> dict[str, float]:
+        """The means, in one transfer from the device; starts afresh."""
+        means = torch.stack(list(self.sums.values())) / self.samples
+        named = dict(zip(self.sums, means.tolist(), strict=True))
+        self.sums, self.samples = {}, 0
+        return named
+
+    def state(self) -> dict[str, Any]:
+        return {"sums": dict(self.sums), "samples": self.samples}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.sums, self.samples = dict(state["sums"]), state["samples"]
+
+
+def _raise_if_diverged(losses: Tensor, first_step: int) -> None:
+    finite = losses.isfinite()
+    if not finite.all():
+        raise Diverged(first_step + int(finite.int().argmin()))
+
+
+def clone_tensors(tree: Any) -> Any:
+    """The same nesting of dicts and lists with every tensor copied."""
+    if isinstance(tree, Tensor):
+        return tree.detach().clone()
+    if isinstance(tree, dict):
+        return {key: clone_tensors(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [clone_tensors(value) for value in tree]
+    return tree

@@ -1,0 +1,103 @@
+"""The autoencoder as a plain module: encoder, code activation, decoder, output activation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from activae.errors import ConfigError
+
+_WEIGHT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+_SHAPING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.modules.dropout._DropoutNd, nn.Upsample)
+
+
+class Autoencoder(nn.Module):
+    """An encoder and a decoder whose shapes agree.
+
+    `forward`, `decode` return reconstructions [B, *shape] in the data's normalised range; `encode`
+    returns codes [B, code_dim]. Raises ConfigError, naming both shapes, where the halves disagree.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        shape: Sequence[int],
+        code_activation: nn.Module | None = None,
+        output_activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.encoder = encoder
+        self.code_activation = code_activation or nn.Identity()
+        self.decoder = decoder
+        self.output_activation = output_activation or nn.Identity()
+        self._check_shapes()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes [B, code_dim] of normalised samples [B, *shape]."""
+        return self.code_activation(self.encoder(x))
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Reconstructions [B, *shape] of codes [B, code_dim]."""
+        return self.output_activation(self.decoder(code))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """What enters the output activation, [B, *shape]: the stable way to a cross-entropy."""
+        return self.decoder(self.encode(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
+        return self.decode(self.encode(x))
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Name and tensor of every weight: what decay and weight penalties apply to.
+
+        Biases and the parameters of learnable activations are no weights.
+        """
+        for name, module in self.named_modules():
+            if isinstance(module, _WEIGHT_LAYERS):
+                yield f"{name}.weight", module.weight
+
+    def activations(self) -> dict[str, nn.Module]:
+        """The hidden activations by name, in the order a sample meets them."""
+        owned = {}
+        for half in ("encoder", "decoder"):
+            for name, module in getattr(self, half).named_modules():
+                if is_activation(module):
+                    owned[f"{half}.{name}"] = module
+        return owned
+
+    @torch.no_grad()
+    def _check_shapes(self) -> None:
+        was_training = self.training
+        self.eval()
+        try:
+            code = self.encoder(torch.zeros(2, *self.shape))
+            given = f"the encoder turns data of shape {self.shape} into {tuple(code.shape[1:])}"
+            try:
+                out = self.decoder(code)
+            except RuntimeError as error:
+                raise ConfigError(f"{given}, which the decoder does not take: {error}") from error
+        finally:
+            self.train(was_training)
+        if tuple(out.shape[1:]) != self.shape:
+            raise ConfigError(
+                f"{given}, and the decoder turns that into {tuple(out.shape[1:])} instead of "
+                f"{self.shape}: choose an encoder and a decoder whose shapes agree"
+            )
+
+
+def is_weight_layer(module: nn.Module) -> bool:
+    """Whether the module multiplies its input by a weight."""
+    return isinstance(module, _WEIGHT_LAYERS)
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Whether the module is an activation: a leaf that neither weighs nor merely shapes its input."""
+    return not any(True for _ in module.children()) and not isinstance(
+        module, (*_WEIGHT_LAYERS, *_SHAPING)
+    )

@@ -1,0 +1,15 @@
+"""Binary cross-entropy."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from activae.models import Autoencoder
+
+
+def bce(net: Autoencoder, x: Tensor) -> Tensor:
+    """Cross-entropy in nats of x [B, *shape] in [0, 1], mean over features and samples.
+
+    Taken from the logits, which stays exact where a sigmoid would round to 0 or 1; the autoencoder's
+    output activation has to be the sigmoid.
+    """
+    return F.binary_cross_entropy_with_logits(net.logits(x), x)

@@ -1,0 +1,24 @@
+"""Every random number of a run comes from here: explicit generators, one for each purpose.
+
+Runs of one seed are paired: whatever the activation, they draw the same weights (times the gain)
+and see the same batches in the same order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator that depends on the seed and the purpose alone, not on what was drawn before."""
+    text = "/".join(map(str, (seed, *purpose)))
+    digest = hashlib.sha256(text.encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+
+
+def batch_order(seed: int, epoch: int, samples: int) -> Tensor:
+    """The order in which an epoch (from 0) visits the training samples: int64 [samples], on the CPU."""
+    return torch.randperm(samples, generator=generator(seed, "batches", epoch))

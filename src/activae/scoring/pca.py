@@ -1,0 +1,80 @@
+"""Principal component analysis: what the best linear autoencoder reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ROWS_AT_A_TIME = 4096
+
+
+@dataclass(frozen=True)
+class PCA:
+    """Principal components of a training split, most variance first.
+
+    mean [d], components [d, rank] with orthonormal columns and eigenvalues [rank] are float64, on
+    the training split's GPU or else the CPU. eigenvalues[i] is the variance along component i (divisor N), so that the sum of those
+    from k on is the training split's SE with k components. A linear autoencoder with k code units
+    can reach that and no less (Baldi & Hornik 1989, Neural networks and principal component
+    analysis: learning from examples without local minima).
+    """
+
+    mean: Tensor
+    components: Tensor
+    eigenvalues: Tensor
+
+    @classmethod
+    def fit(cls, x: Tensor) -> PCA:
+        """Fit on x [N, ...], flattened to d features.
+
+        One symmetric eigenproblem in float64: of size d, or of size N with fewer samples than
+        features. The products over samples, which cost most, are float32 on a CPU.
+        """
+        flat = x.flatten(1)
+        if not x.is_cuda:
+            flat = flat.cpu()  # not every other accelerator knows float64
+        if len(flat) < flat.shape[1]:
+            return cls._fit_few(flat.double())
+        mean = flat.mean(0, dtype=_product_dtype(flat))
+        covariance = mean.new_zeros(len(mean), len(mean), dtype=torch.float64)
+        for rows in flat.split(ROWS_AT_A_TIME):
+            centred = rows.to(mean.dtype) - mean
+            covariance += centred.T @ centred
+        eigenvalues, components = _leading(*torch.linalg.eigh(covariance / len(flat)))
+        return cls(mean.double(), components, eigenvalues)
+
+    @classmethod
+    def _fit_few(cls, flat: Tensor) -> PCA:
+        """Fit through the samples' inner products [N, N] (Turk & Pentland 1991, Eigenfaces)."""
+        mean = flat.mean(0)
+        centred = flat - mean
+        eigenvalues, vectors = _leading(*torch.linalg.eigh(centred @ centred.T))
+        return cls(mean, centred.T @ vectors / eigenvalues.sqrt(), eigenvalues / len(flat))
+
+    def reconstruct(self, x: Tensor, dim: int) -> Tensor:
+        """Project x [n, ...] on the first `dim` components and back, in x's shape, dtype, device.
+
+        From the rank of the training split on, more dimensions change nothing: along the others it
+        held no variance, so that there is nothing to learn about them.
+        """
+        assert dim >= 0, dim
+        flat = x.flatten(1).to(_product_dtype(x))
+        mean = self.mean.to(flat)
+        components = self.components[:, :dim].to(flat)
+        projected = (flat - mean) @ components @ components.T + mean
+        return projected.view(x.shape).to(x.dtype)
+
+
+def _product_dtype(x: Tensor) -> torch.dtype:
+    # TF32 products on a GPU keep three digits; float64 costs little there.
+    return torch.float64 if x.is_cuda else torch.promote_types(x.dtype, torch.float32)
+
+
+def _leading(eigenvalues: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort descending and drop the null space, known by eigenvalues lost in rounding."""
+    eigenvalues, vectors = eigenvalues.flip(0), vectors.flip(1)
+    rounding = len(eigenvalues) * torch.finfo(torch.float64).eps
+    rank = int((eigenvalues > rounding * eigenvalues[0].clamp(min=0)).sum())
+    return eigenvalues[:rank], vectors[:, :rank]

@@ -1,0 +1,71 @@
+"""One run: seed, data, model, fit, score."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from activae import run_folder
+from activae.assembly import build_data, build_model
+from activae.config import settle
+from activae.data.module import AutoencoderDataModule
+from activae.divergence import locate_divergence
+from activae.errors import UserError
+from activae.evaluation import score
+from activae.fitting import fit
+from activae.models.autoencoder import AutoencoderModule, Diverged
+from activae.process import process_state
+
+log = logging.getLogger(__name__)
+
+
+class TrainingDiverged(UserError):
+    """The loss became NaN or infinite; the message says where first and what to try."""
+
+
+def train(composed: DictConfig, folder: Path) -> dict[str, Any]:
+    """Train, score and record the run that a composed config describes, in `folder`.
+
+    A folder with an unfinished run of that config is continued. Returns what metrics.json holds.
+    Raises UserError for what the user can mend, Interrupted when asked to stop; what was computed
+    until then is in the folder.
+    """
+    started = perf_counter()
+    cfg = settle(composed)
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(cfg, folder / run_folder.CONFIG)
+    with process_state(cfg.seed):
+        data = build_data(cfg)
+        model = build_model(cfg, data)
+        try:
+            fit(cfg, model, data, folder)
+        except Diverged as diverged:
+            raise close_diverged(cfg, model, data, folder, diverged.step) from None
+        metrics = score(cfg, model, data, folder, started)
+    run_folder.write_metrics(folder, metrics)
+    run_folder.close(folder, "completed")
+    return metrics
+
+
+def close_diverged(
+    cfg: DictConfig,
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    folder: Path,
+    step: int,
+) -> TrainingDiverged:
+    """Record the divergence as the run's result, and return the error that tells of it."""
+    snapshot = run_folder.load_checkpoint(folder / run_folder.LAST)
+    where = locate_divergence(model, data, snapshot, step)
+    run_folder.write_metrics(folder, {"status": "diverged", "step": step, "where": where})
+    run_folder.close(folder, "diverged")
+    return TrainingDiverged(
+        f"training diverged: the loss is not finite at step {step}; {where} is the first that is not. "
+        f"The last finite state (step {snapshot['global_step']}) is in {folder / run_folder.LAST}. "
+        f"Try a smaller learning rate (optimizer.lr={cfg.optimizer.lr / 10:.3g}) or "
+        "trainer.gradient_clip_val=1"
+    )

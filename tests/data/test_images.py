@@ -1,0 +1,124 @@
+"""torchvision's files, read whole and without PIL; trouble names the folder and the way out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torchvision import datasets
+
+from activae.data import torchvision_images
+from activae.errors import ConfigError, DataError
+
+Write = Callable[[str], dict[str, NDArray[np.uint8]]]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise URLError("no route to host")
+
+    for module in (datasets.mnist, datasets.cifar):
+        monkeypatch.setattr(module, "download_and_extract_archive", refuse)
+
+
+@pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "KMNIST"])
+def test_the_mnist_family_is_read_as_grey_images(
+    name: str, mnist_files: Write, tmp_path: Path
+) -> None:
+    written = mnist_files(name)
+    source = torchvision_images(name, tmp_path)
+    assert source.test is not None
+    assert source.train.dtype == torch.uint8
+    assert np.array_equal(source.train.numpy(), written["train"][:, None])
+    assert np.array_equal(source.test.numpy(), written["t10k"][:, None])
+    assert source.train_labels is not None
+    assert source.train_labels.tolist() == [i % 10 for i in range(12)]
+    assert source.value_range == (0, 255)
+    assert len(source.class_names or ()) == 10
+
+
+def test_cifar10_is_read_with_channels_first(
+    cifar_files: dict[str, NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    source = torchvision_images("CIFAR10", str(tmp_path))
+    assert source.test is not None
+    assert source.sample_shape == (3, 32, 32)
+    assert np.array_equal(source.train.numpy(), cifar_files["train"])
+    assert np.array_equal(source.test.numpy(), cifar_files["test"])
+    assert source.train.is_contiguous()
+    assert source.train_labels is not None
+    assert source.train_labels.tolist() == [0, 1, 2] * 5
+    assert source.class_names == ("plane", "car", "bird", "cat")
+
+
+def test_an_unknown_name_lists_the_choices(tmp_path: Path) -> None:
+    message = r"data\.source\.name=SVHN: choose one of MNIST, FashionMNIST, KMNIST, CIFAR10"
+    with pytest.raises(ConfigError, match=message):
+        torchvision_images("SVHN", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["MNIST", "CIFAR10"])
+def test_a_failed_download_says_how_to_go_on(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        torchvision_images(name, tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path) in message
+    assert "no route to host" in message
+    assert "data=digits, which needs no download" in message
+    assert "data.root" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("left", [0, 3, 16, 500])
+@pytest.mark.parametrize("file", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+def test_a_file_cut_short_is_reported_with_its_folder(
+    file: str, left: int, mnist_files: Write, tmp_path: Path
+) -> None:
+    mnist_files("MNIST")
+    damaged = tmp_path / "MNIST" / "raw" / file
+    damaged.write_bytes(damaged.read_bytes()[: min(left, damaged.stat().st_size - 1)])
+    with pytest.raises(DataError) as caught:
+        torchvision_images("MNIST", tmp_path)
+    assert f"MNIST cannot be read from {tmp_path / 'MNIST'}" in str(caught.value)
+    assert "delete this folder and run again" in str(caught.value)
+
+
+def test_a_changed_cifar_file_is_never_unpickled(
+    cifar_files: dict[str, NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    (folder / "data_batch_2").write_bytes(b"cos\nabort\n(tR.")
+    with pytest.raises(DataError, match="delete this folder and run again"):
+        torchvision_images("CIFAR10", tmp_path)
+
+
+def test_labels_that_do_not_match_the_images_are_reported_with_the_folder(
+    mnist_files: Write, tmp_path: Path
+) -> None:
+    mnist_files("MNIST")
+    raw = tmp_path / "MNIST" / "raw"
+    (raw / "train-labels-idx1-ubyte").write_bytes((raw / "t10k-labels-idx1-ubyte").read_bytes())
+    with pytest.raises(DataError, match=r"12 training samples but labels of shape \[4\]"):
+        torchvision_images("MNIST", tmp_path)
+
+
+@pytest.mark.mnist
+def test_the_real_mnist_has_the_known_statistics() -> None:
+    root = Path(os.environ.get("ACTIVAE_DATA", "data"))
+    if not (root / "MNIST" / "raw").is_dir():
+        pytest.skip(f"no MNIST below {root}")
+    source = torchvision_images("MNIST", root)
+    assert source.test is not None
+    assert source.train.shape == (60_000, 1, 28, 28)
+    assert source.test.shape == (10_000, 1, 28, 28)
+    pixels = source.train.float() / 255
+    assert pixels.mean() == pytest.approx(0.1307, abs=1e-4)
+    assert pixels.std() == pytest.approx(0.3081, abs=1e-4)

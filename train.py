@@ -1,0 +1,20 @@
+"""Train an autoencoder: python train.py [group=option] [key=value]; see --help for what can be chosen."""
+
+import hydra
+from omegaconf import DictConfig
+
+from activae import hydra_names, schema
+from activae.cli import run_job
+
+schema.register()
+hydra_names.register()
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+def main(cfg: DictConfig) -> float:
+    """Run the job that Hydra composed; what it returns (SE/val) is what a sweeper minimises."""
+    return run_job(cfg)
+
+
+if __name__ == "__main__":
+    main()
