@@ -54,7 +54,9 @@ def build_model(cfg: DictConfig, data: AutoencoderDataModule) -> AutoencoderModu
     schedule = build(container(cfg.scheduler), "scheduler")
     whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
     total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
-    call(schedule, "scheduler", 0, total_steps)  # refuses its parameters now, not after the first step
+    call(
+        schedule, "scheduler", 0, total_steps
+    )  # refuses its parameters now, not after the first step
     call(make_optimizer, "optimizer", optimizer, net)
     log.info(
         "model  %s, code %d, %s; %s; %s parameters",

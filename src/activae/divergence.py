@@ -36,7 +36,11 @@ def locate_divergence(
                 return f"at step {step}, {found}"
             take_step(batch, model.schedule(step, model.total_steps))
         found = _fault(model, data.samples["val"])
-        return f"after step {until}, {found}" if found else "a replay in float32 on the CPU stays finite"
+        return (
+            f"after step {until}, {found}"
+            if found
+            else "a replay in float32 on the CPU stays finite"
+        )
     finally:
         model.restore(snapshot)
 

@@ -7,7 +7,6 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -24,16 +23,9 @@ Scores = dict[str, dict[str, float | None]]
 
 
 def score(
-    cfg: DictConfig,
-    model: AutoencoderModule,
-    data: AutoencoderDataModule,
-    folder: Path,
-    started: float,
+    cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule, folder: Path
 ) -> dict[str, Any]:
-    """The run's figures with its best checkpoint, and PCA's beside them: what metrics.json holds.
-
-    `started` is the perf_counter() of the run's start.
-    """
+    """The run's figures with its best checkpoint, and PCA's beside them: what metrics.json holds."""
     best = load_checkpoint(folder / BEST)
     model.load_state_dict(best["state_dict"])
     metrics: dict[str, Any] = {"status": "completed", **score_splits(model.net, data)}
@@ -45,7 +37,7 @@ def score(
         "steps": model.step,
         "parameters": sum(p.numel() for p in model.net.parameters()),
         "steps_per_second": model.step / model.seconds,
-        "seconds": {"fit": model.seconds, "all": perf_counter() - started},
+        "seconds": {"fit": model.seconds},
         "peak_memory_mb": peak_memory_mb(),
         "device": str(data.samples["train"].device),
     }
@@ -71,16 +63,28 @@ def score_pca(data: AutoencoderDataModule, dim: int) -> Scores:
 
 
 def _score(data: AutoencoderDataModule, reconstruct: Callable[[Tensor], Tensor]) -> Scores:
-    train = data.samples["train"]
+    """Every split's scores; what speaks of images as images is taken on [0, 1], however normalised."""
+    as_they_are = data.normalisation_kind == "unit_range" or not data.source.is_image
+    mean = data.samples["train"].mean(0)
     low, high = data.normalisation.target_range.tolist()
     scores = {}
     for stage, samples in data.samples.items():
-        gathered = ReconstructionScores(
-            train_mean=train.mean(0), value_span=high - low, is_image=data.source.is_image
+        normalised = ReconstructionScores(
+            train_mean=mean, value_span=high - low, is_image=data.source.is_image
+        )
+        unit = ReconstructionScores(
+            train_mean=data.to_unit(mean[None])[0], value_span=1.0, is_image=data.source.is_image
         )
         for x in samples.split(EVALUATION_ROWS):
-            gathered.update(x, reconstruct(x))
-        scores[stage] = {name: _finite(value) for name, value in gathered.compute().items()}
+            y = reconstruct(x)
+            normalised.update(x, y)
+            if not as_they_are:
+                unit.update(data.to_unit(x), data.to_unit(y))
+        found = normalised.compute()
+        if not as_they_are:
+            of_images = unit.compute()
+            found |= {name: of_images[name] for name in ("BCE", "PSNR", "SSIM")}
+        scores[stage] = {name: _finite(value) for name, value in found.items()}
     return scores
 
 
@@ -92,9 +96,7 @@ def _finite(value: float | None) -> float | None:
 def peak_memory_mb() -> dict[str, float]:
     """The process's peak resident memory and, on a GPU, the peak of torch's allocations, in MB."""
     scale = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss: bytes there, kB elsewhere
-    peak: dict[str, Any] = {
-        "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-    }
+    peak: dict[str, Any] = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale}
     if torch.cuda.is_available():
         peak["gpu"] = torch.cuda.max_memory_allocated() / 1e6
     return peak

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from activae import run_folder
 from activae.assembly import build_data, build_model
+from activae.board import show_results
 from activae.config import settle
 from activae.data.module import AutoencoderDataModule
 from activae.divergence import locate_divergence
@@ -45,7 +46,10 @@ def train(composed: DictConfig, folder: Path) -> dict[str, Any]:
             fit(cfg, model, data, folder)
         except Diverged as diverged:
             raise close_diverged(cfg, model, data, folder, diverged.step) from None
-        metrics = score(cfg, model, data, folder, started)
+        metrics = score(cfg, model, data, folder)
+        if cfg.logger.tensorboard:
+            show_results(cfg, model, data, metrics, folder)
+    metrics["seconds"]["all"] = perf_counter() - started
     run_folder.write_metrics(folder, metrics)
     run_folder.close(folder, "completed")
     return metrics

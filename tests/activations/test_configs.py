@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ NOT_A_PARAMETER = {"inplace", "device", "dtype", "min_value", "max_value", "args
 NOT_ELEMENTWISE = {"GLU", "MultiheadAttention", "Softmin", "Softmax", "Softmax2d", "LogSoftmax"}
 
 
+@cache
 def composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose(overrides=list(overrides)).activation
@@ -28,10 +30,8 @@ def composed(*overrides: str) -> DictConfig:
 def config(name: str) -> DictConfig:
     """The option as composed, its mandatory values filled in."""
     node = composed(f"+activation={name}")
-    missing = OmegaConf.missing_keys(node)
-    return composed(
-        f"+activation={name}", *(f"activation.{key}=torch.nn.functional.gelu" for key in missing)
-    )
+    functions = [f"{key}=torch.nn.functional.gelu" for key in OmegaConf.missing_keys(node)]
+    return composed(f"+activation={name}", *sorted(functions)) if functions else node
 
 
 def factory(name: str) -> Callable[[], nn.Module]:
@@ -146,16 +146,18 @@ def test_stacked_instances_give_what_each_gives_alone(name: str) -> None:
         for parameter in member.parameters():
             nn.init.constant_(parameter, 0.2 + number)
     parameters, buffers = torch.func.stack_module_state(members)  # type: ignore[arg-type]
-    x = ordinary_inputs().reshape(8, 8)
+    x = ordinary_inputs()[:60].reshape(3, 4, 5)
 
-    def member_output(parameters: Any, buffers: Any) -> Tensor:
+    def member_output(parameters: Any, buffers: Any, x: Tensor) -> Tensor:
         state = (parameters, buffers)
         result: Tensor = torch.func.functional_call(members[0], state, (x,))
         return result
 
-    stacked = torch.func.vmap(member_output, axis_size=3)(parameters, buffers)
+    stacked = torch.func.vmap(member_output)(parameters, buffers, x)
 
-    torch.testing.assert_close(stacked, torch.stack([member(x) for member in members]))
+    torch.testing.assert_close(
+        stacked, torch.stack([member(own) for member, own in zip(members, x, strict=True)])
+    )
     torch.testing.assert_close(torch.func.vmap(members[0])(x), members[0](x))
 
 
@@ -169,7 +171,7 @@ def test_stacked_instances_give_what_each_gives_alone(name: str) -> None:
         (["threshold", "activation.threshold=0", "activation.value=-7"], -1.0, -7.0),
         (["sin", "activation.frequency=30"], 0.1, 0.14112001),
         (["snake", "activation.a=2", "activation.learnable=true"], 0.5, 0.85403671),
-        (["custom", "activation.function=torch.nn.ELU", "+activation.kwargs.alpha=2"], -30, -2.0),
+        (["custom", "activation.function=torch.nn.ELU", "+activation.kwargs.alpha=2"], -30.0, -2.0),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

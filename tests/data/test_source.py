@@ -34,8 +34,10 @@ def test_values_that_are_not_finite_are_counted_and_located(value: float) -> Non
 
 
 def test_values_beyond_float32_count_as_infinite() -> None:
+    wide = RAMP.double()
+    wide[2, 1] = 1e300
     with pytest.raises(DataError, match=r"1 of 12 .* float32; the first is 1e\+300 in sample 2"):
-        Source("mine", with_value(0.0).double().index_put_((torch.tensor(2),), torch.tensor(1e300)))
+        Source("mine", wide)
 
 
 def test_the_test_part_is_checked_too() -> None:
@@ -63,7 +65,7 @@ def test_the_test_part_is_checked_too() -> None:
 def test_what_cannot_be_used_is_an_error_that_says_why(
     changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DataError, match=f"mine: .*{message}|{message}"):
+    with pytest.raises(DataError, match=f"mine: .*{message}"):
         Source(**({"name": "mine", "train": RAMP} | changes))
 
 

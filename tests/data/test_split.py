@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def test_every_sample_is_in_exactly_one_part(
 ) -> None:
     assume_possible(samples, val, test)
     result = split(samples, val_fraction=val, test_fraction=test, has_test=has_test, seed=seed)
-    assert sorted(sum(parts(result), [])) == list(range(samples))
+    assert sorted(chain.from_iterable(parts(result))) == list(range(samples))
     assert all(parts(result))
 
 

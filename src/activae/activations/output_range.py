@@ -22,7 +22,7 @@ def output_range(activation: Function) -> tuple[float, float]:
     are passed over. Raises ConfigError if f is NaN for all |x| <= 100.
     """
     far = np.logspace(1, _DECADES[-1], _POINTS_PER_DECADE * _DECADES[-1])
-    points = np.concatenate([normal_grid(), far, -far])
+    points = np.concatenate([normal_grid(), [0.0], far, -far])
     output = values(activation, points)
     known = ~np.isnan(output)
     reach, output = np.abs(points[known]), output[known]
@@ -31,7 +31,7 @@ def output_range(activation: Function) -> tuple[float, float]:
     upper = _supremum(output, reach)
     lower = -_supremum(-output, reach)
     scale = max((abs(bound) for bound in (lower, upper) if math.isfinite(bound)), default=0.0)
-    digits = 6 - math.ceil(math.log10(scale)) if scale > 0 else 6
+    digits = 6 - math.floor(math.log10(scale)) if scale > 0 else 6
     return round(lower, digits) + 0.0, round(upper, digits) + 0.0  # + 0.0: no -0.0
 
 

@@ -50,15 +50,15 @@ class Progress(pl.Callback):
             auto_refresh=False,
         )
         self.bar.start()
-        self._task = self.bar.add_task(
-            "", total=pl_module.total_steps, completed=pl_module.step
-        )
+        self._task = self.bar.add_task("", total=pl_module.total_steps, completed=pl_module.step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the epoch's figures, a few times a second at the most."""
         assert isinstance(pl_module, AutoencoderModule)
         row = pl_module.row
-        figures = f"epoch {row['epoch'] + 1:.0f}  SE train {row['SE/train']:.4g}  val {row['SE/val']:.4g}"
+        figures = (
+            f"epoch {row['epoch'] + 1:.0f}  SE train {row['SE/train']:.4g}  val {row['SE/val']:.4g}"
+        )
         done = pl_module.step >= pl_module.total_steps
         if self.bar is None or self._task is None:
             epochs = -(-pl_module.total_steps // pl_module.data.steps_per_epoch)

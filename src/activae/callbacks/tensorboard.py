@@ -1,1 +1,108 @@
-"""What TensorBoard shows of a run besides what the history holds."""
+"""What TensorBoard shows of a run: figures every epoch; pictures, histograms and layers now and then."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from activae.diagnostics import (
+    activation_statistics,
+    effective_rank,
+    gradient_norms,
+    reconstruction_grid,
+)
+from activae.models.autoencoder import AutoencoderModule
+from activae.steps import total
+
+PROBE_SAMPLES = 256
+LAYOUT = {
+    "training": {
+        "squared error": ["Multiline", ["SE/train", "SE/val"]],
+        "loss": ["Multiline", ["loss/train", "loss/val"]],
+        "generalisation gap (val - train)": ["Multiline", ["gap/SE"]],
+    },
+    "layers": {
+        "gradient norm": ["Multiline", ["gradient_norm/.*"]],
+        "dead units": ["Multiline", ["dead/.*"]],
+        "saturated units": ["Multiline", ["saturated/.*"]],
+    },
+}
+
+
+class TensorBoardLog(pl.Callback):
+    """Writes the history's figures every epoch, and at `snapshots` of them what costs more.
+
+    Snapshots lie closer together early in training, where most changes. They show originals above
+    reconstructions, histograms of weights and activations, and for each layer the gradient norm
+    and the share of dead and of saturated units, all on the same validation samples.
+    """
+
+    def __init__(self, snapshots: int, images: int) -> None:
+        self.snapshots = snapshots
+        self.images = images
+        self._epochs: set[int] = set()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the snapshots' epochs and lay out the charts that show several curves."""
+        assert isinstance(pl_module, AutoencoderModule)
+        epochs = -(-pl_module.total_steps // pl_module.data.steps_per_epoch)
+        self._epochs = snapshot_epochs(epochs, self.snapshots)
+        if pl_module.step == 0:
+            _writer(trainer).add_custom_scalars(LAYOUT)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's figures, and a snapshot if it is this epoch's turn."""
+        assert isinstance(pl_module, AutoencoderModule)
+        writer = _writer(trainer)
+        step = pl_module.step
+        for name, value in pl_module.row.items():
+            if name not in ("step", "seconds"):
+                writer.add_scalar(name, value, step)
+        if pl_module.epoch in self._epochs:
+            self._snapshot(writer, pl_module, step)
+
+    def _snapshot(self, writer: SummaryWriter, model: AutoencoderModule, step: int) -> None:
+        net = model.net
+        probe = model.data.samples["val"][:PROBE_SAMPLES]
+        net.eval()
+        with torch.no_grad():
+            codes = net.encode(probe)
+        writer.add_scalar("code/effective_rank", effective_rank(codes), step)
+        loss = total(model.objective(net, probe))
+        for layer, norm in gradient_norms(net.named_parameters(), loss).items():
+            writer.add_scalar(f"gradient_norm/{layer}", norm, step)
+        activations = net.activations()
+        for name, layer in activation_statistics(activations, lambda: net(probe)).items():
+            writer.add_scalar(f"dead/{name}", layer.dead_fraction, step)
+            writer.add_scalar(f"saturated/{name}", layer.saturated_fraction, step)
+            writer.add_histogram(f"activations/{name}", layer.outputs, step)
+        for name, weight in net.weights():
+            writer.add_histogram(f"weights/{name.removesuffix('.weight')}", weight, step)
+        writer.add_histogram("code", codes, step)
+        if model.data.source.is_image and self.images:
+            writer.add_image("reconstructions", picture(model, probe[: self.images]), step)
+        net.train()
+
+
+def snapshot_epochs(epochs: int, snapshots: int) -> set[int]:
+    """At most `snapshots` epochs from 0 to `epochs` - 1, the first and the last among them, evenly by ratio."""
+    if snapshots < 2:
+        return {epochs - 1} if snapshots else set()
+    spread = torch.logspace(0, torch.tensor(float(epochs)).log10().item(), snapshots)
+    return {min(epochs, max(1, round(number))) - 1 for number in spread.tolist()}
+
+
+@torch.no_grad()
+def picture(model: AutoencoderModule, samples: Tensor) -> Tensor:
+    """Normalised images [n, C, H, W] above their reconstructions, in one picture [C, H', W']."""
+    data = model.data
+    return reconstruction_grid(data.to_unit(samples), data.to_unit(model.net(samples)))
+
+
+def _writer(trainer: pl.Trainer) -> SummaryWriter:
+    logger = trainer.logger
+    assert isinstance(logger, TensorBoardLogger)
+    return logger.experiment

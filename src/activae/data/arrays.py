@@ -126,10 +126,10 @@ def _read(file: Path, label_column: str | int | None) -> _Content:
             "into an .npz as the array 'labels'."
         )
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return _Content(loaded)
-        with loaded:
+        with file.open("rb") as stream:  # given a path, numpy leaves a damaged archive open
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return _Content(loaded)
             return _pick_arrays(file, {key: loaded[key] for key in loaded.files})
     except DataError:
         raise

@@ -77,6 +77,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         )
         self.samples = {stage: self.normalisation(part) for stage, part in raw.items()}
         self.labels = labels
+        low, high = source.value_range or raw["train"].aminmax()
+        self.raw_range = (float(low), float(high))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -91,6 +93,12 @@ class AutoencoderDataModule(pl.LightningDataModule):
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move every split to the device and floating-point type, where they stay."""
         self.samples = {stage: part.to(device, dtype) for stage, part in self.samples.items()}
+
+    def to_unit(self, normalised: Tensor) -> Tensor:
+        """Normalised samples [N, *shape] as the share of their raw range: what pictures show."""
+        low, high = self.raw_range
+        raw = self.normalisation.to(normalised.device).inverse(normalised)
+        return (raw - low) / (high - low)
 
     def train_dataloader(self) -> TrainingChunks:
         """Chunks from the step that the LightningModule has reached up to the end of its epoch."""

@@ -132,7 +132,11 @@ class AutoencoderModule(pl.LightningModule):
             "lr": self.optimizer.param_groups[0]["lr"],
             "loss/train": sum(terms.values()),
             "loss/val": val["loss"],
-            **({f"loss_terms/{name}": term for name, term in terms.items()} if len(terms) > 1 else {}),
+            **(
+                {f"loss_terms/{name}": term for name, term in terms.items()}
+                if len(terms) > 1
+                else {}
+            ),
             "SE/train": train["SE"],
             "SE/val": val["SE"],
             "gap/SE": val["SE"] - train["SE"],
