@@ -13,12 +13,12 @@ from torch import Tensor
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator that depends on the seed and the purpose alone, not on what was drawn before."""
+    """A CPU generator that depends on seed and purpose alone, not on what was drawn before."""
     text = "/".join(map(str, (seed, *purpose)))
     digest = hashlib.sha256(text.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
 
 
 def batch_order(seed: int, epoch: int, samples: int) -> Tensor:
-    """The order in which an epoch (from 0) visits the training samples: int64 [samples], on the CPU."""
+    """The order in which an epoch (from 0) visits the training samples: int64 [samples], CPU."""
     return torch.randperm(samples, generator=generator(seed, "batches", epoch))

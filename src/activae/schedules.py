@@ -1,7 +1,7 @@
 """Learning-rate schedules as pure functions of the step: the factor by which lr is multiplied.
 
-Each takes (step, total_steps), step counting from 0, and returns a factor in [0, 1]. Being pure they
-need no state in a checkpoint, and a table of them serves many stacked runs.
+Each takes (step, total_steps), step counting from 0, and returns a factor in [0, 1]. Being pure
+they need no state in a checkpoint, and a table of them serves many stacked runs.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def test_stacked_instances_give_what_each_gives_alone(name: str) -> None:
     for number, member in enumerate(members):
         for parameter in member.parameters():
             nn.init.constant_(parameter, 0.2 + number)
-    parameters, buffers = torch.func.stack_module_state(members)  # type: ignore[arg-type]
+    parameters, buffers = torch.func.stack_module_state(members)
     x = ordinary_inputs()[:60].reshape(3, 4, 5)
 
     def member_output(parameters: Any, buffers: Any, x: Tensor) -> Tensor:

@@ -63,6 +63,9 @@ def normalises(x):
 def accumulates(x):
     return x.cumsum(-1)
 
+def sorts(x):
+    return x.sort(-1).values
+
 def counts(x):
     return (x * 2).long()
 
@@ -77,6 +80,13 @@ def by_numpy(x):
 
 def detached(x):
     return torch.tanh(x.detach())
+
+class DetachedShift(Shifted):
+    def forward(self, x):
+        return super().forward(x.detach())
+
+def masked_root(x):
+    return torch.sqrt(torch.relu(x))
 
 def pair(x):
     return x, x
@@ -144,7 +154,7 @@ def test_a_module_object_is_copied_for_each_layer() -> None:
 def test_the_mode_reaches_a_random_module_class() -> None:
     module = Custom("torch.nn.RReLU", {"lower": 0.5, "upper": 1.0})
 
-    assert module.target.training
+    assert next(module.children()).training
     assert torch.equal(module.eval()(numbers()), nn.RReLU(0.5, 1.0).eval()(numbers()))
 
 
@@ -155,6 +165,14 @@ def test_can_be_copied_and_stacked(path: str) -> None:
 
     assert torch.equal(copy.deepcopy(module)(x), module(x))
     torch.testing.assert_close(torch.func.vmap(module)(x), module(x))
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_can_be_built_while_gradients_are_off(context: type[torch.no_grad]) -> None:
+    with context():
+        module = Custom("own.functions.cube")
+
+    assert torch.equal(module(numbers()), numbers() ** 3)
 
 
 def test_trying_the_function_leaves_random_numbers_alone() -> None:
@@ -230,9 +248,12 @@ def test_a_path_does_not_lead_through_what_a_module_imported(path: str) -> None:
         ("logarithm", "is not finite at x = -3.1"),
         ("overflows", "is not finite at x ="),
         ("detached", "lets no gradient through"),
+        ("DetachedShift", "lets no gradient through"),
+        ("masked_root", "has a gradient that is not finite at x = -3.1"),
         ("noisy", "gives other values for the same input when called again"),
         ("normalises", "is not elementwise"),
         ("accumulates", "is not elementwise"),
+        ("sorts", "is not elementwise"),
     ],
 )
 def test_a_function_that_is_no_activation_is_refused(name: str, reason: str) -> None:

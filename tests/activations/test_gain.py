@@ -1,5 +1,6 @@
 """The initialisation gain, 1 / sqrt(E[f(z)^2])."""
 
+import contextlib
 import math
 from collections.abc import Callable
 
@@ -118,10 +119,10 @@ def test_a_custom_activation_has_the_gain_of_its_function() -> None:
 
 
 def test_an_in_place_activation_has_the_gain_of_the_plain_one() -> None:
-    assert gain(nn.ReLU(inplace=True)) == gain(nn.ReLU())
+    assert gain(nn.ELU(inplace=True)) == gain(nn.ELU())
 
 
-def test_evaluation_leaves_the_module_and_torch_as_they_were() -> None:
+def test_evaluation_leaves_the_module_as_it_was() -> None:
     called: list[nn.Module] = []
     inner = Snake(learnable=True)
     module = nn.Sequential(inner, RReLU().eval()).train(True)
@@ -131,7 +132,7 @@ def test_evaluation_leaves_the_module_and_torch_as_they_were() -> None:
     assert isinstance(inner.a, nn.Parameter)
     assert inner.a.grad is not None
     gradient, value = inner.a.grad.clone(), inner.a.detach().clone()
-    threads, random_state = torch.get_num_threads(), torch.get_rng_state()
+    random_state = torch.get_rng_state()
 
     gain(module)
 
@@ -141,8 +142,19 @@ def test_evaluation_leaves_the_module_and_torch_as_they_were() -> None:
     assert inner.a.requires_grad
     assert [part.training for part in module.modules()] == [True, True, False]
     assert called == []
-    assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), random_state)
+
+
+@pytest.mark.parametrize("function", [nn.ReLU(), nn.PReLU(4)], ids=["works", "fails"])
+def test_evaluation_leaves_the_number_of_threads_as_it_was(function: nn.Module) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with contextlib.suppress(ConfigError):
+            gain(function)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def zero(x: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ def test_rrelu_refuses_bounds_in_the_wrong_order() -> None:
         Custom("torch.nn.functional.softplus", {"beta": 2.0}),
         Custom("torch.nn.PReLU"),
     ],
-    ids=str,
+    ids=["sin", "snake", "learned snake", "rrelu", "custom function", "custom module"],
 )
 def test_compiles_as_one_graph(module: nn.Module) -> None:
     x = numbers(4, 5).requires_grad_()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from activae.data import Split, split_indices
@@ -38,6 +38,7 @@ def assume_possible(samples: int, val: float, test: float) -> None:
     assume(min(taken) >= 1 and samples - sum(taken) >= 2)
 
 
+@settings(deadline=None)
 @given(sizes, fractions, fractions, st.booleans(), st.integers(0, 2**32))
 def test_every_sample_is_in_exactly_one_part(
     samples: int, val: float, test: float, has_test: bool, seed: int
@@ -48,6 +49,7 @@ def test_every_sample_is_in_exactly_one_part(
     assert all(parts(result))
 
 
+@settings(deadline=None)
 @given(sizes, st.lists(st.floats(0.3, 1.0), min_size=2, max_size=2))
 def test_a_smaller_training_fraction_is_the_start_of_a_larger_one(
     samples: int, shares: list[float]

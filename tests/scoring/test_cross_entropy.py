@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -38,6 +38,7 @@ def test_bce_above_floor_is_torchs_bce_minus_the_floor():
     assert above.item() == pytest.approx(total.item() - bce_floor(x), rel=1e-4)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32))
 def test_nothing_scores_below_the_floor_and_only_the_data_reach_it(seed):
     generator = torch.Generator().manual_seed(seed)

@@ -22,7 +22,7 @@ class Custom(nn.Module):
     `kwargs` go to the callable with each call, or to the class once. A module object is copied, so
     that each layer has its own. f is tried on a few numbers at once; ConfigError, naming
     activation.function, says what is wrong with the path or with f: not callable, raises, changes
-    the shape, is not elementwise or not finite, lets no gradient through.
+    the shape, is not elementwise, is not finite or has no finite gradient.
 
     Importing runs the module's code: take paths only from a config that may do so.
     """
@@ -66,7 +66,9 @@ def _build(where: str, kind: type[nn.Module], kwargs: Mapping[str, Any]) -> nn.M
 def _check(where: str, function: Callable[[Tensor], Any]) -> None:
     """Raise ConfigError unless f is an elementwise, finite function that autograd can follow."""
     x = torch.linspace(-3.1, 2.9, 24, dtype=torch.float64, device="cpu").reshape(4, 6)
-    output = _call(where, function, x.clone().requires_grad_())
+    leaf = x.clone().requires_grad_()
+    with torch.enable_grad():
+        output = _call(where, function, leaf)
     if not isinstance(output, Tensor):
         raise ConfigError(f"{where} returns {type(output).__name__}, not a tensor.")
     if output.shape != x.shape:
@@ -77,16 +79,33 @@ def _check(where: str, function: Callable[[Tensor], Any]) -> None:
     if not output.is_floating_point():
         raise ConfigError(f"{where} returns {output.dtype}, not floating-point numbers.")
     if not output.isfinite().all():
-        value = float(x[~output.isfinite()][0])
         raise ConfigError(
-            f"{where} is not finite at x = {value:.3g}; an activation meets inputs of either sign."
+            f"{where} is not finite at x = {_first(x, ~output.isfinite())}; "
+            "an activation meets inputs of either sign."
         )
-    if not output.requires_grad:
+    _check_gradient(where, leaf, output)
+    _check_elementwise(where, function, x, output.detach())
+
+
+def _check_gradient(where: str, x: Tensor, output: Tensor) -> None:
+    """Raise ConfigError unless autograd leads from the output to x, with finite numbers."""
+    gradient = None
+    if output.requires_grad:
+        (gradient,) = torch.autograd.grad(output.sum(), x, allow_unused=True)
+    if gradient is None:
         raise ConfigError(
             f"{where} lets no gradient through: write it in torch functions of its input, "
             "without detach or numpy."
         )
-    _check_elementwise(where, function, x, output.detach())
+    if not gradient.isfinite().all():
+        raise ConfigError(
+            f"{where} has a gradient that is not finite at x = {_first(x, ~gradient.isfinite())}. "
+            "Inside torch.where or relu, keep roots and logarithms away from what is masked out."
+        )
+
+
+def _first(x: Tensor, chosen: Tensor) -> str:
+    return f"{float(x.detach()[chosen][0]):.3g}"
 
 
 def _check_elementwise(
@@ -98,7 +117,7 @@ def _check_elementwise(
             f"{where} gives other values for the same input when called again. If it draws random "
             "numbers, make it a torch.nn.Module that does so in training mode only."
         )
-    mixed = torch.randperm(x.numel(), generator=torch.Generator().manual_seed(0))
+    mixed = torch.randperm(x.numel(), generator=torch.Generator("cpu").manual_seed(0), device="cpu")
     elsewhere = _call(where, function, x.flatten()[mixed].reshape(x.shape)).flatten()
     alone = _call(where, function, x[1:2, 2:3].clone())
     moved_alike = torch.allclose(elsewhere, output.flatten()[mixed])

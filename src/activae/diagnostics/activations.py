@@ -14,7 +14,7 @@ from activae.activations import slope
 
 DEAD_SLOPE = 1e-6
 SATURATED_SHARE = 0.05  # of the largest slope
-GRID = torch.linspace(-8, 8, 161)  # holds 0, where most sigmoids are steepest
+GRID = torch.arange(-80, 81) / 10  # holds 0 exactly, where sigmoids are steepest
 
 
 @dataclass(frozen=True)

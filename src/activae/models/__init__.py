@@ -1,9 +1,9 @@
 """Encoders and decoders (plain `nn.Module`s), and the autoencoder that joins them.
 
-An encoder is any callable `(input_shape, code_dim, *, activation, ...) -> nn.Module` whose module maps
-[B, *input_shape] to [B, code_dim]; a decoder is any `(code_dim, output_shape, *, activation, ...)` whose
-module maps [B, code_dim] to [B, *output_shape]. `activation` is a factory without arguments: every
-layer owns its activation. The last layer of each is linear.
+An encoder is any callable `(input_shape, code_dim, *, activation, ...) -> nn.Module` whose module
+maps [B, *input_shape] to [B, code_dim]; a decoder is any `(code_dim, output_shape, *, activation,
+...)` whose module maps [B, code_dim] to [B, *output_shape]. `activation` is a factory without
+arguments: every layer owns its activation. The last layer of each is linear.
 """
 
 from activae.models.conv import ConvDecoder, ConvEncoder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -39,7 +40,7 @@ class ConvEncoder(nn.Sequential):
 
 
 class ConvDecoder(nn.Sequential):
-    """[B, code_dim] -> [B, C, H, W]: a linear layer, then transposed convolutions from `channels` on.
+    """[B, code_dim] -> [B, C, H, W]: a linear layer to `channels[0]` maps, then up by transposed ones.
 
     Raises ConfigError where the data are no images, or a side cannot be halved once for each layer.
     """
@@ -57,9 +58,7 @@ class ConvDecoder(nn.Sequential):
         layers["layer1"] = nn.Linear(code_dim, channels[0] * height * width)
         layers["activation1"] = activation()
         layers["unflatten"] = nn.Unflatten(1, (channels[0], height, width))
-        for number, (before, after) in enumerate(
-            zip(channels[:-1], channels[1:], strict=True), start=2
-        ):
+        for number, (before, after) in enumerate(pairwise(channels), start=2):
             layers[f"layer{number}"] = _doubling(before, after)
             layers[f"activation{number}"] = activation()
         layers["output"] = _doubling(channels[-1], output_shape[0])

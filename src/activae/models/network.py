@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from activae.errors import ConfigError
 
 _WEIGHT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
-_SHAPING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.modules.dropout._DropoutNd, nn.Upsample)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class Autoencoder(nn.Module):
@@ -63,27 +64,29 @@ class Autoencoder(nn.Module):
                 yield f"{name}.weight", module.weight
 
     def activations(self) -> dict[str, nn.Module]:
-        """The hidden activations by name, in the order a sample meets them."""
-        owned = {}
-        for half in ("encoder", "decoder"):
-            for name, module in getattr(self, half).named_modules():
-                if is_activation(module):
-                    owned[f"{half}.{name}"] = module
-        return owned
+        """The hidden activations by name, in the order a sample meets them; identities are none."""
+        return {
+            f"{half}.{name}": module
+            for half in ("encoder", "decoder")
+            for name, module in layers(getattr(self, half))
+            if not is_weight_layer(module)
+        }
 
     @torch.no_grad()
     def _check_shapes(self) -> None:
-        was_training = self.training
-        self.eval()
+        self.eval()  # a random activation draws nothing from the global generator
         try:
-            code = self.encoder(torch.zeros(2, *self.shape))
-            given = f"the encoder turns data of shape {self.shape} into {tuple(code.shape[1:])}"
-            try:
-                out = self.decoder(code)
-            except RuntimeError as error:
-                raise ConfigError(f"{given}, which the decoder does not take: {error}") from error
-        finally:
-            self.train(was_training)
+            code = self.encode(torch.zeros(2, *self.shape))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"the encoder does not take data of shape {self.shape}: {error}"
+            ) from error
+        given = f"the encoder turns data of shape {self.shape} into {tuple(code.shape[1:])}"
+        try:
+            out = self.decode(code)
+        except RuntimeError as error:
+            raise ConfigError(f"{given}, which the decoder does not take: {error}") from error
+        self.train()
         if tuple(out.shape[1:]) != self.shape:
             raise ConfigError(
                 f"{given}, and the decoder turns that into {tuple(out.shape[1:])} instead of "
@@ -91,13 +94,26 @@ class Autoencoder(nn.Module):
             )
 
 
-def is_weight_layer(module: nn.Module) -> bool:
+def layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Name and module of every weight layer and activation within `module`, in definition order.
+
+    An activation is one of torch's, or a module from elsewhere without weight layers in it, which
+    is taken as a whole. What merely shapes, pools, drops or normalises is left out.
+    """
+    if is_weight_layer(module) or _is_activation(module):
+        yield name, module
+    else:
+        for child_name, child in module.named_children():
+            yield from layers(child, f"{name}.{child_name}" if name else child_name)
+
+
+def is_weight_layer(module: nn.Module) -> TypeGuard[nn.Linear | nn.modules.conv._ConvNd]:
     """Whether the module multiplies its input by a weight."""
     return isinstance(module, _WEIGHT_LAYERS)
 
 
-def is_activation(module: nn.Module) -> bool:
-    """Whether the module is an activation: a leaf that neither weighs nor merely shapes its input."""
-    return not any(True for _ in module.children()) and not isinstance(
-        module, (*_WEIGHT_LAYERS, *_SHAPING)
-    )
+def _is_activation(module: nn.Module) -> bool:
+    home = type(module).__module__
+    if home.startswith("torch.nn.modules."):
+        return home == "torch.nn.modules.activation"
+    return not isinstance(module, _CONTAINERS) and not any(map(is_weight_layer, module.modules()))

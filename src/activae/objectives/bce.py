@@ -9,7 +9,7 @@ from activae.models import Autoencoder
 def bce(net: Autoencoder, x: Tensor) -> Tensor:
     """Cross-entropy in nats of x [B, *shape] in [0, 1], mean over features and samples.
 
-    Taken from the logits, which stays exact where a sigmoid would round to 0 or 1; the autoencoder's
-    output activation has to be the sigmoid.
+    Taken from the logits, which stays exact where a sigmoid would round to 0 or 1; the output
+    activation has to be the sigmoid.
     """
     return F.binary_cross_entropy_with_logits(net.logits(x), x)

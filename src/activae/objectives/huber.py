@@ -8,8 +8,9 @@ from activae.models import Autoencoder
 
 
 def huber(net: Autoencoder, x: Tensor, *, delta: float) -> Tensor:
-    """Half the squared error up to delta, linear beyond (Huber 1964); mean over features and samples.
+    """Half the squared error up to delta, linear beyond; mean over features and samples.
 
+    Huber 1964, Robust estimation of a location parameter.
     Raises ConfigError unless delta > 0.
     """
     if not delta > 0:

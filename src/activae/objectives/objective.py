@@ -18,8 +18,8 @@ ReconstructionLoss = Callable[[Autoencoder, Tensor], Tensor]
 class Objective:
     """(autoencoder, batch [B, *shape]) -> named scalar terms; their sum is minimised.
 
-    `l1` adds l1 * sum |w|, `l2` adds l2 * sum w^2 over all weights, not over biases or the parameters
-    of activations. Raises ConfigError where one of them is negative.
+    `l1` adds l1 * sum |w|, `l2` adds l2 * sum w^2 over all weights, not over biases or the
+    parameters of activations. Raises ConfigError where one of them is negative.
     """
 
     def __init__(self, reconstruction: ReconstructionLoss, *, l1: float, l2: float) -> None:
@@ -37,6 +37,7 @@ class Objective:
         return (loss.func if isinstance(loss, partial) else loss) is bce
 
     def __call__(self, net: Autoencoder, x: Tensor) -> dict[str, Tensor]:
+        """Every term of the loss of x [B, *shape]; penalties of weight 0 are left out."""
         terms = {"reconstruction": self.reconstruction(net, x)}
         if self.l1:
             sizes = [weight.abs().sum() for _, weight in net.weights()]

@@ -15,10 +15,10 @@ class PCA:
     """Principal components of a training split, most variance first.
 
     mean [d], components [d, rank] with orthonormal columns and eigenvalues [rank] are float64, on
-    the training split's GPU or else the CPU. eigenvalues[i] is the variance along component i (divisor N), so that the sum of those
-    from k on is the training split's SE with k components. A linear autoencoder with k code units
-    can reach that and no less (Baldi & Hornik 1989, Neural networks and principal component
-    analysis: learning from examples without local minima).
+    the training split's GPU or else the CPU. eigenvalues[i] is the variance along component i
+    (divisor N), so that the sum of those from k on is the training split's SE with k components. A
+    linear autoencoder with k code units can reach that and no less (Baldi & Hornik 1989, Neural
+    networks and principal component analysis: learning from examples without local minima).
     """
 
     mean: Tensor
@@ -37,13 +37,15 @@ class PCA:
             flat = flat.cpu()  # not every other accelerator knows float64
         if len(flat) < flat.shape[1]:
             return cls._fit_few(flat.double())
-        mean = flat.mean(0, dtype=_product_dtype(flat))
-        covariance = mean.new_zeros(len(mean), len(mean), dtype=torch.float64)
-        for rows in flat.split(ROWS_AT_A_TIME):
-            centred = rows.to(mean.dtype) - mean
+        parts = flat.split(ROWS_AT_A_TIME)
+        mean = torch.stack([rows.double().sum(0) for rows in parts]).sum(0) / len(flat)
+        covariance = mean.new_zeros(len(mean), len(mean))
+        for rows in parts:
+            wide = rows.to(_product_dtype(rows))
+            centred = wide - mean.to(wide)
             covariance += centred.T @ centred
         eigenvalues, components = _leading(*torch.linalg.eigh(covariance / len(flat)))
-        return cls(mean.double(), components, eigenvalues)
+        return cls(mean, components, eigenvalues)
 
     @classmethod
     def _fit_few(cls, flat: Tensor) -> PCA:

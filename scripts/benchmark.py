@@ -1,0 +1,140 @@
+"""Time an optimizer step of this project beside other ways to train the same network.
+
+    python scripts/benchmark.py                             everything, a few minutes
+    python scripts/benchmark.py --only article raw ours     two contenders on one workload
+    python scripts/benchmark.py --json figures.json
+
+Everything runs on the CPU. MNIST is read from the folder that ACTIVAE_DATA names (default: data);
+where it is absent, random images of its size take its place. What each contender is, and figures
+of a run: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from activae.benchmark.contenders import CONTENDERS
+from activae.benchmark.machine import machine_facts
+from activae.benchmark.race import Result, race
+from activae.benchmark.report import as_json, show_result, show_start_up, show_verdicts
+from activae.benchmark.start_up import measure_start_up
+from activae.benchmark.targets import verdicts
+from activae.benchmark.workload import MNIST, WORKLOADS, Task, Workload, has_mnist, write_stand_in
+
+ROOT = Path(__file__).resolve().parents[1]
+START_UP = "start-up"
+START_UP_ROUNDS = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the arguments ask for, print it, and write it where they say."""
+    options = _parser().parse_args(arguments)
+    parts = [name for name in (*WORKLOADS, START_UP) if name in options.only]
+    names = [name for name in CONTENDERS if name in options.only] or list(CONTENDERS)
+    # Contenders alone ask for every workload, but for no whole runs, in which they have no part.
+    parts = parts or [*WORKLOADS, *([] if options.only else [START_UP])]
+    console = Console()
+    machine = machine_facts()
+    console.print(
+        f"{machine['cpu']}, {machine['cores']} cores, no GPU used, load {machine['load']:.1f}; "
+        f"torch {machine['packages']['torch']}",
+        highlight=False,
+    )
+    results: dict[str, Result] = {}
+    start_up = None
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="activae-benchmark-")))
+        status = stack.enter_context(console.status("starts"))
+        for name in parts:
+            if name == START_UP:
+                start_up = measure_start_up(
+                    ROOT, scratch, min(options.rounds, START_UP_ROUNDS), status.update
+                )
+                show_start_up(start_up, console)
+                continue
+            workload = WORKLOADS[name]
+            data_root = _data_root(workload, scratch, console)
+            tasks = _tasks(workload, names, options.steps, data_root, scratch)
+            results[name] = race(tasks, workload, options.rounds, status.update)
+            show_result(results[name], options.rounds, console)
+    judged = verdicts(results, start_up)
+    if judged:
+        show_verdicts(judged, console)
+    if options.json is not None:
+        everything = as_json(machine, results, start_up, judged)
+        options.json.write_text(json.dumps(everything, indent=2) + "\n")
+        console.print(f"figures  {options.json}", highlight=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        default=7,
+        help=f"laps of each contender, in turn (default 7; whole commands at most {START_UP_ROUNDS})",
+    )
+    parser.add_argument(
+        "--steps",
+        type=_positive,
+        help="optimizer steps of a lap, rounded up to whole epochs (default: 320 on the article's "
+        "workload, 211 on MNIST)",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        choices=[*WORKLOADS, START_UP, *CONTENDERS],
+        metavar="PART",
+        help=f"workloads ({', '.join(WORKLOADS)}), {START_UP} (whole commands), "
+        f"contenders ({', '.join(CONTENDERS)})",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
+    return number
+
+
+def _data_root(workload: Workload, scratch: Path, console: Console) -> Path:
+    """The folder with MNIST, or one with a stand-in, about which the user is told."""
+    root = Path(os.environ.get("ACTIVAE_DATA", "data")).expanduser().resolve()
+    if workload is not MNIST or has_mnist(root):
+        return root
+    console.print(
+        f"note     no MNIST in {root} (ACTIVAE_DATA names another folder): random images of its "
+        "size take its place",
+        highlight=False,
+    )
+    write_stand_in(scratch)
+    return scratch
+
+
+def _tasks(
+    workload: Workload, names: Sequence[str], steps: int | None, data_root: Path, scratch: Path
+) -> list[Task]:
+    epochs = ceil(steps / workload.steps_per_epoch) if steps else workload.epochs
+    return [
+        Task(name, workload.name, epochs, str(ROOT / "configs"), str(data_root), str(scratch))
+        for name in names
+        if workload.name in CONTENDERS[name].workloads
+    ]
+
+
+if __name__ == "__main__":
+    main()
