@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from activae.models import Autoencoder
 
 Objective = Callable[[Autoencoder, Tensor], dict[str, Tensor]]
-Step = Callable[[Tensor, float], dict[str, Tensor]]
 
 
 class EagerStep:
@@ -45,6 +44,9 @@ class EagerStep:
         # the context spans many of these steps.
         torch.clear_autocast_cache()
         return {name: term.detach() for name, term in terms.items()}
+
+    def sync(self) -> None:
+        """Nothing to do: torch's optimizer holds all there is to know."""
 
     def _set_lr(self, factor: float) -> None:
         self.factor = factor

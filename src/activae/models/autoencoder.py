@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from activae.compiled_step import CompiledStep
 from activae.models.network import Autoencoder
 from activae.objectives import Objective
 from activae.schedules import Schedule
@@ -90,7 +91,13 @@ class AutoencoderModule(pl.LightningModule):
         if self._restored is not None:
             self.optimizer.load_state_dict(self._restored["optimizer_states"][0])
             torch.set_rng_state(self._restored["rng_state"])
-        self.take_step = EagerStep(self.net, self.objective, self.optimizer, self.clip_norm)
+        self.take_step = self._make_step()
+
+    def _make_step(self) -> EagerStep | CompiledStep:
+        parts = (self.net, self.objective, self.optimizer, self.clip_norm)
+        if not self.compile_step:
+            return EagerStep(*parts)
+        return CompiledStep(*parts, batch_size=self.data.batch_size, steps_taken=self.step)
 
     def on_train_epoch_start(self) -> None:
         """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
@@ -100,16 +107,19 @@ class AutoencoderModule(pl.LightningModule):
     def training_step(self, chunk: Tensor, batch_idx: int) -> None:
         """One optimizer step for each batch of the chunk, a tensor of sample indices."""
         samples = self.data.samples["train"]
-        losses = []
-        first = self.step
-        for indices in chunk.split(self.data.batch_size):
-            if self.stop_requested:
-                raise Interrupted
-            terms = self.take_step(samples[indices], self.schedule(self.step, self.total_steps))
-            self.step += 1
-            self._sums.add(terms, len(indices))
-            losses.append(total(terms))
-        _raise_if_diverged(torch.stack(losses), first)
+        taken: list[dict[str, Tensor]] = []
+        batches = chunk.split(self.data.batch_size)
+        try:
+            for indices in batches:
+                if self.stop_requested:
+                    raise Interrupted
+                factor = self.schedule(self.step, self.total_steps)
+                taken.append(self.take_step(samples[indices], factor))
+                self.step += 1
+        finally:
+            self._sums.add(taken, [len(indices) for indices in batches[: len(taken)]])
+        losses = torch.stack([total(terms) for terms in taken])
+        _raise_if_diverged(losses, self.step - len(taken))
 
     def validation_step(self, batch: tuple[str, Tensor], batch_idx: int) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
@@ -117,7 +127,7 @@ class AutoencoderModule(pl.LightningModule):
         x = self.data.samples[stage][indices]
         squared_error = (self.net(x) - x).square().sum() / len(x)
         scores = {"loss": total(self.objective(self.net, x)), "SE": squared_error}
-        self._evaluation[stage].add(scores, len(x))
+        self._evaluation[stage].add([scores], [len(x)])
 
     def on_validation_epoch_end(self) -> None:
         """Gather the epoch's figures in `row`, and give SE/val to Lightning's callbacks."""
@@ -147,6 +157,7 @@ class AutoencoderModule(pl.LightningModule):
 
     def snapshot(self) -> dict[str, Any]:
         """A copy of all that is needed to go on from here: tensors and primitives only."""
+        self.take_step.sync()
         return {
             "state_dict": clone_tensors(self.state_dict()),
             "optimizer_states": [clone_tensors(self.optimizer.state_dict())],
@@ -174,13 +185,15 @@ class _Sums:
         self.sums: dict[str, Tensor] = {}
         self.samples = 0
 
-    def add(self, values: dict[str, Tensor], samples: int) -> None:
-        for name, value in values.items():
-            before = self.sums.get(name)
-            # float64: thousands of batches are summed, and a resumed epoch must end with the same bits.
-            weighted = value.double() * samples
-            self.sums[name] = weighted if before is None else before + weighted
-        self.samples += samples
+    def add(self, batches: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> None:
+        """Add the values of several batches at once, which spares the device a sum for each."""
+        for name in batches[0] if batches else ():
+            values = torch.stack([batch[name] for batch in batches]).double()
+            weighted = values * torch.tensor(sizes, device=values.device)
+            before = self.sums.get(name, weighted.new_zeros(()))
+            # One after the other, so that it makes no difference where an interruption cut.
+            self.sums[name] = torch.cat((before[None], weighted)).cumsum(0)[-1]
+        self.samples += sum(sizes)
 
     def take(self) -> dict[str, float]:
         """The means, in one transfer from the device; starts afresh."""

@@ -1,0 +1,195 @@
+"""The whole optimizer step as one compiled graph: forward, backward, clipping, update."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value
+
+from activae.errors import ConfigError
+from activae.models import Autoencoder
+from activae.steps import Objective, total
+from activae.update_rules import Rule, rule_for
+
+Terms = dict[str, Tensor]
+
+
+class CompiledStep:
+    """Does what `activae.steps.EagerStep` does, as one compiled graph for batches of `batch_size`.
+
+    A short last batch goes through the same functions uncompiled: a graph of its own would take
+    seconds to compile. The optimizer's tensors hold the state, so that its state_dict() is the usual
+    one after `sync()`. An optimizer without a rule takes its own step after the compiled gradient.
+
+    `steps_taken` is how many steps the optimizer has taken, for a resumed run.
+    """
+
+    def __init__(
+        self,
+        net: Autoencoder,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        clip_norm: float | None,
+        *,
+        batch_size: int,
+        steps_taken: int,
+    ) -> None:
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.steps_taken = steps_taken
+        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self.rules = _rules(optimizer)
+        named = {name: p for name, p in net.named_parameters() if p.requires_grad}
+        self.leaves = list(named.values())
+        self.parameters = [leaf.detach() for leaf in self.leaves]  # the same memory, no graph
+        self.group_of = _group_of(self.leaves, optimizer)
+        self.state = [
+            _state_of(optimizer, leaf, self.rules[group])
+            for leaf, group in zip(self.leaves, self.group_of, strict=True)
+        ]
+        gradient = _gradient(_Loss(net, objective), list(named), clip_norm)
+        self.step = _whole_step(gradient, self.rules, self.group_of)
+        self.compiled: Callable[..., Any] | None = None
+
+    def __call__(self, batch: Tensor, factor: float) -> Terms:
+        self.steps_taken += 1
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = base * factor
+        step = self._compiled() if len(batch) == self.batch_size else self.step
+        terms, gradients = step(self.parameters, self.state, self._scalars(), batch)
+        if gradients is not None:
+            for leaf, gradient in zip(self.leaves, gradients, strict=True):
+                leaf.grad = gradient
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        return terms  # type: ignore[no-any-return]
+
+    def sync(self) -> None:
+        """Write the number of steps into the optimizer's state, where it keeps one."""
+        for leaf, group in zip(self.leaves, self.group_of, strict=True):
+            if self.rules[group] is not None and not isinstance(self.optimizer, torch.optim.SGD):
+                self.optimizer.state[leaf]["step"] = torch.tensor(float(self.steps_taken))
+
+    def _scalars(self) -> list[Tensor]:
+        """What each parameter group's rule needs of this step."""
+        return [
+            torch.tensor(rule.scalars(group["lr"], self.steps_taken) if rule else [])
+            for rule, group in zip(self.rules, self.optimizer.param_groups, strict=True)
+        ]
+
+    def _compiled(self) -> Callable[..., Any]:
+        """The compiled step, without guards: they would cost a twentieth of the step.
+
+        All that they watch over is constant here: shapes, types, mode, hyper-parameters. dynamo keeps
+        its graphs by code object, so each instance compiles a copy of its own, lest one run
+        another's graph.
+        """
+        if self.compiled is None:
+            step = self.step
+            assert isinstance(step, types.FunctionType)
+            own = types.FunctionType(
+                step.__code__.replace(), step.__globals__, step.__name__, None, step.__closure__
+            )
+            graph = torch.compile(
+                own,
+                fullgraph=True,
+                dynamic=False,
+                options={"guard_filter_fn": lambda guards: [False for _ in guards]},
+            )
+            self.compiled = _explaining(graph)
+        return self.compiled
+
+
+class _Loss(nn.Module):
+    """The objective as a module, so that functional_call can lend it other parameters."""
+
+    def __init__(self, net: Autoencoder, objective: Objective) -> None:
+        super().__init__()
+        self.net = net
+        self.objective = objective
+
+    def forward(self, batch: Tensor) -> Terms:
+        return self.objective(self.net, batch)
+
+
+def _gradient(loss: _Loss, names: Sequence[str], clip_norm: float | None) -> Callable[..., Any]:
+    """(parameters, batch) -> (terms, gradients, clipped as torch.nn.utils.clip_grad_norm_ does)."""
+
+    def objective(parameters: dict[str, Tensor], batch: Tensor) -> tuple[Tensor, Terms]:
+        terms: Terms = functional_call(loss, parameters, (batch,))
+        return total(terms), terms
+
+    def gradient(parameters: Sequence[Tensor], batch: Tensor) -> tuple[Terms, list[Tensor]]:
+        lent = {f"net.{name}": p for name, p in zip(names, parameters, strict=True)}
+        by_name, (_, terms) = grad_and_value(objective, has_aux=True)(lent, batch)
+        gradients = list(by_name.values())
+        if clip_norm is not None:
+            norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+            gradients = [g * (clip_norm / (norm + 1e-6)).clamp(max=1.0) for g in gradients]
+        return terms, gradients
+
+    return gradient
+
+
+def _whole_step(
+    gradient: Callable[..., Any], rules: Sequence[Rule | None], group_of: Sequence[int]
+) -> Callable[..., Any]:
+    """(parameters, state, scalars, batch) -> terms, and the gradients that no rule has applied."""
+
+    def step(
+        parameters: list[Tensor],
+        state: list[list[Tensor]],
+        scalars: list[Tensor],
+        batch: Tensor,
+    ) -> tuple[Terms, list[Tensor] | None]:
+        terms, gradients = gradient(parameters, batch)
+        if rules[0] is None:
+            return terms, gradients
+        for p, g, kept, group in zip(parameters, gradients, state, group_of, strict=True):
+            rules[group].update(p, g, kept, scalars[group])  # type: ignore[union-attr]
+        return terms, None
+
+    return step
+
+
+def _rules(optimizer: torch.optim.Optimizer) -> list[Rule | None]:
+    """A rule for every parameter group, or none for any."""
+    rules = [rule_for(optimizer, group) for group in optimizer.param_groups]
+    return rules if all(rules) else [None for _ in rules]
+
+
+def _group_of(leaves: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> list[int]:
+    numbers = {
+        id(p): number
+        for number, group in enumerate(optimizer.param_groups)
+        for p in group["params"]
+    }
+    return [numbers[id(leaf)] for leaf in leaves]
+
+
+def _state_of(optimizer: torch.optim.Optimizer, leaf: Tensor, rule: Rule | None) -> list[Tensor]:
+    """The optimizer's own tensors for a parameter, made where it has none yet."""
+    names = rule.state if rule else ()
+    kept = optimizer.state[leaf] if names else {}
+    return [kept.setdefault(name, torch.zeros_like(leaf.detach())) for name in names]
+
+
+def _explaining(graph: Callable[..., Any]) -> Callable[..., Any]:
+    """The first call compiles: say what to do where the machine cannot."""
+    from torch._dynamo.exc import TorchDynamoException
+    from torch._inductor.exc import InductorError
+
+    def call(*args: Any) -> Any:
+        try:
+            return graph(*args)
+        except (TorchDynamoException, InductorError) as error:
+            raise ConfigError(
+                f"trainer.compile=true: torch.compile failed ({str(error).splitlines()[0]}); it "
+                "needs a C++ compiler, and operations that it can trace: use trainer.compile=false"
+            ) from error
+
+    return call
