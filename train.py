@@ -1,10 +1,10 @@
-"""Train an autoencoder: python train.py [group=option] [key=value]; see --help for what can be chosen."""
+"""Train an autoencoder: python train.py [group=option] [key=value]; --help lists the choices."""
 
 import hydra
 from omegaconf import DictConfig
 
 from activae import hydra_names, schema
-from activae.cli import run_job
+from activae.cli import run_job, start
 
 schema.register()
 hydra_names.register()
@@ -17,4 +17,4 @@ def main(cfg: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -4,7 +4,7 @@
     python scripts/benchmark.py --only article raw ours     two contenders on one workload
     python scripts/benchmark.py --json figures.json
 
-Everything runs on the CPU. MNIST is read from the folder that ACTIVAE_DATA names (default: data);
+Steps are timed on the CPU. MNIST is read from the folder that ACTIVAE_DATA names (default: data);
 where it is absent, random images of its size take its place. What each contender is, and figures
 of a run: docs/benchmarks.md.
 """
@@ -26,7 +26,7 @@ from activae.benchmark.contenders import CONTENDERS
 from activae.benchmark.machine import machine_facts
 from activae.benchmark.race import Result, race
 from activae.benchmark.report import as_json, show_result, show_start_up, show_verdicts
-from activae.benchmark.start_up import measure_start_up
+from activae.benchmark.start_up import commands, measure_start_up
 from activae.benchmark.targets import verdicts
 from activae.benchmark.workload import MNIST, WORKLOADS, Task, Workload, has_mnist, write_stand_in
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = Console()
     machine = machine_facts()
     console.print(
-        f"{machine['cpu']}, {machine['cores']} cores, no GPU used, load {machine['load']:.1f}; "
+        f"{machine['cpu']}, {machine['cores']} cores, load {machine['load']:.1f}; "
         f"torch {machine['packages']['torch']}",
         highlight=False,
     )
@@ -56,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = stack.enter_context(console.status("starts"))
         for name in parts:
             if name == START_UP:
-                start_up = measure_start_up(
-                    ROOT, scratch, min(options.rounds, START_UP_ROUNDS), status.update
-                )
+                rounds = min(options.rounds, START_UP_ROUNDS)
+                start_up = measure_start_up(commands(ROOT), scratch, rounds, status.update)
                 show_start_up(start_up, console)
                 continue
             workload = WORKLOADS[name]
@@ -83,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds",
         type=_positive,
         default=7,
-        help=f"laps of each contender, in turn (default 7; whole commands at most {START_UP_ROUNDS})",
+        help="laps of each contender, in turn (default 7; whole commands: at most "
+        f"{START_UP_ROUNDS})",
     )
     parser.add_argument(
         "--steps",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from functools import partial
 from math import isfinite
+from typing import Any
 
 from omegaconf import DictConfig
 from torch import nn
 
 from activae.activations import output_range
-from activae.build import build, call, label
+from activae.build import build, call, label, locate
 from activae.config import container
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError
@@ -82,6 +83,9 @@ def build_network(
     cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
 ) -> Autoencoder:
     """Encoder and decoder for the data's shape, joined, checked against its range, initialised."""
+    check_activation(cfg.activation, "activation")
+    for half in ("encoder", "decoder"):
+        check_activation(cfg[half].get("activation"), f"{half}.activation")
     dim = cfg.encoding.dim
     encoder = call(build(container(cfg.encoder), "encoder"), "encoder", data.shape, dim)
     decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, data.shape)
@@ -100,7 +104,10 @@ def build_network(
 def output_activation(
     cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
 ) -> nn.Module:
-    """The chosen output activation, or the one the objective needs; ConfigError if it can't fit the data."""
+    """The chosen output activation, or the one the objective needs.
+
+    Raises ConfigError if it does not fit the data's range.
+    """
     factory = build(container(cfg.output.activation), "output.activation")
     if factory is None:
         activation: nn.Module = nn.Sigmoid() if objective.wants_sigmoid else nn.Identity()
@@ -109,19 +116,43 @@ def output_activation(
     name = label(cfg.output.activation) if factory else type(activation).__name__
     if objective.wants_sigmoid and not isinstance(activation, nn.Sigmoid):
         raise ConfigError(
-            f"output.activation={name}: objective=bce takes the output for a probability, which only "
-            "the sigmoid makes of it; leave output.activation out, or choose another objective"
+            f"output.activation={name}: objective=bce takes the output for a probability, which "
+            "only the sigmoid makes of it; leave output.activation out, or choose another objective"
         )
-    check_output_range(name, activation, data.normalisation.target_range.tolist())
+    data_range = data.normalisation.target_range.tolist()
+    if objective.wants_sigmoid and not -1e-3 <= data_range[0] < data_range[1] <= 1 + 1e-3:
+        raise ConfigError(
+            "objective=bce: needs data in [0, 1], and with "
+            f"data.normalisation={cfg.data.normalisation} they lie in [{data_range[0]:.4g}, "
+            f"{data_range[1]:.4g}]; set data.normalisation=unit_range, or choose another objective"
+        )
+    check_output_range(name, activation, data_range)
     return activation
 
 
+def check_activation(node: Any, key: str) -> None:
+    """Raise ConfigError unless the node makes a module; a mere function is a likely mistake."""
+    if node is None:
+        return
+    path = node["_target_"]
+    target = locate(path, f"{key}._target_")
+    if not (isinstance(target, type) and issubclass(target, nn.Module)):
+        raise ConfigError(
+            f"{key}._target_={path}: is no torch.nn.Module class; a function goes into "
+            f"activation=custom activation.function={path}"
+        )
+    call(build(container(node), key), key)
+
+
 def check_output_range(name: str, activation: nn.Module, data_range: list[float]) -> None:
-    """Raise ConfigError where the activation's outputs and the data's values don't lie in one interval."""
+    """Raise ConfigError where the outputs cannot reach the data, or reach far beyond them."""
     low, high = output_range(activation)
     bottom, top = data_range
     slack = 1e-3 * (top - bottom)
-    shown = f"the outputs of {name} lie in [{low:.4g}, {high:.4g}], the data in [{bottom:.4g}, {top:.4g}]"
+    shown = (
+        f"the outputs of {name} lie in [{low:.4g}, {high:.4g}], "
+        f"the data in [{bottom:.4g}, {top:.4g}]"
+    )
     if low > bottom + slack or high < top - slack:
         raise ConfigError(
             f"output.activation={name}: cannot reach the data: {shown}; leave it out for a linear "
@@ -129,8 +160,8 @@ def check_output_range(name: str, activation: nn.Module, data_range: list[float]
         )
     if isfinite(low) and isfinite(high) and high - low > WIDEST_OUTPUT * (top - bottom):
         raise ConfigError(
-            f"output.activation={name}: does not fit the data: {shown}; use "
-            "activation@output.activation=sigmoid for data in [0, 1], or leave it out for a linear output"
+            f"output.activation={name}: does not fit the data: {shown}; leave it out for a linear "
+            "output, or use activation@output.activation=sigmoid for data in [0, 1]"
         )
 
 

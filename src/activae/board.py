@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a finished run: hyper-parameters beside scores, and the code in the projector."""
+"""What TensorBoard shows of a finished run: hyper-parameters beside scores, codes to turn about."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from activae.build import label
-from activae.callbacks.tensorboard import picture
+from activae.callbacks.tensorboard import EventLogger, picture
 from activae.data.module import AutoencoderDataModule
 from activae.diagnostics import thumbnails
 from activae.models.autoencoder import AutoencoderModule
@@ -27,7 +26,7 @@ def show_results(
     folder: Path,
 ) -> None:
     """Add the results of the best checkpoint to the run's TensorBoard events."""
-    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    logger = EventLogger(folder)
     logger.log_hyperparams(hyper_parameters(cfg), metrics=_scalars(metrics))
     writer = logger.experiment
     test = data.samples["test"]
@@ -65,7 +64,7 @@ def hyper_parameters(cfg: DictConfig) -> dict[str, Any]:
         "l1": cfg.objective.get("l1", 0.0),
         "l2": cfg.objective.get("l2", 0.0),
         "optimizer": str(cfg.optimizer["_target_"]).rsplit(".", 1)[-1],
-        "lr": cfg.optimizer.lr,
+        "lr": cfg.optimizer.get("lr"),
         "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
         "scheduler": label(cfg.scheduler),
         "data": cfg.data.name,

@@ -3,68 +3,132 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from activae.config import container, read
 from activae.errors import ConfigError, UserError
+from activae.mistakes import explain
 from activae.run_folder import CONFIG, DONE
 
 log = logging.getLogger(__name__)
 
 EXIT_INTERRUPTED = 130
+FULL_ERRORS = "HYDRA_FULL_ERROR"
+
+# What Hydra lets through while it composes a config and makes the output folder.
+_UNUSABLE = (CompactHydraException, OmegaConfBaseException, OSError, YAMLError, UnicodeError)
+_failures: list[str] = []
 
 
 class JobFailed(CompactHydraException):
     """Tells Hydra's sweep that a job failed, whose reason has been shown already."""
 
 
+def start(main: Callable[[], object]) -> None:
+    """Run a function that hydra.main decorated; a mistake in the command is one message.
+
+    With HYDRA_FULL_ERROR=1 in the environment it is Hydra's traceback; hydra.verbose=true shows
+    that of an error in the job.
+    """
+    sys.path.append(os.getcwd())  # activation.function may name a module that lies there
+    # Hydra's parser refuses the flag between overrides.
+    arguments = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
+    sys.argv[1:] = map(_quote_path, arguments)
+    if os.environ.get(FULL_ERRORS) == "1":
+        main()
+        return
+    _failures.clear()
+    os.environ[FULL_ERRORS] = "1"  # makes Hydra raise its errors; it would print and exit
+    try:
+        main()
+    except JobFailed as error:
+        failures = _failures or [str(error)]
+        _exit(f"{len(failures)} of the sweep's jobs failed:\n" + "\n".join(failures))
+    except _UNUSABLE as error:
+        _exit(f"error: {explain(error)}")
+    except ValueError as error:  # GROUP=null, which Hydra does not name
+        command = " ".join(sys.argv[1:])
+        _exit(f"error: {command}: a group takes the name of one of its options ({error})")
+    except KeyboardInterrupt:
+        _exit("interrupted", EXIT_INTERRUPTED)
+
+
 def run_job(composed: DictConfig) -> float:
     """Train what Hydra composed, or continue the run it names; return the best SE/val.
 
-    A user's mistake ends in one message and exit code 1, an interruption in exit code 130.
+    A user's mistake ends in one message and exit code 1, an interruption in exit code 130; in a
+    sweep a failed job raises JobFailed, which lets the others run.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
-    from activae.models.autoencoder import Interrupted  # imports torch: not for --help
-
     try:
-        return _train(composed, folder)
-    except UserError as error:
-        log.error("error: %s", error)
-        if HydraConfig.get().mode is RunMode.MULTIRUN:
-            raise JobFailed(f"{folder} failed: {error}") from None
-        sys.exit(1)
-    except (Interrupted, KeyboardInterrupt):
-        log.warning("interrupted; continue with: python train.py resume=%s", folder)
+        from activae.models.autoencoder import Interrupted  # imports torch: not for --help
+
+        try:
+            return _train(composed, folder)
+        except Interrupted:
+            raise KeyboardInterrupt from None
+    except KeyboardInterrupt:
+        log.warning("interrupted; %s", _how_to_continue(folder))
         sys.exit(EXIT_INTERRUPTED)
+    except (UserError, OSError) as error:
+        log.error("error: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        _fail(folder, str(error))
+    except Exception as error:
+        log.exception("unexpected error")
+        _fail(folder, f"{type(error).__name__}: {error}")
+
+
+def _quote_path(argument: str) -> str:
+    """The argument with quotes where it sets a path: a run's folder has = and , in its name.
+
+    Hydra's grammar has other uses for these. What is no path that exists may be a sweep of several.
+    """
+    key, _, value = argument.partition("=")
+    is_path = key == "resume" or (key in ("data.path", "data.root") and Path(value).exists())
+    if not is_path or not value or value == "null" or value[0] in "'\"":
+        return argument
+    escaped = value.replace('"', '\\"')
+    return f'{key}="{escaped}"'
+
+
+def _fail(folder: Path, reason: str) -> NoReturn:
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        _failures.append(f"  {folder}: {reason}")
+        raise JobFailed(_failures[-1])
+    sys.exit(1)
+
+
+def _exit(message: str, code: int = 1) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(code)
 
 
 def _train(composed: DictConfig, folder: Path) -> float:
     from activae.report import conclude
     from activae.training import train
 
-    cfg = _config_of_run(composed) if composed.resume else composed
-    if (folder / DONE).exists():
-        raise ConfigError(
-            f"resume={composed.resume}: this run has ended ({(folder / DONE).read_text().strip()}); "
-            "there is nothing to continue"
-        )
+    cfg = _config_of_run(composed, folder) if composed.resume else composed
     metrics = train(cfg, folder)
     conclude(metrics, cfg, folder)
     return float(metrics["val"]["SE"])
 
 
-def _config_of_run(composed: DictConfig) -> DictConfig:
-    """The config saved in the run folder that is to be continued, once it is known to be harmless."""
-    from activae.build import refuse_untrusted
+def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
+    """The config saved in the run folder to continue, once it is known to be harmless."""
+    from activae.trust import refuse_untrusted
 
-    file = Path(composed.resume) / CONFIG
     others = [
         override
         for override in HydraConfig.get().overrides.task
@@ -75,12 +139,24 @@ def _config_of_run(composed: DictConfig) -> DictConfig:
             f"{' '.join(others)}: resume={composed.resume} continues that run with its own config, "
             "where nothing else can be set; leave it out, or start a new run"
         )
-    if not file.is_file():
-        raise ConfigError(f"resume={composed.resume}: no run folder, for {file} does not exist")
-    try:
-        saved = OmegaConf.load(file)
-        refuse_untrusted(OmegaConf.to_container(saved), composed.trusted_modules)
-    except (YAMLError, OSError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{file}: cannot be read as a config: {error}") from error
-    assert isinstance(saved, DictConfig)
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        raise ConfigError(f"resume={composed.resume}: continues one run; leave out --multirun")
+    if (folder / DONE).exists():
+        status = (folder / DONE).read_text().strip()
+        raise ConfigError(
+            f"resume={composed.resume}: this run has ended ({status}); there is nothing to continue"
+        )
+    saved = read(folder / CONFIG)
+    refuse_untrusted(container(saved), composed.trusted_modules)
     return saved
+
+
+def _how_to_continue(folder: Path) -> str:
+    """The command that resumes the run; its own modules are named, for it will ask about them."""
+    from activae.trust import untrusted
+
+    if not (folder / CONFIG).exists():
+        return "nothing was computed yet"
+    modules = {path.split(".")[0] for _, path in untrusted(container(read(folder / CONFIG)), ())}
+    trusted = f" 'trusted_modules=[{','.join(sorted(modules))}]'" if modules else ""
+    return f"continue with: python train.py {quote(f'resume={folder}')}{trusted}"

@@ -2,45 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from activae.build import faults, label
 from activae.errors import ConfigError
+from activae.mistakes import explain
+from activae.run_folder import CONFIG, DONE
 from activae.schema import TrainConfig
+from activae.value_types import shown
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu")
 NORMALISATIONS = ("unit_range", "standardise", "none")
 
+# Nodes that a run calls once it knows the data, and the group that fills each.
+_FACTORIES = {
+    "activation": "activation",
+    "init": "init",
+    "encoder": "encoder",
+    "decoder": "decoder",
+    "data.source": "data",
+    "optimizer": "optimizer",
+    "scheduler": "scheduler",
+}
+# Those that may be null.
+_PLACES = ("encoder.activation", "decoder.activation", "encoding.activation", "output.activation")
+
 
 def settle(composed: DictConfig) -> DictConfig:
     """The config with every interpolation resolved and every default filled in, checked, read-only.
 
-    Raises ConfigError that names each key at fault, its value and what it may be.
+    Raises ConfigError with a line for each key at fault: the key, its value and what it may be.
     """
     try:
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        raise ConfigError(
-            f"{error.full_key or error.msg}: needs a value; give {error.full_key}=VALUE"
-        ) from error
+        cfg = OmegaConf.merge(OmegaConf.structured(TrainConfig), composed)
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        _refuse(f"{key}: needs a value; give {key}=VALUE" for key in missing)
+        values: Any = OmegaConf.to_container(cfg, resolve=True)
+        _refuse(_misplaced(values))
+        _refuse(faults(values, ""))
+        for half in (values["encoder"], values["decoder"]):
+            if "activation" in half and half["activation"] is None:
+                half["activation"] = values["activation"]
+        settled = OmegaConf.merge(OmegaConf.structured(TrainConfig), values)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {error.msg}") from error
-    assert isinstance(values, dict)
-    for half in ("encoder", "decoder"):
-        if "activation" in values[half] and values[half]["activation"] is None:
-            values[half]["activation"] = values["activation"]
-    settled = OmegaConf.merge(OmegaConf.structured(TrainConfig), values)
+        raise ConfigError(explain(error)) from error
     assert isinstance(settled, DictConfig)
-    problems = list(_problems(settled))
-    if problems:
-        raise ConfigError("\n".join(problems))
+    _refuse(_out_of_range(settled))
     OmegaConf.set_readonly(settled, True)
     return settled
+
+
+def read(file: Path) -> DictConfig:
+    """The config saved in a run's folder. Raises ConfigError where the file is damaged."""
+    try:
+        saved = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(file))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{file}: {explain(error)}") from error
+    except (YAMLError, OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read as a config: {error}") from error
+    missing = OmegaConf.missing_keys(saved)
+    if missing:
+        raise ConfigError(f"{file}: is damaged, for it lacks {', '.join(sorted(missing))}")
+    assert isinstance(saved, DictConfig)
+    return saved
+
+
+def record(cfg: DictConfig, folder: Path) -> None:
+    """Write a settled config into its run's folder, made if need be.
+
+    Raises ConfigError if another run, or one that has ended, is there already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / CONFIG
+    advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
+    if (folder / DONE).exists():
+        raise ConfigError(f"{folder}: a run has ended here already; {advice}")
+    if file.exists() and container(read(file)) != container(cfg):
+        raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
+    OmegaConf.save(cfg, file)
 
 
 def container(node: Any) -> Any:
@@ -48,22 +95,66 @@ def container(node: Any) -> Any:
     return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
 
 
-def _problems(cfg: DictConfig) -> Iterator[str]:
-    """A line for each value that is out of range."""
+def _refuse(problems: Iterator[str]) -> None:
+    lines = list(problems)
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _misplaced(values: dict[str, Any]) -> Iterator[str]:
+    """A line for each node that should describe a factory and does not."""
+    for key, group in _FACTORIES.items():
+        yield from _not_a_factory(key, group, _select(values, key))
+    for key in _PLACES:
+        node = _select(values, key)
+        if node is not None:
+            yield from _not_a_factory(key, f"activation@{key}", node)
+    objective = values["objective"]
+    if not isinstance(objective, Mapping) or "_target_" not in objective:
+        yield f"objective={shown(objective)}: has no _target_; choose one with objective=NAME"
+
+
+def _not_a_factory(key: str, group: str, node: Any) -> Iterator[str]:
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        option = node if isinstance(node, str) else "NAME"
+        yield f"{key}={shown(node)}: has no _target_; choose an option with {group}={option}"
+    elif node.get("_partial_") is not True:
+        yield f"{key}._partial_: must be true, for a run calls {label(node)} later"
+
+
+def _select(values: dict[str, Any], key: str) -> Any:
+    node: Any = values
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _out_of_range(cfg: DictConfig) -> Iterator[str]:
     for key, wanted, accepts in _RANGES:
         value = OmegaConf.select(cfg, key)
         if value is not None and not accepts(value):
-            yield f"{key}={value}: must be {wanted}"
-    lr = cfg.optimizer.get("lr")
-    if lr is not None and not (_is_number(lr) and lr > 0 and isfinite(lr)):
+            yield f"{key}={shown(value)}: must be {wanted}"
+    lr = cfg.optimizer.get("lr", 1.0)
+    if not (_is_number(lr) and lr > 0 and isfinite(lr)):
         yield f"optimizer.lr={lr}: must be a number greater than 0"
-    decay = cfg.optimizer.get("weight_decay")
-    if decay is not None and not (_is_number(decay) and 0 <= decay < float("inf")):
+    decay = cfg.optimizer.get("weight_decay", 0.0)
+    if not (_is_number(decay) and decay >= 0 and isfinite(decay)):
         yield f"optimizer.weight_decay={decay}: must be 0 or a positive number"
+    if cfg.trainer.accelerator == "gpu" and not _has_gpu():
+        yield (
+            "trainer.accelerator=gpu: torch finds no GPU here (neither CUDA nor Apple's MPS); "
+            "trainer=auto takes one where there is one, trainer=cpu never"
+        )
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _has_gpu() -> bool:
+    import torch  # here, so that composing a config does without
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def _one_of(choices: tuple[str, ...]) -> tuple[str, Callable[[Any], bool]]:

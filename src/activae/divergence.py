@@ -1,4 +1,4 @@
-"""Which layer was the first to produce something that is not finite, found by replaying the steps."""
+"""What was the first not to be finite in a training that diverged, found by replaying its steps."""
 
 from __future__ import annotations
 
@@ -17,32 +17,41 @@ from activae.steps import EagerStep, total
 def locate_divergence(
     model: AutoencoderModule, data: AutoencoderDataModule, snapshot: dict[str, Any], until: int
 ) -> str:
-    """Replay from a finite snapshot to the step `until` (counted from 0); say where it first broke.
+    """Replay from a finite snapshot to the step `until` (counted from 0); say what broke first.
 
-    Leaves the model with the snapshot's weights.
+    On the CPU, in the precision of the weights. Leaves the model with the snapshot's weights.
     """
-    model.restore(snapshot)
-    data.to(torch.device("cpu"), torch.float32)
-    model.to("cpu", torch.float32)
-    optimizer = model.configure_optimizers()
-    optimizer.load_state_dict(snapshot["optimizer_states"][0])
-    take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
-    model.net.train()
+    model.cpu().restore(snapshot)
+    data.to(torch.device("cpu"), next(model.parameters()).dtype)
+    model.net.train().zero_grad(set_to_none=True)
     try:
-        for step in range(model.step, until + 1):
-            batch = _batch(data, step)
-            found = _fault(model, batch)
-            if found:
-                return f"at step {step}, {found}"
-            take_step(batch, model.schedule(step, model.total_steps))
-        found = _fault(model, data.samples["val"])
-        return (
-            f"after step {until}, {found}"
-            if found
-            else "a replay in float32 on the CPU stays finite"
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(snapshot["rng_state"])
+            step, found = _replay(model, data, snapshot["optimizer_states"][0], until)
     finally:
         model.restore(snapshot)
+    if found is None:
+        return "repeated on the CPU, these steps stay finite"
+    return f"{found}, at step {step}, is the first that is not finite"
+
+
+def _replay(
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    optimizer_state: dict[str, Any],
+    until: int,
+) -> tuple[int, str | None]:
+    optimizer = model.configure_optimizers()
+    optimizer.load_state_dict(optimizer_state)
+    take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+    for step in range(model.step, until):
+        batch = _batch(data, step)
+        found = _fault(model, batch)
+        if found:
+            return step, found
+        take_step(batch, model.schedule(step, model.total_steps))
+    # What is not finite after the last step may have shown in training or in validation.
+    return until, _fault(model, _batch(data, until)) or _fault(model, data.samples["val"])
 
 
 def _batch(data: AutoencoderDataModule, step: int) -> Tensor:
@@ -58,13 +67,16 @@ def _fault(model: AutoencoderModule, batch: Tensor) -> str | None:
     parameter = first_nonfinite_parameter(net.named_parameters())
     if parameter:
         return f"the parameter {parameter}"
-    layer = first_nonfinite(net, lambda: net(batch))
+    with torch.random.fork_rng(devices=[]):  # the loss and the step draw these numbers again
+        layer = first_nonfinite(net, lambda: net(batch))
     if layer:
         return f"the output of {layer}"
-    loss = total(model.objective(net, batch))
+    with torch.random.fork_rng(devices=[]):
+        loss = total(model.objective(net, batch))
     if not loss.isfinite():
-        return "the loss (all reconstructions are finite)"
-    loss.backward()  # type: ignore[no-untyped-call]
-    gradient = first_nonfinite_parameter(net.named_parameters())
+        return "the loss (of reconstructions that are finite)"
+    loss.backward()
+    # Gradients come about from the output backwards.
+    gradient = first_nonfinite_parameter(reversed(list(net.named_parameters())))
     net.zero_grad(set_to_none=True)
     return f"the gradient of {gradient.removesuffix('.grad')}" if gradient else None

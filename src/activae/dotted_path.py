@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
-import sys
+from pathlib import Path
 from types import ModuleType
 
 from activae.errors import ConfigError
+from activae.spelling import did_you_mean
 
 
 def resolve(key: str, path: str) -> object:
@@ -58,10 +58,9 @@ def _import_longest_prefix(key: str, path: str, parts: list[str]) -> tuple[Modul
 
 
 def _missing_module(name: str) -> str:
-    folders = ", ".join(folder or "." for folder in sys.path)
     return (
-        f"no module {name!r} in the folders {folders}. Put {name}.py beside train.py, install its "
-        f"package, or start with PYTHONPATH=FOLDER, the folder that holds it."
+        f"no module {name!r}, neither installed nor beside train.py nor in {Path.cwd()}. "
+        f"Put {name}.py there, install its package, or set PYTHONPATH to the folder that holds it."
     )
 
 
@@ -69,6 +68,5 @@ def _missing_attribute(owner: object, name: str) -> str:
     known = dir(owner)
     if isinstance(owner, ModuleType):
         known += [found.name for found in pkgutil.iter_modules(getattr(owner, "__path__", []))]
-    near = difflib.get_close_matches(name, known)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f"{getattr(owner, '__name__', owner)} has no {name!r}.{hint}"
+    guess = did_you_mean(name, known)
+    return f"{getattr(owner, '__name__', owner)} has no {name!r}. {guess}".rstrip()

@@ -25,9 +25,12 @@ Scores = dict[str, dict[str, float | None]]
 def score(
     cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule, folder: Path
 ) -> dict[str, Any]:
-    """The run's figures with its best checkpoint, and PCA's beside them: what metrics.json holds."""
+    """The run's figures with its best checkpoint, PCA's beside them: what metrics.json holds."""
     best = load_checkpoint(folder / BEST)
-    model.load_state_dict(best["state_dict"])
+    # A fit leaves the network on the CPU; a run resumed after its last step had none.
+    device, dtype = data.samples["train"].device, best["state_dict"]["normalisation.scale"].dtype
+    data.to(device, dtype)
+    model.to(device, dtype).load_state_dict(best["state_dict"])
     metrics: dict[str, Any] = {"status": "completed", **score_splits(model.net, data)}
     metrics["pca"] = {"dim": cfg.encoding.dim, **score_pca(data, cfg.encoding.dim)}
     metrics |= {
@@ -50,7 +53,7 @@ def _ratio(run: float | None, pca: float | None) -> float | None:
 
 @torch.inference_mode()
 def score_splits(net: Autoencoder, data: AutoencoderDataModule) -> Scores:
-    """The scores of the network's reconstructions on train, val and test, float32 on its device."""
+    """The scores of the network's reconstructions on train, val and test."""
     net.eval()
     return _score(data, net)
 
@@ -63,7 +66,7 @@ def score_pca(data: AutoencoderDataModule, dim: int) -> Scores:
 
 
 def _score(data: AutoencoderDataModule, reconstruct: Callable[[Tensor], Tensor]) -> Scores:
-    """Every split's scores; what speaks of images as images is taken on [0, 1], however normalised."""
+    """Every split's scores; those of pictures are taken on [0, 1], however normalised."""
     as_they_are = data.normalisation_kind == "unit_range" or not data.source.is_image
     mean = data.samples["train"].mean(0)
     low, high = data.normalisation.target_range.tolist()

@@ -5,22 +5,23 @@ from __future__ import annotations
 import logging
 from math import ceil
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EarlyStopping
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 
 from activae.callbacks.checkpoint import RunCheckpoint
 from activae.callbacks.history import History
 from activae.callbacks.progress import Progress
 from activae.config import container
 from activae.data.module import AutoencoderDataModule
-from activae.errors import ConfigError
+from activae.errors import ConfigError, DataError
 from activae.models.autoencoder import AutoencoderModule
 from activae.process import choose_threads, stopping_on_interrupt
-from activae.run_folder import HISTORY, LAST, load_checkpoint
+from activae.run_folder import CONFIG, HISTORY, LAST, load_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,14 @@ def fit(
 
     Raises Interrupted or Diverged after the checkpoints are written.
     """
+    torch.set_num_threads(cfg.trainer.threads or choose_threads(model.net, data.batch_size))
     last = folder / LAST
     snapshot = load_checkpoint(last) if last.exists() else None
     if snapshot is not None:
-        model.restore(snapshot)
+        try:
+            model.restore(snapshot)
+        except (LookupError, RuntimeError) as error:
+            raise DataError(f"{last}: is not of the run that {CONFIG} describes: {error}") from error
         log.info("resumed at step %d of %d", model.step, model.total_steps)
         if snapshot.get("finished"):
             return
@@ -44,7 +49,6 @@ def fit(
         state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
         if state:
             callback.load_state_dict(state)
-    torch.set_num_threads(cfg.trainer.threads or choose_threads(model.net, data.batch_size))
     trainer = _trainer(cfg, model, data, folder, callbacks)
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
@@ -86,7 +90,7 @@ def _trainer(
             devices=1,
             precision=cfg.trainer.precision,
             max_epochs=epochs - model.step // data.steps_per_epoch,
-            logger=_logger(folder, model.step) if cfg.logger.tensorboard else False,
+            logger=_logger(cfg, folder, model.step),
             callbacks=callbacks,
             detect_anomaly=cfg.trainer.detect_anomaly,
             num_sanity_val_steps=0,
@@ -98,8 +102,10 @@ def _trainer(
         raise ConfigError(f"trainer: {error}") from error
 
 
-def _logger(folder: Path, step: int) -> TensorBoardLogger:
-    """Events in the run folder itself; a resumed run hides those it will write again."""
-    return TensorBoardLogger(
-        folder, name="", version="", default_hp_metric=False, purge_step=step + 1 if step else None
-    )
+def _logger(cfg: DictConfig, folder: Path, step: int) -> Logger | Literal[False]:
+    """TensorBoard's, if wanted; a resumed run hides the events that it will write again."""
+    if not cfg.logger.tensorboard:
+        return False
+    from activae.callbacks.tensorboard import EventLogger
+
+    return EventLogger(folder, first_step=step + 1 if step else 0)

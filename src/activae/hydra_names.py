@@ -8,43 +8,47 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-LONGEST_NAME = 150
-_claimed: dict[str, str] = {}
+from activae.errors import ConfigError
+from activae.run_folder import CONFIG
+
+LONGEST_NAME = 150  # bytes; file systems allow 255, and a time or a number is added
 
 
 def run_name(overrides: str) -> str:
-    """A folder name from a job's overrides: slashes and blanks replaced, overlong ones ended by a hash."""
-    name = re.sub(r"[^\w@.,=+:\[\]-]+", "-", overrides)
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
+    """A folder name from a job's overrides: slashes and blanks replaced, overlong ones hashed."""
+    name = re.sub(r"[^\w@.,=+\[\]-]+", "-", re.sub("[\"']", "", overrides))
+    if len(name.encode()) > LONGEST_NAME:
+        digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
+        name = f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
     return name or "defaults"
 
 
 def run_dir(stem: str, overrides: str, resume: str | None) -> str:
-    """The folder of a single run: that of the run it resumes, or a new one at `stem`_OVERRIDES."""
-    if resume and Path(resume).is_dir():
-        return str(resume)
-    return new_dir(f"{stem}_{run_name(overrides)}")
+    """The folder of a single run: that of the run it resumes, or a new one at `stem`_OVERRIDES.
+
+    Raises ConfigError if there is no run to resume.
+    """
+    if not resume:
+        return new_dir(f"{stem}_{run_name(overrides)}")
+    if not (Path(resume) / CONFIG).is_file():
+        raise ConfigError(f"resume={resume}: is no run's folder, for it holds no {CONFIG}")
+    return str(resume)
 
 
 def new_dir(wanted: str) -> str:
     """Make the folder and return its path, with a number added if another launch was quicker.
 
-    Making it is what claims it, so that two launches in one second cannot share a folder. Asked
-    again for the same name, a process gets the folder it has.
+    Making it is what claims it, so that two launches in one second cannot share a folder.
     """
-    if wanted not in _claimed:
-        number = 1
-        while True:
-            path = Path(wanted if number == 1 else f"{wanted}_{number}")
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                number += 1
-            else:
-                _claimed[wanted] = str(path)
-                break
-    return _claimed[wanted]
+    number = 1
+    while True:
+        path = Path(wanted if number == 1 else f"{wanted}_{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return str(path)
 
 
 def hydra_subdir(resume: str | None) -> str | None:
@@ -54,5 +58,10 @@ def hydra_subdir(resume: str | None) -> str | None:
 
 def register() -> None:
     """Make these functions known to OmegaConf as resolvers."""
-    for function in (run_name, run_dir, new_dir, hydra_subdir):
-        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
+    for name, function, cached in (
+        ("run_name", run_name, False),
+        ("hydra_subdir", hydra_subdir, False),
+        ("run_dir", run_dir, True),  # asked again, a launch gets the folder it has
+        ("new_dir", new_dir, True),
+    ):
+        OmegaConf.register_new_resolver(name, function, replace=True, use_cache=cached)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -19,25 +18,19 @@ def make_optimizer(
 
     Biases and the parameters of learnable activations are given no weight decay.
     """
+    decay = inspect.signature(factory).parameters.get("weight_decay")
+    if decay is None or not decay.default:
+        return factory(net.parameters(), **_fastest(factory))
     weights = dict(net.weights())
     others = [p for name, p in net.named_parameters() if name not in weights]
-    if not _keywords(factory).get("weight_decay"):
-        groups: list[dict[str, Any]] = [{"params": list(net.parameters())}]
-    else:
-        groups = [{"params": list(weights.values())}]
-        groups += [{"params": others, "weight_decay": 0.0}] if others else []
+    groups = [{"params": list(weights.values())}, {"params": others, "weight_decay": 0.0}]
     return factory(groups, **_fastest(factory))
 
 
 def _fastest(factory: Callable[..., torch.optim.Optimizer]) -> dict[str, bool]:
     """The single-call implementation, unless the config chose one itself."""
+    chosen = factory.keywords if isinstance(factory, partial) else {}
+    if "fused" in chosen or "foreach" in chosen:
+        return {}
     known = inspect.signature(factory).parameters
-    chosen = _keywords(factory)
-    for name in ("fused", "foreach"):
-        if name in known and not {"fused", "foreach"} & chosen.keys():
-            return {name: True}
-    return {}
-
-
-def _keywords(factory: Callable[..., Any]) -> dict[str, Any]:
-    return factory.keywords if isinstance(factory, partial) else {}
+    return next(({name: True} for name in ("fused", "foreach") if name in known), {})

@@ -31,12 +31,8 @@ def process_state(seed: int) -> Iterator[None]:
     threads = torch.get_num_threads()
     dtype = torch.get_default_dtype()
     precision = torch.get_float32_matmul_precision()
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # its advice is not about this run
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    with _quiet_lightning(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", module="lightning_fabric")
         try:
             yield
         finally:
@@ -45,15 +41,39 @@ def process_state(seed: int) -> Iterator[None]:
             torch.set_float32_matmul_precision(precision)
 
 
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Hide Lightning's advice, which is about loaders and loggers that a run does not have."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for package in ("pytorch_lightning", "lightning_fabric"):
+                warnings.filterwarnings("ignore", module=package)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def choose_threads(net: Autoencoder, batch_size: int) -> int:
     """One thread for small networks, where starting the others costs more; else every core."""
     work = batch_size * sum(weight.numel() for _, weight in net.weights())
-    return 1 if work < SINGLE_THREAD_WORK else len(os.sched_getaffinity(0))
+    return 1 if work < SINGLE_THREAD_WORK else _cores()
+
+
+def _cores() -> int:
+    """How many cores the process may use: in a container or a batch job, fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS
 
 
 @contextmanager
 def stopping_on_interrupt(model: AutoencoderModule) -> Iterator[None]:
-    """Let the first Ctrl-C end the fit between two steps; the second is Python's own."""
+    """Let the first Ctrl-C end the fit between two steps; a second one is a KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -65,5 +85,9 @@ def stopping_on_interrupt(model: AutoencoderModule) -> Iterator[None]:
     previous = signal.signal(signal.SIGINT, request_stop)
     try:
         yield
+    except SystemExit:  # what Lightning makes of a KeyboardInterrupt
+        if model.stop_requested:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, previous)

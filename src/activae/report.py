@@ -14,6 +14,7 @@ from activae.build import label
 
 # Test and train error may differ a little by chance; a fifth is a gap worth acting on.
 OVERFIT_RATIO = 1.2
+OUTPUTS = Path("outputs")
 _NAMES = {
     "SE": "SE (squared error a sample)",
     "MSE": "MSE",
@@ -22,23 +23,24 @@ _NAMES = {
     "SSIM": "SSIM",
     "explained_variance": "explained variance",
 }
+_ERRORS = ("SE", "MSE", "BCE")  # of which a ratio makes sense
 
 
 def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
     """Print the run's table, hints, and where to look next."""
-    console = Console()
+    # Names of runs and folders may hold brackets, which rich would take for its markup.
+    console = Console(markup=False, emoji=False, highlight=False)
     show(metrics, f"{label(cfg.activation)} on {cfg.data.name}", console)
     for hint in hints(metrics, cfg):
-        console.print(f"hint   {hint}", highlight=False)
+        console.print(f"hint   {hint}")
     seconds = metrics["seconds"]
     console.print(
         f"took   {seconds['all']:.1f} s, {seconds['fit']:.1f} s of it in {metrics['steps']} steps; "
-        f"best after epoch {metrics['best_epoch'] + 1}",
-        highlight=False,
+        f"best after epoch {metrics['best_epoch'] + 1}"
     )
-    console.print(f"run    {folder}", highlight=False, soft_wrap=True)
+    console.print(f"run    {folder}", soft_wrap=True)
     if cfg.logger.tensorboard:
-        console.print("look   tensorboard --logdir outputs", highlight=False)
+        console.print(f"look   tensorboard --logdir {_log_root(folder)}", soft_wrap=True)
 
 
 def show(metrics: dict[str, Any], title: str, console: Console) -> None:
@@ -51,24 +53,24 @@ def show(metrics: dict[str, Any], title: str, console: Console) -> None:
     for name, text in _NAMES.items():
         if run[name] is None and pca[name] is None:
             continue
-        table.add_row(text, _number(run[name]), _number(pca[name]), _ratio(run[name], pca[name]))
+        ratio = _ratio(run[name], pca[name]) if name in _ERRORS else None
+        table.add_row(text, _number(run[name]), _number(pca[name]), _number(ratio))
     console.print(table)
 
 
 def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
-    """What the figures suggest, most important first."""
+    """What the figures of train and val suggest, most important first; test is for the table."""
     train, val = metrics["train"]["SE"], metrics["val"]["SE"]
     if train > 0 and val / train > OVERFIT_RATIO:
         yield (
             f"It overfits: SE is {val / train:.2f} times as high on val as on train. Remedies: "
             f"{'; '.join(_remedies(cfg))}."
         )
-    ratio = metrics["test"]["SE"] / max(metrics["pca"]["test"]["SE"], 1e-12)
-    if ratio > 1:
+    if val > metrics["pca"]["val"]["SE"]:
         yield (
-            "PCA with as many dimensions does better. More steps (trainer.max_epochs), wider layers "
-            "(encoder=deep_mlp decoder=deep_mlp) or a smaller code (encoding=dim8), where a "
-            "straight line no longer fits, are what usually turns that."
+            "PCA with as many dimensions does better. More steps (trainer.max_epochs), wider "
+            "layers (encoder=deep_mlp decoder=deep_mlp) or a smaller code (encoding=dim8), where "
+            "a straight line no longer fits, are what usually turns that."
         )
 
 
@@ -90,5 +92,10 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _ratio(run: float | None, pca: float | None) -> str:
-    return "" if run is None or not pca else f"{run / pca:.3f}"
+def _ratio(run: float | None, pca: float | None) -> float | None:
+    return run / pca if run is not None and pca else None
+
+
+def _log_root(folder: Path) -> Path:
+    """The folder that TensorBoard is to read: all runs, where this one is among them."""
+    return OUTPUTS if OUTPUTS.resolve() in folder.resolve().parents else folder

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from activae.errors import DataError
+
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
@@ -16,10 +18,15 @@ LAST = "checkpoints/last.ckpt"
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
-    """Write metrics.json whole or not at all."""
-    partial = folder / f"{METRICS}.partial"
-    partial.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    os.replace(partial, folder / METRICS)
+    """Write metrics.json. Raises ValueError for NaN and infinity, which JSON doesn't know."""
+    write_text(folder / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write the file whole or not at all: a process killed here leaves what was there before."""
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, file)
 
 
 def close(folder: Path, status: str) -> None:
@@ -28,7 +35,19 @@ def close(folder: Path, status: str) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's tensors and primitives, on the CPU; never runs code from the file."""
+    """A checkpoint's tensors and primitives, on the CPU; never runs code from the file.
+
+    Raises DataError where the file is damaged or holds anything else.
+    """
     import torch  # here, because the names above are wanted where torch is not
 
-    return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint["state_dict"]
+    except Exception as error:  # whatever unpickling damaged bytes comes upon
+        reason = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
+        raise DataError(
+            f"{path}: cannot be read as a checkpoint ({reason}); without the folder {path.parent} "
+            "the run can be trained from its start"
+        ) from error
+    return checkpoint

@@ -23,7 +23,7 @@ class EncodingConfig:
 
 @dataclass
 class OutputConfig:
-    """The activation of the output layer; null is what the objective needs: linear, or sigmoid for bce."""
+    """The activation of the output layer; null: linear, or the sigmoid where bce needs it."""
 
     activation: Any = None
 
@@ -62,7 +62,7 @@ class TrainerConfig:
 
 @dataclass
 class LoggerConfig:
-    """What is written while training; `snapshots` counts the times a run draws pictures and histograms."""
+    """What is written while training; pictures and histograms `snapshots` times a run."""
 
     tensorboard: bool = True
     snapshots: int = 10

@@ -7,12 +7,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from activae import run_folder
 from activae.assembly import build_data, build_model
 from activae.board import show_results
-from activae.config import settle
+from activae.config import record, settle
 from activae.data.module import AutoencoderDataModule
 from activae.divergence import locate_divergence
 from activae.errors import UserError
@@ -37,8 +37,7 @@ def train(composed: DictConfig, folder: Path) -> dict[str, Any]:
     """
     started = perf_counter()
     cfg = settle(composed)
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(cfg, folder / run_folder.CONFIG)
+    record(cfg, folder)
     with process_state(cfg.seed):
         data = build_data(cfg)
         model = build_model(cfg, data)
@@ -67,9 +66,10 @@ def close_diverged(
     where = locate_divergence(model, data, snapshot, step)
     run_folder.write_metrics(folder, {"status": "diverged", "step": step, "where": where})
     run_folder.close(folder, "diverged")
+    lr = cfg.optimizer.get("lr")
     return TrainingDiverged(
-        f"training diverged: the loss is not finite at step {step}; {where} is the first that is not. "
+        f"training diverged: the loss is not finite at step {step}; {where}. "
         f"The last finite state (step {snapshot['global_step']}) is in {folder / run_folder.LAST}. "
-        f"Try a smaller learning rate (optimizer.lr={cfg.optimizer.lr / 10:.3g}) or "
+        f"Try a smaller learning rate{f' (optimizer.lr={lr / 10:.3g})' if lr else ''} or "
         "trainer.gradient_clip_val=1"
     )

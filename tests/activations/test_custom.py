@@ -86,7 +86,7 @@ class DetachedShift(Shifted):
         return super().forward(x.detach())
 
 def masked_root(x):
-    return torch.sqrt(torch.relu(x))
+    return torch.where(x > 0, torch.sqrt(x), 0)
 
 def pair(x):
     return x, x
@@ -189,13 +189,13 @@ def test_a_path_must_be_dotted(path: str) -> None:
         Custom(path)
 
 
-def test_a_module_that_is_nowhere_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_a_module_that_is_nowhere_says_where_it_was_looked_for() -> None:
     with pytest.raises(ConfigError) as caught:
         Custom("nowhere_at_all.f")
 
     message = str(caught.value)
     assert message.startswith("activation.function='nowhere_at_all.f': no module 'nowhere_at_all'")
-    assert str(tmp_path) in message
+    assert str(Path.cwd()) in message
     assert "PYTHONPATH" in message
 
 

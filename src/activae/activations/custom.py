@@ -41,7 +41,8 @@ class Custom(nn.Module):
             self.call_kwargs = self.kwargs
         else:
             raise ConfigError(f"{where} is {target!r}, neither a function nor a module class.")
-        _check(where, in_float64(self))
+        with torch.inference_mode(False), torch.enable_grad():
+            _check(where, in_float64(self))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), in the shape of x."""
@@ -67,8 +68,7 @@ def _check(where: str, function: Callable[[Tensor], Any]) -> None:
     """Raise ConfigError unless f is an elementwise, finite function that autograd can follow."""
     x = torch.linspace(-3.1, 2.9, 24, dtype=torch.float64, device="cpu").reshape(4, 6)
     leaf = x.clone().requires_grad_()
-    with torch.enable_grad():
-        output = _call(where, function, leaf)
+    output = _call(where, function, leaf)
     if not isinstance(output, Tensor):
         raise ConfigError(f"{where} returns {type(output).__name__}, not a tensor.")
     if output.shape != x.shape:
@@ -100,7 +100,7 @@ def _check_gradient(where: str, x: Tensor, output: Tensor) -> None:
     if not gradient.isfinite().all():
         raise ConfigError(
             f"{where} has a gradient that is not finite at x = {_first(x, ~gradient.isfinite())}. "
-            "Inside torch.where or relu, keep roots and logarithms away from what is masked out."
+            "Where torch.where leaves a branch out, that branch's gradient must be finite too."
         )
 
 

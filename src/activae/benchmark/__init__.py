@@ -1,4 +1,4 @@
-"""How long an optimizer step takes, here and elsewhere: each contender in a process of its own, in turn.
+"""How long an optimizer step takes, here and elsewhere: contenders in processes, in turn.
 
 `workload` says what is trained on, `contenders` by whom; a `worker` process runs one contender on
 one workload whenever `race`, in the parent process, asks for a lap. `start_up` times whole runs.

@@ -16,6 +16,7 @@ class Contender:
     title: str
     function: str
     packages: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
     workloads: tuple[str, ...] = ("article", "mnist")
 
     def missing(self) -> str | None:
@@ -30,7 +31,15 @@ _ALL = (
     Contender("whole", "activae, all that a run records", "activae.benchmark.ours:whole"),
     Contender("raw", "raw eager torch loop", "activae.benchmark.torch_loops:raw"),
     Contender(
-        "keras", "Keras fit, TensorFlow", "activae.benchmark.keras_fit:fit", ("keras", "tensorflow")
+        "keras",
+        "Keras fit, TensorFlow",
+        "activae.benchmark.keras_fit:fit",
+        packages=("keras", "tensorflow"),
+        environment=(
+            ("KERAS_BACKEND", "tensorflow"),
+            ("TF_CPP_MIN_LOG_LEVEL", "3"),
+            ("CUDA_VISIBLE_DEVICES", ""),  # it would take a GPU without being asked
+        ),
     ),
     Contender("usual", "usual Lightning way", "activae.benchmark.usual:in_process"),
     Contender(

@@ -38,7 +38,7 @@ def article_model() -> keras.Model:
     return model
 
 
-class _KerasLaps(keras.callbacks.Callback):  # type: ignore[misc]
+class _KerasLaps(keras.callbacks.Callback):
     """Ends a lap every few epochs."""
 
     def __init__(self, laps: Laps, task: Task) -> None:

@@ -1,4 +1,4 @@
-"""The clock inside a worker: times a lap, reports it, and holds the loop until the next is asked for."""
+"""The clock inside a worker: times a lap, reports it, holds the loop until asked for the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This project's training: the real config, the real objects, Lightning's Trainer as a run builds it."""
+"""This project's training: the real config and objects, Lightning's Trainer as a run builds it."""
 
 from __future__ import annotations
 
@@ -25,25 +25,29 @@ from activae.process import choose_threads, process_state
 # A whole run is this many laps long, so that what is done once a run weighs as it does in one.
 LAPS_A_RUN = 5
 ENDLESS = "trainer.max_epochs=1000000"
+UNRECORDED = "logger=minimal"
 
 
 def bare(task: Task, laps: Laps) -> None:
-    """The loop alone, in one fit that never ends: no validation, no checkpoint, nothing recorded."""
-    _bare(task, laps, (ENDLESS,))
+    """The loop alone, in a fit that never ends: no validation, no checkpoint, nothing recorded."""
+    _bare(task, laps, ())
 
 
 def compiled(task: Task, laps: Laps) -> None:
     """The same with trainer.compile=true; a lap's facts tell how many graphs that compiled."""
-    _bare(task, laps, (ENDLESS, "trainer.compile=true"))
+    _bare(task, laps, ("trainer.compile=true",))
 
 
 def _bare(task: Task, laps: Laps, overrides: Sequence[str]) -> None:
-    cfg = config(Path(task.configs), (*WORKLOADS[task.workload].overrides, *overrides))
+    cfg = config(
+        Path(task.configs),
+        (*WORKLOADS[task.workload].overrides, ENDLESS, UNRECORDED, *overrides),
+    )
     with process_state(cfg.seed):
         data = build_data(cfg)
         model = build_model(cfg, data)
-        callbacks = [LightningLaps(laps, task.epochs, lambda: model.step), _Graphs(laps)]
-        fit_bare(cfg, model, data, callbacks[::-1])
+        callbacks = [_Graphs(laps), LightningLaps(laps, task.epochs, lambda: model.step)]
+        fit_bare(cfg, model, data, callbacks)
 
 
 def whole(task: Task, laps: Laps) -> None:
@@ -65,9 +69,9 @@ def whole(task: Task, laps: Laps) -> None:
             laps.end(model.step)
 
 
-def train_bare(configs: Path) -> None:
+def train_bare(configs: Path, overrides: Sequence[str] = ()) -> None:
     """The default run less everything it records and scores: what the rest is an addition to."""
-    cfg = config(configs, ())
+    cfg = config(configs, (UNRECORDED, *overrides))
     with process_state(cfg.seed):
         data = build_data(cfg)
         fit_bare(cfg, build_model(cfg, data), data, [])
@@ -89,15 +93,13 @@ def fit_bare(
 ) -> None:
     """Fit as a run does, with none of its callbacks and no validation."""
     torch.set_num_threads(cfg.trainer.threads or choose_threads(model.net, data.batch_size))
-    settings = cfg.copy()
-    settings.logger.tensorboard = False
-    trainer = fitting._trainer(settings, model, data, Path(), callbacks)
+    trainer = fitting._trainer(cfg, model, data, Path(), callbacks)
     trainer.limit_val_batches = 0
     trainer.fit(model, datamodule=data)
 
 
 class _Graphs(pl.Callback):
-    """Counts what torch.compile has compiled in this process, to tell whether it was asked at all."""
+    """Counts what torch.compile has compiled in this process: nothing, if it was never asked."""
 
     def __init__(self, laps: Laps) -> None:
         self.laps = laps

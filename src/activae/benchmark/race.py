@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 from activae.benchmark.contenders import CONTENDERS
 from activae.benchmark.workload import Task, Workload
 
 SECONDS_TO_LEAVE = 10
+# How a traceback names the exception; its message may go on for lines.
+_ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")
 
 
-class WorkerFailed(Exception):
+class WorkerError(Exception):
     """A worker ended before it was told to; the message is the last it said."""
 
 
@@ -34,7 +38,7 @@ class Result:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def ratio(self, name: str, other: str) -> float | None:
-        """How many times the step of `other` that of `name` takes: the median of the rounds' ratios.
+        """The step of `name` in multiples of that of `other`: the median of the rounds' ratios.
 
         Within a round both meet the same machine, however its load changes from round to round.
         """
@@ -47,15 +51,15 @@ class Result:
 class Worker:
     """A contender's process."""
 
-    def __init__(self, task: Task) -> None:
-        self.errors = TemporaryFile("w+")
+    def __init__(self, task: Task, errors: IO[str]) -> None:
+        self.errors = errors
         self.process = subprocess.Popen(
             [sys.executable, "-m", "activae.benchmark.worker", json.dumps(asdict(task))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.errors,
+            stderr=errors,
             text=True,
-            env=environment(Path(task.data_root)),
+            env=environment(Path(task.data_root)) | dict(CONTENDERS[task.contender].environment),
         )
 
     def ask(self) -> None:
@@ -65,43 +69,48 @@ class Worker:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise WorkerFailed(self._last_words()) from None
+            raise WorkerError(self._last_words()) from None
 
     def lap(self) -> dict[str, Any]:
         """Wait for the lap that was asked for, or the warm-up: seconds, steps, facts."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise WorkerFailed(self._last_words())
-        return json.loads(line)  # type: ignore[no-any-return]
+            raise WorkerError(self._last_words())
+        return json.loads(line)
+
+    def dismiss(self) -> None:
+        """Tell the process that no more laps are wanted."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
 
     def close(self) -> None:
-        """Tell the process that no more laps are wanted, and see it end."""
-        assert self.process.stdin is not None
+        """Dismiss the process and see it end."""
+        self.dismiss()
         try:
-            self.process.communicate(timeout=SECONDS_TO_LEAVE)
+            self.process.wait(SECONDS_TO_LEAVE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.communicate()
-        self.errors.close()
+            self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def _last_words(self) -> str:
         self.process.wait()
         self.errors.seek(0)
         lines = [line.strip() for line in self.errors if line.strip()]
-        return lines[-1] if lines else f"ended with exit code {self.process.returncode}"
+        named = [line for line in lines if _ERROR.match(line)] or lines
+        return named[-1] if named else f"ended with exit code {self.process.returncode}"
 
 
 def environment(data_root: Path) -> dict[str, str]:
-    """What every measured process is started with: the CPU alone, this package, these data."""
+    """What every measured process is started with: this package, these data."""
     package = str(Path(__file__).parents[2])
     inherited = os.environ.get("PYTHONPATH")
     return os.environ | {
         "PYTHONPATH": f"{package}{os.pathsep}{inherited}" if inherited else package,
         "ACTIVAE_DATA": str(data_root),
-        "CUDA_VISIBLE_DEVICES": "",
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
     }
 
 
@@ -113,28 +122,27 @@ def race(
     `tell` is called with what is being done. A contender that fails is left out of the result.
     """
     result = Result(workload, tasks[0].steps if tasks else 0)
-    workers: dict[str, Worker] = {}
-    for task in tasks:
-        missing = CONTENDERS[task.contender].missing()
-        if missing is not None:
-            result.left_out[task.contender] = missing
-    try:
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
         for task in tasks:
-            if task.contender not in result.left_out:
-                workers[task.contender] = Worker(task)
-        for name, worker in list(workers.items()):
+            missing = CONTENDERS[task.contender].missing()
+            if missing is not None:
+                result.left_out[task.contender] = missing
+                continue
+            errors = stack.enter_context(TemporaryFile("w+"))
+            workers[task.contender] = stack.enter_context(closing(Worker(task, errors)))
+        for name, worker in workers.items():
             tell(f"{workload.name}: {name} warms up")
             _lap(name, worker, result)
-        result.laps = {name: [] for name in result.facts}
+        result.laps = {name: [] for name in workers if name not in result.left_out}
         for number in range(rounds):
             for name in _turn(list(result.laps), number):
                 tell(f"{workload.name}: round {number + 1} of {rounds}: {name}")
                 milliseconds = _lap(name, workers[name], result, ask=True)
                 if milliseconds is not None:
                     result.laps[name].append(milliseconds)
-    finally:
         for worker in workers.values():
-            worker.close()
+            worker.dismiss()  # all at once: each takes a second to go
     return result
 
 
@@ -144,7 +152,7 @@ def _lap(name: str, worker: Worker, result: Result, ask: bool = False) -> float 
         if ask:
             worker.ask()
         lap = worker.lap()
-    except WorkerFailed as failure:
+    except WorkerError as failure:
         result.left_out[name] = str(failure)
         result.laps.pop(name, None)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
@@ -63,6 +64,12 @@ def show_start_up(start_up: StartUp, console: Console) -> None:
     ):
         table.add_row(title, f"{median(seconds):.2f}", f"{min(seconds):.2f} - {max(seconds):.2f}")
     console.print(table)
+    if find_spec("tensorflow"):
+        console.print(
+            "note     the TensorBoard writer imports tensorflow where it is installed, as here: "
+            "`python train.py` is quicker without it",
+            highlight=False,
+        )
 
 
 def show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
@@ -84,7 +91,7 @@ def as_json(
     start_up: StartUp | None,
     verdicts: Sequence[Verdict],
 ) -> dict[str, Any]:
-    """All of it as plain values; times in milliseconds per step, and in seconds for whole commands."""
+    """All of it as plain values; times in ms per step, and in seconds for whole commands."""
     return {
         "machine": dict(machine),
         "workloads": {name: _result(result) for name, result in results.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -31,33 +31,44 @@ class StartUp:
     help_imports_torch: bool
 
     def overhead(self, without: str) -> float:
-        """The share of the default run's time that goes beyond the run `without`: median of rounds."""
+        """The share of the default run's time that the run `without` does not take: a median."""
         others = getattr(self, without)
         return median(1 - other / whole for other, whole in zip(others, self.default, strict=True))
 
 
-def measure_start_up(
-    root: Path, scratch: Path, rounds: int, tell: Callable[[str], None]
-) -> StartUp:
-    """Run the commands of the project at `root` in turn, writing to `scratch`."""
+def commands(root: Path) -> dict[str, list[str]]:
+    """What is timed, as arguments to Python: the commands of the project at `root`, and `bare`."""
     train = str(root / "train.py")
     bare = (
         "import sys, pathlib; from activae.benchmark.ours import train_bare; "
         "train_bare(pathlib.Path(sys.argv[1]))"
     )
-    commands = {
+    return {
         "help": [train, "--help"],
         "default": [train],
         "minimal": [train, "logger=minimal", "logger.progress_bar=false"],
         "bare": ["-c", bare, str(root / "configs")],
     }
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
+
+
+def measure_start_up(
+    timed: Mapping[str, list[str]], scratch: Path, rounds: int, tell: Callable[[str], None]
+) -> StartUp:
+    """Run each of the commands in turn, `rounds` times, in the folder `scratch`.
+
+    Raises RuntimeError, with what it said, if one of them fails.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in timed}
     for number in range(rounds):
-        for name, command in commands.items():
+        for name, command in timed.items():
             tell(f"start-up: round {number + 1} of {rounds}: {name}")
             seconds[name].append(_seconds(command, scratch))
-    imports = _run(["-X", "importtime", *commands["help"]], scratch).stderr
-    return StartUp(**seconds, help_imports_torch=bool(_IMPORTED.search(imports)))
+    return StartUp(**seconds, help_imports_torch=imports_torch(timed["help"], scratch))
+
+
+def imports_torch(command: list[str], folder: Path) -> bool:
+    """Whether Python imports torch in the course of the command."""
+    return bool(_IMPORTED.search(_run(["-X", "importtime", *command], folder).stderr))
 
 
 def _seconds(command: list[str], folder: Path) -> float:

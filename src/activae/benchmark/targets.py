@@ -12,7 +12,7 @@ from activae.benchmark.start_up import StartUp
 
 @dataclass(frozen=True)
 class Verdict:
-    """A measured value beside its limit; `reached` is None where `remark` says why it can't be judged."""
+    """A measured value beside its limit; `remark` says why it can't be judged, where it can't."""
 
     promise: str
     measured: float | None
@@ -41,7 +41,7 @@ def verdicts(results: Mapping[str, Result], start_up: StartUp | None) -> list[Ve
     found = []
     for workload, name, other, limit in _RATIOS:
         result = results.get(workload)
-        measured = result and result.ratio(name, other)
+        measured = None if result is None else result.ratio(name, other)
         if result is not None and measured is not None:
             remark = eager_remark(result, name)
             promise = f"{workload}: {name} / {other}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,11 +27,14 @@ def network() -> nn.Sequential:
 
 
 def raw(task: Task, laps: Laps) -> None:
-    """Data as one tensor, a permutation an epoch, batches by index; no metric, no schedule, no check."""
+    """One tensor of data, a permutation an epoch, batches by index; no metrics, no checks."""
     workload = WORKLOADS[task.workload]
     net = network()
     _set_threads(net, workload.batch_size, laps)
     samples = torch.from_numpy(training_samples(workload, Path(task.data_root)))
+    # Lightning, imported here for the thread rule alone, sets this, and every optimizer step then
+    # searches for a GPU's library. A loop without Lightning has nothing to do with it.
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     optimizer = torch.optim.Adam(net.parameters(), fused=True)
     laps.begin()
     while True:

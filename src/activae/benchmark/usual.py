@@ -1,9 +1,9 @@
 """The usual Lightning way: what its tutorials teach, with nothing on that would slow it further.
 
 Automatic optimisation, `self.log` in `training_step`, a DataLoader with shuffling over a data set
-that makes one sample at a time, torchvision's MNIST with ToTensor. Checkpoints, logger, progress bar and
-model summary are off, for ours has none of them either; all else is Lightning's default, and so
-is the number of threads.
+that hands out one sample at a time: torchvision's MNIST with ToTensor. Checkpoints, logger,
+progress bar and model summary are off, for our bare loop has none of them either; all else is
+Lightning's default, the number of threads too.
 """
 
 from __future__ import annotations
@@ -84,7 +84,6 @@ def _fit(task: Task, laps: Laps, workers: int) -> None:
 def _data_set(workload: Workload, data_root: Path) -> Dataset[Any]:
     if workload is not MNIST:
         return TensorDataset(torch.from_numpy(training_samples(workload, data_root)))
-    from torchvision import transforms
-    from torchvision.datasets import MNIST as TorchvisionMNIST
+    from torchvision import datasets, transforms
 
-    return TorchvisionMNIST(data_root, train=True, transform=transforms.ToTensor())  # type: ignore[no-any-return]
+    return datasets.MNIST(data_root, train=True, transform=transforms.ToTensor())

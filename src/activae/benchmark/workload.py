@@ -99,7 +99,7 @@ def training_samples(workload: Workload, data_root: Path) -> NDArray[np.float32]
     if workload is ARTICLE:
         return np.random.default_rng(0).random((workload.samples, WIDTHS[0]), dtype=np.float32)
     raw = np.frombuffer(_files(data_root)["train-images"].read_bytes(), np.uint8, offset=16)
-    return raw.reshape(-1, WIDTHS[0])[: workload.samples].astype(np.float32) / 255
+    return raw.reshape(-1, WIDTHS[0])[: workload.samples].astype(np.float32) / np.float32(255)
 
 
 def has_mnist(data_root: Path) -> bool:
@@ -108,7 +108,7 @@ def has_mnist(data_root: Path) -> bool:
 
 
 def write_stand_in(data_root: Path, train: int = 60_000, test: int = 10_000) -> None:
-    """Random images in MNIST's sizes, files and formats, so that every contender reads them alike."""
+    """Random images in files of MNIST's names, sizes and format: no contender can tell."""
     random = np.random.default_rng(0)
     files = _files(data_root)
     for part, count in (("train", train), ("t10k", test)):
@@ -127,7 +127,7 @@ def _files(data_root: Path) -> dict[str, Path]:
 
 
 def _write_idx(file: Path, values: NDArray[np.uint8]) -> None:
-    """The IDX format: two zeros, 8 for uint8, the number of dimensions, each as big-endian int32."""
+    """IDX: two zeros, 8 for uint8, how many dimensions; each of them, big-endian int32; values."""
     file.parent.mkdir(parents=True, exist_ok=True)
     sizes = np.array(values.shape, dtype=">i4").tobytes()
     file.write_bytes(bytes((0, 0, 8, values.ndim)) + sizes + values.tobytes())

@@ -10,18 +10,21 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from activae.models.autoencoder import AutoencoderModule, Interrupted
+from activae.models.autoencoder import AutoencoderModule, Interrupted, clone_tensors
 
 SECONDS_BETWEEN_WRITES = 5.0
 
 
 class RunCheckpoint(pl.Callback):
-    """Keeps `best.ckpt` (lowest SE/val) and `last.ckpt` in a folder, loadable with weights_only=True.
+    """Keeps `best.ckpt` (lowest SE/val) and `last.ckpt`, loadable with weights_only=True.
 
     Every epoch's state is copied in memory, which costs little; the files follow at most every
     few seconds, when fitting ends and when it breaks off. So an epoch of milliseconds is not spent
     on writing, and a killed run loses seconds. After an interruption the state is the very step
     reached; after a divergence it is that of the last epoch that ended with finite figures.
+
+    A process may be killed at any point. The best file is never older than the last one says: the
+    steps between the two are repeated when the run is resumed, and write the same file again.
     """
 
     def __init__(self, folder: Path, hyper_parameters: dict[str, Any]) -> None:
@@ -52,7 +55,8 @@ class RunCheckpoint(pl.Callback):
         improved = score < self.best_score
         if improved:
             self.best_score = score
-        self.last = self._snapshot(trainer, pl_module)
+        finished = trainer.should_stop or pl_module.step >= pl_module.total_steps
+        self.last = self._snapshot(trainer, pl_module) | {"finished": finished}
         if improved:
             kept = ("state_dict", "epoch", "global_step")
             self.best = {key: self.last[key] for key in kept} | {"SE/val": score}
@@ -62,8 +66,6 @@ class RunCheckpoint(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write both files."""
-        assert self.last is not None
-        self.last["finished"] = True
         self.write()
 
     def on_exception(
@@ -75,8 +77,8 @@ class RunCheckpoint(pl.Callback):
         self.write()
 
     def write(self) -> None:
-        """Write the newest snapshots, each through a temporary file so that none is ever half written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write the newest snapshots, each file whole or not at all, the best first."""
+        self.folder.mkdir(exist_ok=True)
         if self.best is not None and not self._best_written:
             self._save(self.best, "best.ckpt")
             self._best_written = True
@@ -96,16 +98,8 @@ class RunCheckpoint(pl.Callback):
 
     def _snapshot(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         assert isinstance(pl_module, AutoencoderModule)
-        states = {}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            state = callback.state_dict()
-            if state:
-                states[callback.state_key] = _primitives(state)
+        states = {
+            callback.state_key: clone_tensors(callback.state_dict())
+            for callback in trainer.callbacks  # type: ignore[attr-defined]
+        }
         return pl_module.snapshot() | {"callbacks": states}
-
-
-def _primitives(state: Any) -> Any:
-    """Scalars instead of 0-dim tensors, such as EarlyStopping keeps."""
-    if isinstance(state, dict):
-        return {key: _primitives(value) for key, value in state.items()}
-    return state.item() if isinstance(state, torch.Tensor) and state.ndim == 0 else state

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from time import monotonic
+from typing import Any
 
 import pytorch_lightning as pl
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
@@ -26,12 +26,13 @@ LINES_IN_A_LOG = 10
 
 
 class Progress(pl.Callback):
-    """A bar over the whole run with the newest losses; ten plain lines where there is no terminal."""
+    """A bar over the whole run with the newest losses; ten plain lines where it has no terminal."""
 
     def __init__(self) -> None:
         self.bar: RichProgress | None = None
         self._task: TaskID | None = None
         self._drawn_at = 0.0
+        self._figures = ""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the bar."""
@@ -40,34 +41,49 @@ class Progress(pl.Callback):
             return
         self.bar = RichProgress(
             TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            BarColumn(bar_width=16),
+            TaskProgressColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left  {task.description}"),
             auto_refresh=False,
         )
         self.bar.start()
         self._task = self.bar.add_task("", total=pl_module.total_steps, completed=pl_module.step)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the epoch's figures, a few times a second at the most."""
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Move the bar, a few times a second at the most."""
         assert isinstance(pl_module, AutoencoderModule)
-        row = pl_module.row
-        figures = (
-            f"epoch {row['epoch'] + 1:.0f}  SE train {row['SE/train']:.4g}  val {row['SE/val']:.4g}"
-        )
-        done = pl_module.step >= pl_module.total_steps
-        if self.bar is None or self._task is None:
-            epochs = -(-pl_module.total_steps // pl_module.data.steps_per_epoch)
-            if (pl_module.epoch + 1) % max(1, epochs // LINES_IN_A_LOG) == 0 or done:
-                log.info("step %d of %d  %s", pl_module.step, pl_module.total_steps, figures)
-        elif done or monotonic() - self._drawn_at > 1 / REDRAWS_A_SECOND:
-            self.bar.update(self._task, completed=pl_module.step, description=figures)
-            self.bar.refresh()
-            self._drawn_at = monotonic()
+        if self.bar and monotonic() - self._drawn_at > 1 / REDRAWS_A_SECOND:
+            self._draw(pl_module.step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the epoch's figures for the bar; where there is none, a line now and then."""
+        assert isinstance(pl_module, AutoencoderModule)
+        row, total = pl_module.row, pl_module.total_steps
+        figures = f"SE train {row['SE/train']:.4g}  val {row['SE/val']:.4g}"
+        self._figures = f"epoch {row['epoch'] + 1:.0f}  {figures}"
+        done = pl_module.step >= total
+        if self.bar is not None:
+            if done:
+                self._draw(pl_module.step)
+            return
+        epochs = -(-total // pl_module.data.steps_per_epoch)
+        if (pl_module.epoch + 1) % max(1, epochs // LINES_IN_A_LOG) == 0 or done:
+            log.info("step   %d of %d  %s", pl_module.step, total, self._figures)
+
+    def _draw(self, step: int) -> None:
+        assert self.bar is not None
+        assert self._task is not None
+        self.bar.update(self._task, completed=step, description=self._figures)
+        self.bar.refresh()
+        self._drawn_at = monotonic()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the bar as it stands."""

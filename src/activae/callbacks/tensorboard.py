@@ -1,6 +1,8 @@
-"""What TensorBoard shows of a run: figures every epoch; pictures, histograms and layers now and then."""
+"""What TensorBoard shows of a run: figures each epoch; pictures, histograms, layers at times."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -30,6 +32,19 @@ LAYOUT = {
         "saturated units": ["Multiline", ["saturated/.*"]],
     },
 }
+
+
+class EventLogger(TensorBoardLogger):
+    """Writes events into the run folder itself, hiding those from `first_step` on of earlier ones."""
+
+    def __init__(self, folder: Path, first_step: int | None = None) -> None:
+        super().__init__(
+            folder, name="", version="", default_hp_metric=False, purge_step=first_step
+        )
+
+    def save(self) -> None:
+        """Flush; no hparams.yaml, for config.yaml says all it would."""
+        self.experiment.flush()
 
 
 class TensorBoardLog(pl.Callback):
@@ -74,11 +89,11 @@ class TensorBoardLog(pl.Callback):
         loss = total(model.objective(net, probe))
         for layer, norm in gradient_norms(net.named_parameters(), loss).items():
             writer.add_scalar(f"gradient_norm/{layer}", norm, step)
-        activations = net.activations()
-        for name, layer in activation_statistics(activations, lambda: net(probe)).items():
-            writer.add_scalar(f"dead/{name}", layer.dead_fraction, step)
-            writer.add_scalar(f"saturated/{name}", layer.saturated_fraction, step)
-            writer.add_histogram(f"activations/{name}", layer.outputs, step)
+        statistics = activation_statistics(net.activations(), lambda: net(probe))
+        for name, found in statistics.items():
+            writer.add_scalar(f"dead/{name}", found.dead_fraction, step)
+            writer.add_scalar(f"saturated/{name}", found.saturated_fraction, step)
+            writer.add_histogram(f"activations/{name}", found.outputs, step)
         for name, weight in net.weights():
             writer.add_histogram(f"weights/{name.removesuffix('.weight')}", weight, step)
         writer.add_histogram("code", codes, step)
@@ -88,7 +103,10 @@ class TensorBoardLog(pl.Callback):
 
 
 def snapshot_epochs(epochs: int, snapshots: int) -> set[int]:
-    """At most `snapshots` epochs from 0 to `epochs` - 1, the first and the last among them, evenly by ratio."""
+    """At most `snapshots` of the epochs 0 to `epochs` - 1, evenly by ratio.
+
+    The last is among them, and with two or more so is the first.
+    """
     if snapshots < 2:
         return {epochs - 1} if snapshots else set()
     spread = torch.logspace(0, torch.tensor(float(epochs)).log10().item(), snapshots)
@@ -104,5 +122,5 @@ def picture(model: AutoencoderModule, samples: Tensor) -> Tensor:
 
 def _writer(trainer: pl.Trainer) -> SummaryWriter:
     logger = trainer.logger
-    assert isinstance(logger, TensorBoardLogger)
+    assert isinstance(logger, EventLogger)
     return logger.experiment

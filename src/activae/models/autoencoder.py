@@ -112,14 +112,18 @@ class AutoencoderModule(pl.LightningModule):
         try:
             for indices in batches:
                 if self.stop_requested:
-                    raise Interrupted
+                    break
                 factor = self.schedule(self.step, self.total_steps)
                 taken.append(self.take_step(samples[indices], factor))
                 self.step += 1
-        finally:
-            self._sums.add(taken, [len(indices) for indices in batches[: len(taken)]])
-        losses = torch.stack([total(terms) for terms in taken])
-        _raise_if_diverged(losses, self.step - len(taken))
+        except RuntimeError as error:
+            if "returned nan values" in str(error):  # autograd's anomaly detection
+                raise Diverged(self.step) from error
+            raise
+        self._sums.add(taken, [len(indices) for indices in batches[: len(taken)]])
+        _raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
+        if len(taken) < len(batches):
+            raise Interrupted
 
     def validation_step(self, batch: tuple[str, Tensor], batch_idx: int) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
@@ -170,6 +174,7 @@ class AutoencoderModule(pl.LightningModule):
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go on from a snapshot; the optimizer takes it up when fitting starts."""
+        self.to(snapshot["state_dict"]["normalisation.scale"].dtype)  # float64 would be rounded
         self.load_state_dict(snapshot["state_dict"])
         self.step = snapshot["global_step"]
         self.epoch = snapshot["epoch"]
@@ -190,7 +195,7 @@ class _Sums:
         for name in batches[0] if batches else ():
             values = torch.stack([batch[name] for batch in batches]).double()
             weighted = values * torch.tensor(sizes, device=values.device)
-            before = self.sums.get(name, weighted.new_zeros(()))
+            before = self.sums.get(name, weighted.new_zeros(())).to(weighted.device)
             # One after the other, so that it makes no difference where an interruption cut.
             self.sums[name] = torch.cat((before[None], weighted)).cumsum(0)[-1]
         self.samples += sum(sizes)
@@ -209,10 +214,10 @@ class _Sums:
         self.sums, self.samples = dict(state["sums"]), state["samples"]
 
 
-def _raise_if_diverged(losses: Tensor, first_step: int) -> None:
-    finite = losses.isfinite()
-    if not finite.all():
-        raise Diverged(first_step + int(finite.int().argmin()))
+def _raise_if_diverged(losses: Sequence[Tensor], first_step: int) -> None:
+    finite = torch.stack(list(losses)).isfinite().tolist() if losses else []
+    if not all(finite):
+        raise Diverged(first_step + finite.index(False))
 
 
 def clone_tensors(tree: Any) -> Any:

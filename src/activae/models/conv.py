@@ -40,7 +40,7 @@ class ConvEncoder(nn.Sequential):
 
 
 class ConvDecoder(nn.Sequential):
-    """[B, code_dim] -> [B, C, H, W]: a linear layer to `channels[0]` maps, then up by transposed ones.
+    """[B, code_dim] -> [B, C, H, W]: a linear layer, then transposed convolutions from `channels`.
 
     Raises ConfigError where the data are no images, or a side cannot be halved once for each layer.
     """

@@ -1,0 +1,66 @@
+"""What the project promises about its speed, and whether a measurement bears it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from activae.benchmark.race import Result
+from activae.benchmark.start_up import StartUp
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A measured value beside its limit; `remark` says why it can't be judged, where it can't."""
+
+    promise: str
+    measured: float | None
+    limit: float
+    unit: str
+    remark: str = ""
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the value keeps within its limit."""
+        return None if self.measured is None or self.remark else self.measured <= self.limit
+
+
+# (workload, contender, of whose step, at most so many times)
+_RATIOS = (
+    ("article", "ours", "raw", 1.1),
+    ("mnist", "ours", "raw", 1.1),
+    ("article", "compiled", "raw", 0.75),
+    ("article", "ours", "keras", 0.33),
+    ("mnist", "ours", "usual", 0.25),
+)
+
+
+def verdicts(results: Mapping[str, Result], start_up: StartUp | None) -> list[Verdict]:
+    """Every promise that can be judged by what was measured."""
+    found = []
+    for workload, name, other, limit in _RATIOS:
+        result = results.get(workload)
+        measured = None if result is None else result.ratio(name, other)
+        if result is not None and measured is not None:
+            remark = eager_remark(result, name)
+            promise = f"{workload}: {name} / {other}"
+            found.append(Verdict(promise, measured, limit, "x", remark))
+    if start_up is not None:
+        found += _start_up_verdicts(start_up)
+    return found
+
+
+def eager_remark(result: Result, name: str) -> str:
+    """Says so where a contender that should have compiled its step did not."""
+    ignored = name == "compiled" and not result.facts.get(name, {}).get("graphs")
+    return "trainer.compile=true compiled nothing" if ignored else ""
+
+
+def _start_up_verdicts(start_up: StartUp) -> list[Verdict]:
+    return [
+        Verdict("default run, all in all", median(start_up.default), 15, "s"),
+        Verdict("--help imports torch (1: yes)", float(start_up.help_imports_torch), 0, ""),
+        Verdict("share of TensorBoard and progress", 100 * start_up.overhead("minimal"), 15, "%"),
+        Verdict("share of all that a run records", 100 * start_up.overhead("bare"), 15, "%"),
+    ]

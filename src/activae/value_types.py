@@ -1,0 +1,73 @@
+"""Which config values an annotation admits, and how to say so in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import EllipsisType, NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+_WORDS = {
+    bool: ("true or false", "true or false"),
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("text", "words"),
+    NoneType: ("null", "nulls"),
+}
+
+
+def shown(value: Any) -> str:
+    """A config value as one writes it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a config value can go where `hint` is annotated; annotations not known admit any.
+
+    Lists do for tuples. A mapping fits all but scalars: it may describe an object of any class.
+    """
+    choices, items = get_args(hint), get_origin(hint)
+    if items in (Union, UnionType):
+        return any(fits(value, choice) for choice in choices)
+    if isinstance(value, Mapping):
+        return hint not in _WORDS
+    if items is Literal:
+        return value in choices
+    if items in (list, tuple, Sequence):
+        return isinstance(value, (list, tuple)) and _items_fit(value, items, choices)
+    if items in (dict, Mapping) or _is_tensor(hint):
+        return False
+    if hint in (int, float):
+        numbers = int if hint is int else (int, float)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    return isinstance(value, hint) if hint in _WORDS else True
+
+
+def describe(hint: Any, many: bool = False) -> str:
+    """An annotation in words: "a whole number or null"."""
+    choices, items = get_args(hint), get_origin(hint)
+    if items in (Union, UnionType):
+        return " or ".join(dict.fromkeys(describe(c, many) for c in choices if not _is_tensor(c)))
+    if items is Literal:
+        return f"one of {', '.join(map(str, choices))}"
+    if items is tuple and not isinstance(choices[-1], EllipsisType):
+        return f"a list of {len(choices)} {describe(choices[0], many=True)}"
+    if items in (list, tuple, Sequence):
+        return f"a list of {describe(choices[0], many=True)}"
+    if items in (dict, Mapping):
+        return "a mapping of keys to values"
+    if hint in _WORDS:
+        return _WORDS[hint][many]
+    return str(getattr(hint, "__name__", hint))
+
+
+def _items_fit(values: Sequence[Any], items: type, hints: Sequence[Any]) -> bool:
+    if items is not tuple or isinstance(hints[-1], EllipsisType):
+        hints = [hints[0]] * len(values)
+    return len(values) == len(hints) and all(map(fits, values, hints))
+
+
+def _is_tensor(hint: Any) -> bool:
+    """torch annotates learning rates as float | Tensor; no config value is a Tensor."""
+    return getattr(hint, "__name__", "") == "Tensor"

@@ -1,0 +1,105 @@
+"""What several test modules share: composing configs, and running train.py in this process or not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from activae import hydra_names, schema
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
+
+Compose = Callable[..., DictConfig]
+
+
+@pytest.fixture(scope="session")
+def compose() -> Compose:
+    """`compose(*overrides)`: the config that train.py would get, not yet settled."""
+    schema.register()
+    hydra_names.register()
+
+    def composed(*overrides: str) -> DictConfig:
+        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            return hydra.compose("train", list(overrides))
+
+    return composed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its exit code and all that it printed."""
+
+    code: int
+    text: str
+
+
+@pytest.fixture
+def train_py(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """`train_py(*arguments)`: what `python train.py ...` does in tmp_path, without a new process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+
+    def run(*arguments: str) -> Outcome:
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        code = 0
+        with logging_restored():
+            try:
+                runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            finally:
+                GlobalHydra.instance().clear()
+        return Outcome(code, "".join(capfd.readouterr()))
+
+    return run
+
+
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    """Close the log files that Hydra opens, and leave pytest's handlers as they were."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`python(*arguments)`: a process of its own in tmp_path; each costs the imports again."""
+    paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,166 @@
+"""Every option of every group composes, is accepted, builds and takes a step; none is listed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from activae.assembly import build_data, build_model
+from activae.config import settle
+from activae.errors import ConfigError
+from activae.randomness import batch_order
+from activae.steps import EagerStep
+from activae.training import train
+
+Compose = Callable[..., DictConfig]
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+OPTIONS = sorted((path.parent.name, path.stem) for path in CONFIGS.glob("*/*.yaml"))
+ACTIVATIONS = [name for group, name in OPTIONS if group == "activation"]
+# What a group's options mean is seen in a fit, not in a step.
+FITTED = ("trainer", "logger")
+QUICK = (
+    "trainer=cpu",
+    "logger=minimal",
+    "logger.progress_bar=false",
+    "data.batch_size=16",
+    "trainer.max_epochs=1",
+)
+
+
+def options(*, fitted: bool) -> list[Any]:
+    return [
+        pytest.param(group, name, id=f"{group}={name}")
+        for group, name in OPTIONS
+        if group != "activation" and (group in FITTED) == fitted
+    ]
+
+
+def stand_in(root: Any, train: bool, download: bool = False) -> SimpleNamespace:
+    """Takes the place of a torchvision data set, whose files would have to be downloaded."""
+    images = np.random.default_rng(int(train)).integers(0, 256, (60, 28, 28), dtype=np.uint8)
+    return SimpleNamespace(data=images, targets=list(range(10)) * 6, classes=list("abcdefghij"))
+
+
+@pytest.fixture
+def mandatory(tmp_path: Path) -> Callable[[str, str], list[str]]:
+    """Overrides for what an option leaves to the user."""
+
+    def overrides(group: str, name: str) -> list[str]:
+        text = (CONFIGS / group / f"{name}.yaml").read_text()
+        needed = []
+        if "path: ???" in text:
+            np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(80, 12)))
+            needed.append(f"data.path='{tmp_path / 'mine.npy'}'")
+        if "function: ???" in text:
+            needed.append("activation.function=torch.nn.functional.gelu")
+        return needed
+
+    return overrides
+
+
+def take_a_step(cfg: DictConfig) -> None:
+    """Settle, build and train on one batch: the loss is finite and the network learns."""
+    cfg = settle(cfg)
+    data = build_data(cfg)
+    model = build_model(cfg, data)
+    optimizer = model.configure_optimizers()
+    before = {name: p.detach().clone() for name, p in model.net.named_parameters()}
+    indices = batch_order(cfg.seed, 0, len(data.samples["train"]))[: cfg.data.batch_size]
+
+    step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+    terms = step(data.samples["train"][indices], model.schedule(0, model.total_steps))
+
+    assert all(term.isfinite() for term in terms.values())
+    after = dict(model.net.named_parameters())
+    assert all(parameter.isfinite().all() for parameter in after.values())
+    # Not all of them: what shrinks its input lets little through the first layers at the start.
+    assert any(not parameter.equal(before[name]) for name, parameter in after.items())
+
+
+@pytest.mark.parametrize(("group", "name"), options(fitted=False))
+def test_an_option_takes_a_step(
+    group: str,
+    name: str,
+    compose: Compose,
+    mandatory: Callable[[str, str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cfg = compose(f"{group}={name}", *mandatory(group, name), *QUICK)
+    if cfg.data.source._target_ == "activae.data.torchvision_images":
+        monkeypatch.setattr(f"torchvision.datasets.{cfg.data.source.name}", stand_in)
+
+    take_a_step(cfg)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_takes_a_step_in_hidden_layers_and_code(
+    name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
+) -> None:
+    function = mandatory("activation", name)
+    at_code = [o.replace("activation.", "encoding.activation.") for o in function]
+
+    take_a_step(
+        compose(
+            f"activation={name}",
+            f"activation@encoding.activation={name}",
+            *function,
+            *at_code,
+            *QUICK,
+        )
+    )
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_takes_a_step_in_each_half_set_apart(
+    name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
+) -> None:
+    halves = ("encoder", "decoder")
+    function = [
+        o.replace("activation.", f"{half}.activation.")
+        for half in halves
+        for o in mandatory("activation", name)
+    ]
+    apart = [f"activation@{half}.activation={name}" for half in halves]
+
+    take_a_step(compose("encoder=conv", "decoder=conv", *apart, *function, *QUICK))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_takes_a_step_at_the_output_or_is_refused(
+    name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
+) -> None:
+    function = [
+        o.replace("activation.", "output.activation.") for o in mandatory("activation", name)
+    ]
+    cfg = compose(f"activation@output.activation={name}", *function, *QUICK)
+
+    try:
+        take_a_step(cfg)
+    except ConfigError as refusal:
+        assert str(refusal).startswith("output.activation=")
+
+
+@pytest.mark.parametrize(("group", "name"), options(fitted=True))
+def test_an_option_of_fitting_fits(
+    group: str, name: str, compose: Compose, tmp_path: Path
+) -> None:
+    others = [o for o in QUICK if not o.startswith(f"{group}=")]
+    cfg = compose(f"{group}={name}", *others, "trainer.max_steps=2")
+    if cfg.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu"):
+            train(cfg, tmp_path)
+        return
+
+    metrics = train(cfg, tmp_path)
+
+    assert metrics["steps"] == 2
+    assert isfinite(metrics["test"]["SE"])
