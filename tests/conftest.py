@@ -1,4 +1,4 @@
-"""What several test modules share: composing configs, and running train.py in this process or not."""
+"""What several test modules share: composing configs, running train.py, collecting complaints."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from pathlib import Path
 import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from activae import hydra_names, schema
+from activae.assembly import build_data, build_model
+from activae.config import settle
+from activae.errors import UserError
+from activae.mistakes import explain
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
@@ -38,6 +44,25 @@ def compose() -> Compose:
     return composed
 
 
+@pytest.fixture
+def complaint(compose: Compose) -> Callable[..., str]:
+    """`complaint(*overrides)`: what is said of them, at whatever stage on the way to training."""
+
+    def about(*overrides: str) -> str:
+        try:
+            cfg = settle(compose("trainer=cpu", *overrides))
+            data = build_data(cfg)
+            model = build_model(cfg, data)
+            model.objective(model.net, data.samples["val"][:2])  # as the first step does
+        except UserError as error:
+            return str(error)
+        except (HydraException, OmegaConfBaseException) as error:
+            return explain(error)
+        raise AssertionError(f"{overrides} were accepted")
+
+    return about
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended: its exit code and all that it printed."""
@@ -45,12 +70,19 @@ class Outcome:
     code: int
     text: str
 
+    def assert_one_error(self, *parts: str) -> None:
+        """It failed with one message, in which all the parts are found."""
+        assert self.code == 1
+        assert "Traceback" not in self.text
+        assert self.text.count("error: ") == 1, self.text
+        assert [part for part in parts if part not in self.text] == [], self.text
+
 
 @pytest.fixture
 def train_py(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:
-    """`train_py(*arguments)`: what `python train.py ...` does in tmp_path, without a new process."""
+    """`train_py(*arguments)`: what `python train.py ...` does in tmp_path, in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
 

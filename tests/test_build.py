@@ -20,7 +20,7 @@ def anything(**parameters: Any) -> dict[str, Any]:
     return parameters
 
 
-def unresolvable(width: "Nowhere") -> None:  # type: ignore[name-defined]  # noqa: F821
+def unresolvable(width: Nowhere) -> None:  # noqa: F821 (a name that only a type checker knows)
     pass
 
 
@@ -74,9 +74,9 @@ def test_what_a_target_refuses_names_the_key() -> None:
 
 
 def test_an_error_meant_for_the_user_passes_as_it_is() -> None:
-    with pytest.raises(DataError, match="^no data$"):
+    with pytest.raises(DataError, match=r"^no data$"):
         build(node("refuses", number=0), "data.source")
-    with pytest.raises(DataError, match="^no data$"):
+    with pytest.raises(DataError, match=r"^no data$"):
         call(refuses, "data.source", 0)
 
 
@@ -145,7 +145,10 @@ def test_every_fault_is_found() -> None:
             {"_target_": "m.MLP", "hidden": [64, 32], "activation": {"_target_": "x"}},
             "MLP(hidden=[64, 32])",
         ),
-        ({"_target_": "m.Custom", "function": "torch.sin", "kwargs": {}}, "Custom(function=torch.sin)"),
+        (
+            {"_target_": "m.Custom", "function": "torch.sin", "kwargs": {}},
+            "Custom(function=torch.sin)",
+        ),
         ({"_target_": "m.Snake", "a": 1.0, "learnable": False}, "Snake(a=1.0, learnable=False)"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Every option of every group composes, is accepted, builds and takes a step; none is listed here."""
+"""Every option of every group composes, is accepted, builds and takes a step; found by a glob."""
 
 from __future__ import annotations
 
@@ -143,16 +143,16 @@ def test_an_activation_takes_a_step_at_the_output_or_is_refused(
     ]
     cfg = compose(f"activation@output.activation={name}", *function, *QUICK)
 
+    refusal = ""
     try:
         take_a_step(cfg)
-    except ConfigError as refusal:
-        assert str(refusal).startswith("output.activation=")
+    except ConfigError as error:
+        refusal = str(error)
+    assert not refusal or refusal.startswith("output.activation=")
 
 
 @pytest.mark.parametrize(("group", "name"), options(fitted=True))
-def test_an_option_of_fitting_fits(
-    group: str, name: str, compose: Compose, tmp_path: Path
-) -> None:
+def test_an_option_of_fitting_fits(group: str, name: str, compose: Compose, tmp_path: Path) -> None:
     others = [o for o in QUICK if not o.startswith(f"{group}=")]
     cfg = compose(f"{group}={name}", *others, "trainer.max_steps=2")
     if cfg.trainer.accelerator == "gpu" and not torch.cuda.is_available():

@@ -76,5 +76,3 @@ def test_nothing_is_made_where_there_is_no_run_to_resume(
         run_dir("outputs/12-00-00", f"resume={missing}", missing)
 
     assert not list(tmp_path.iterdir())
-
-

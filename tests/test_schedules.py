@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from math import cos, pi
 
 import pytest
@@ -68,7 +69,7 @@ def test_factors_are_positive_and_at_most_one(
 def test_there_are_no_jumps(schedule: Callable[[int, int], float]) -> None:
     factors = [schedule(step, 1000) for step in range(1000)]
 
-    changes = [abs(after - before) for before, after in zip(factors, factors[1:], strict=False)]
+    changes = [abs(after - before) for before, after in pairwise(factors)]
     assert max(changes) < 0.011  # a warm-up over 100 steps takes 0.01 a step
 
 

@@ -65,13 +65,17 @@ def test_everything_else_is_refused(path: str) -> None:
         refuse_untrusted({"encoder": {"_target_": path, "_partial_": True}}, [])
 
 
-@pytest.mark.parametrize("path", ["torch.nn.functional.torch.load", "activae.data.images.pickle.loads"])
+@pytest.mark.parametrize(
+    "path", ["torch.nn.functional.torch.load", "activae.data.images.pickle.loads"]
+)
 def test_nor_can_it_be_reached_through_a_trusted_module(path: str) -> None:
     with pytest.raises(ConfigError):
         refuse_untrusted({"encoder": {"_target_": path}}, [])
 
 
-def test_nothing_is_imported_to_find_that_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_imported_to_find_that_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "harmful.py").write_text("raise SystemExit('imported')\n")
 

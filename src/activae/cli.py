@@ -46,10 +46,10 @@ def start(main: Callable[[], object]) -> None:
     # Hydra's parser refuses the flag between overrides.
     arguments = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
     sys.argv[1:] = map(_quote_path, arguments)
+    _failures.clear()
     if os.environ.get(FULL_ERRORS) == "1":
         main()
         return
-    _failures.clear()
     os.environ[FULL_ERRORS] = "1"  # makes Hydra raise its errors; it would print and exit
     try:
         main()
@@ -73,12 +73,7 @@ def run_job(composed: DictConfig) -> float:
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        from activae.models.autoencoder import Interrupted  # imports torch: not for --help
-
-        try:
-            return _train(composed, folder)
-        except Interrupted:
-            raise KeyboardInterrupt from None
+        return _train(composed, folder)
     except KeyboardInterrupt:
         log.warning("interrupted; %s", _how_to_continue(folder))
         sys.exit(EXIT_INTERRUPTED)
@@ -116,11 +111,16 @@ def _exit(message: str, code: int = 1) -> NoReturn:
 
 
 def _train(composed: DictConfig, folder: Path) -> float:
+    # Here, because they import torch: --help shall not wait for it.
+    from activae.models.autoencoder import Interrupted
     from activae.report import conclude
     from activae.training import train
 
     cfg = _config_of_run(composed, folder) if composed.resume else composed
-    metrics = train(cfg, folder)
+    try:
+        metrics = train(cfg, folder)
+    except Interrupted:
+        raise KeyboardInterrupt from None
     conclude(metrics, cfg, folder)
     return float(metrics["val"]["SE"])
 

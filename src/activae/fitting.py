@@ -40,7 +40,7 @@ def fit(
         try:
             model.restore(snapshot)
         except (LookupError, RuntimeError) as error:
-            raise DataError(f"{last}: is not of the run that {CONFIG} describes: {error}") from error
+            raise DataError(f"{last}: does not fit the run's {CONFIG}: {error}") from error
         log.info("resumed at step %d of %d", model.step, model.total_steps)
         if snapshot.get("finished"):
             return

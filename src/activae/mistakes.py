@@ -81,16 +81,16 @@ def _unreadable_override(error: OverrideParseException) -> str:
 
 def _unknown_key(error: OmegaConfBaseException) -> str:
     key, parent = str(error.full_key), error.parent_node
-    keys = _keys(parent) if isinstance(parent, DictConfig) else []
-    place = key.rpartition(".")[0]
-    places = list(_all_keys(parent)) if not place and isinstance(parent, DictConfig) else []
-    elsewhere = [found for found in places if found.rpartition(".")[2] == key]
-    guess = f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else ""
-    text = f"{key}: there is no such key. {guess or did_you_mean(str(error.key), keys)}"
-    if keys:
-        text += f"{f'{place} has' if place else 'The keys are'} {', '.join(keys)}"
-    if "_target_" in (parent or ()):
-        text += f"; for another parameter of {parent['_target_']}, write +{key}=VALUE"
+    place, _, name = key.rpartition(".")
+    siblings: Any = OmegaConf.to_container(parent) if isinstance(parent, DictConfig) else {}
+    known = [str(k) for k in siblings if k not in ("_target_", "_partial_", "hydra")]
+    elsewhere = [] if place else [k for k in _all_keys(siblings) if k.endswith(f".{name}")]
+    guess = f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else did_you_mean(name, known)
+    text = f"{key}: there is no such key. {guess}"
+    if known:
+        text += f"{f'{place} has' if place else 'The keys are'} {', '.join(known)}"
+    if "_target_" in siblings:
+        text += f"; for another parameter of {siblings['_target_']}, write +{key}=VALUE"
     return text.strip()
 
 
@@ -108,19 +108,13 @@ def _annotation(key: str) -> Any:
     return hint
 
 
-def _keys(node: DictConfig) -> list[str]:
-    return [str(key) for key in node if key not in ("_target_", "_partial_", "hydra")]
-
-
-def _all_keys(node: DictConfig) -> Iterator[str]:
-    """Every key of the config at whatever depth, with its place."""
-    stack: list[tuple[str, Any]] = [("", OmegaConf.to_container(node))]
-    while stack:
-        place, inner = stack.pop(0)
-        if isinstance(inner, Mapping):
-            below = [(f"{place}.{key}" if place else str(key), inner[key]) for key in inner]
-            yield from (key for key, _ in below)
-            stack += [item for item in below if item[0] != "hydra"]
+def _all_keys(node: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """Every key at whatever depth, with its place; not Hydra's own."""
+    for key, inner in node.items():
+        if f"{place}{key}" != "hydra":
+            yield f"{place}{key}"
+            if isinstance(inner, Mapping):
+                yield from _all_keys(inner, f"{place}{key}.")
 
 
 def _first_line(error: object) -> str:

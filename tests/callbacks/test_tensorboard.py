@@ -176,7 +176,8 @@ def test_the_projector_has_codes_labels_and_thumbnails(run: Callable[..., Path])
     assert np.loadtxt(tensors, delimiter="\t").shape == (50, 32)
     assert len(labels.read_text().splitlines()) == 50
     assert set(labels.read_text().split()) <= set("0123456789")
-    assert Image.open(sprite).size == (8 * 8, 8 * 8)  # 50 thumbnails in 8 rows of 8
+    with Image.open(sprite) as thumbnails:
+        assert thumbnails.size == (8 * 8, 8 * 8)  # 50 of them in 8 rows of 8
     config = (folder / "projector_config.pbtxt").read_text()
     assert str(tensors.relative_to(folder)) in config
     assert "metadata.tsv" in config

@@ -41,17 +41,15 @@ def test_it_reaches_every_hidden_layer_of_both_halves(
     net = network("activation=mish", f"encoder={encoder}", f"decoder={decoder}")
 
     reached = net.activations()
-    weights_in = {half: [n for n, _ in net.weights() if n.startswith(half)] for half in ("enc", "dec")}
     assert {type(f) for f in reached.values()} == {nn.Mish}
-    # All but the last weight layer of each half, which are linear, have one behind them.
-    for half, weights in weights_in.items():
+    # All but the last weight layer of each half, which is linear, have one behind them.
+    for half in ("encoder", "decoder"):
+        weights = [name for name, _ in net.weights() if name.startswith(half)]
         assert len([name for name in reached if name.startswith(half)]) == len(weights) - 1 > 0
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_every_layer_owns_its_instance(
-    encoder: str, network: Callable[..., Autoencoder]
-) -> None:
+def test_every_layer_owns_its_instance(encoder: str, network: Callable[..., Autoencoder]) -> None:
     net = network("activation=prelu", f"encoder={encoder}", f"decoder={encoder}")
 
     slopes = [p for f in net.activations().values() for p in f.parameters()]

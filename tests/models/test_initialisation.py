@@ -1,4 +1,4 @@
-"""Initial weights: the scale that fits the activation, and noise that is the same for all of them."""
+"""Initial weights: a scale that fits the activation, and noise that is the same for all."""
 
 from collections.abc import Callable
 from functools import partial
@@ -75,7 +75,8 @@ def variances(module: nn.Module, x: Tensor) -> list[float]:
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=some)
 def test_unit_variance_goes_through_a_deep_wide_network(activation: ActivationFactory) -> None:
     encoder = MLPEncoder((1000,), 1000, hidden=[1000] * 8, activation=activation)
-    net = Autoencoder(encoder, MLPDecoder(1000, (1000,), hidden=[], activation=nn.ReLU), shape=(1000,))
+    decoder = MLPDecoder(1000, (1000,), hidden=[], activation=activation)
+    net = Autoencoder(encoder, decoder, shape=(1000,))
     fitted(net, seed=0)
     x = torch.randn(200, 1000, generator=torch.Generator().manual_seed(1))
 
@@ -143,9 +144,7 @@ def test_gains_follow_parameters_that_the_modules_text_does_not_show() -> None:
 
 def test_a_code_activation_scales_the_decoders_first_layer() -> None:
     linear = mlp(nn.ReLU)
-    bounded = Autoencoder(
-        linear.encoder, linear.decoder, shape=(20,), code_activation=nn.Sigmoid()
-    )
+    bounded = Autoencoder(linear.encoder, linear.decoder, shape=(20,), code_activation=nn.Sigmoid())
     fitted(linear, seed=3)
     base = weights(linear)["decoder.layer1.weight"]
     fitted(bounded, seed=3)

@@ -35,7 +35,7 @@ LAYOUT = {
 
 
 class EventLogger(TensorBoardLogger):
-    """Writes events into the run folder itself, hiding those from `first_step` on of earlier ones."""
+    """Writes events into the run folder itself; hides earlier ones from `first_step` on."""
 
     def __init__(self, folder: Path, first_step: int | None = None) -> None:
         super().__init__(

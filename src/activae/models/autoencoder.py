@@ -123,6 +123,7 @@ class AutoencoderModule(pl.LightningModule):
         self._sums.add(taken, [len(indices) for indices in batches[: len(taken)]])
         _raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
         if len(taken) < len(batches):
+            self.seconds += perf_counter() - self._started
             raise Interrupted
 
     def validation_step(self, batch: tuple[str, Tensor], batch_idx: int) -> None:

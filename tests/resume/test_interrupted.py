@@ -1,0 +1,134 @@
+"""A run that was interrupted between two steps ends, once resumed, as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from activae.run_folder import DONE, LAST, METRICS, load_checkpoint
+from activae.training import TrainingDiverged, train
+
+Small = Callable[..., DictConfig]
+Interrupt = Callable[[DictConfig, Path, int], None]
+SameEnd = Callable[[Path, Path], None]
+
+STEPS_PER_EPOCH = 4
+CASES = {
+    "adam, noise in training, cosine with warm-up": (
+        "activation=rrelu",
+        "scheduler=cosine",
+        "scheduler.warmup=0.3",
+    ),
+    "momentum, one cycle, penalties, clipping": (
+        "optimizer=momentum",
+        "scheduler=onecycle",
+        "objective.l1=1e-5",
+        "objective.l2=1e-5",
+        "trainer.gradient_clip_val=0.05",
+    ),
+    "early stopping, its patience counting": (
+        "optimizer.lr=0.1",
+        "trainer.max_epochs=40",
+        "trainer.early_stopping_patience=3",
+    ),
+    "learnable activations, nadam, float64, a last epoch cut short": (
+        "activation=prelu",
+        "optimizer=nadam",
+        "trainer.precision=64-true",
+        "trainer.max_steps=22",
+    ),
+}
+
+
+@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES)
+def test_interrupted_anywhere_it_ends_the_same(
+    overrides: tuple[str, ...],
+    uninterrupted: Callable[..., Path],
+    small: Small,
+    interrupt: Interrupt,
+    assert_same_end: SameEnd,
+    tmp_path: Path,
+) -> None:
+    expected = uninterrupted(*overrides)
+    cfg = small(*overrides)
+    places = {
+        "first step": [1],
+        "between chunks, in the first epoch": [3],
+        "end of an epoch": [2 * STEPS_PER_EPOCH],
+        "before a short batch": [3 * STEPS_PER_EPOCH - 1],
+        "twice in one epoch, and again": [5, 6, 14],
+    }
+    for place, steps in places.items():
+        folder = tmp_path / place
+        for step in steps:
+            interrupt(cfg, folder, step)
+        train(cfg, folder)
+        assert_same_end(folder, expected)
+
+
+def test_early_stopping_in_these_cases_does_stop_early(
+    uninterrupted: Callable[..., Path], history: Callable[[Path], list[Any]]
+) -> None:
+    folder = uninterrupted(*CASES["early stopping, its patience counting"])
+
+    assert 6 < len(history(folder)) < 40
+
+
+def test_a_stop_during_the_last_step_comes_too_late(
+    small: Small, stopping_after: Callable[[int], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    with stopping_after(6 * STEPS_PER_EPOCH):
+        assert train(small(), tmp_path)["steps"] == 6 * STEPS_PER_EPOCH
+
+
+def test_a_stop_does_not_hide_that_the_step_before_it_diverged(
+    small: Small, stopping_after: Callable[[int], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    cfg = small("optimizer=sgd", "optimizer.lr=1e30")
+
+    with stopping_after(3), pytest.raises(TrainingDiverged):
+        train(cfg, tmp_path)
+
+    kept = load_checkpoint(tmp_path / LAST)["state_dict"]
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+
+
+def test_a_finished_run_is_only_scored_again(
+    small: Small, metrics: Callable[[Path], dict[str, Any]], tmp_path: Path
+) -> None:
+    cfg = small("trainer.precision=64-true")
+    train(cfg, tmp_path)
+    scored, written = metrics(tmp_path), (tmp_path / LAST).stat().st_mtime_ns
+    (tmp_path / DONE).unlink()
+    (tmp_path / METRICS).unlink()
+
+    train(cfg, tmp_path)
+
+    assert metrics(tmp_path) == scored
+    assert (tmp_path / LAST).stat().st_mtime_ns == written
+
+
+def test_the_time_spent_adds_up(small: Small, interrupt: Interrupt, tmp_path: Path) -> None:
+    interrupt(small(), tmp_path, 2 * STEPS_PER_EPOCH)
+    before = load_checkpoint(tmp_path / LAST)["seconds"]
+
+    metrics = train(small(), tmp_path)
+
+    assert metrics["seconds"]["fit"] > before > 0
+
+
+def test_resuming_leaves_the_global_generator_alone(
+    small: Small, interrupt: Interrupt, tmp_path: Path
+) -> None:
+    interrupt(small("activation=rrelu"), tmp_path, 2)
+    before = torch.get_rng_state()
+
+    train(small("activation=rrelu"), tmp_path)
+
+    assert torch.equal(torch.get_rng_state(), before)
