@@ -1,4 +1,4 @@
-"""A compiled step is an eager step: the same losses, weights, optimizer state, whatever the optimizer."""
+"""A compiled step is an eager step: the same losses, weights and optimizer state."""
 
 from __future__ import annotations
 

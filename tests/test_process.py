@@ -64,8 +64,9 @@ def state_of_the_process() -> dict[str, Any]:
 
 
 @pytest.fixture
-def settings_of_its_own() -> Iterator[None]:
+def settings_of_its_own(run: Callable[..., None]) -> Iterator[None]:
     """Another number of threads and other log levels than any run here sets."""
+    run("trainer.max_steps=1", "logger=tensorboard")  # imports set things up once
     threads = torch.get_num_threads()
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
@@ -89,7 +90,6 @@ def settings_of_its_own() -> Iterator[None]:
     ids=" ".join,
 )
 def test_it_is_left_as_it_was(overrides: tuple[str, ...], run: Callable[..., None]) -> None:
-    run("trainer.max_steps=1", "logger=tensorboard")  # imports set things up once
     before = state_of_the_process()
 
     run(*overrides)
@@ -100,7 +100,6 @@ def test_it_is_left_as_it_was(overrides: tuple[str, ...], run: Callable[..., Non
 
 @pytest.mark.usefixtures("settings_of_its_own")
 def test_it_is_left_as_it_was_after_a_failure(run: Callable[..., None]) -> None:
-    run("trainer.max_steps=1", "logger=tensorboard")
     before = state_of_the_process()
 
     with pytest.raises(UserError, match="diverged"):

@@ -22,8 +22,9 @@ class CompiledStep:
     """Does what `activae.steps.EagerStep` does, as one compiled graph for batches of `batch_size`.
 
     A short last batch goes through the same functions uncompiled: a graph of its own would take
-    seconds to compile. The optimizer's tensors hold the state, so that its state_dict() is the usual
-    one after `sync()`. An optimizer without a rule takes its own step after the compiled gradient.
+    seconds to compile. The optimizer's tensors hold the state, so that its state_dict() is the
+    usual one after `sync()`. An optimizer without a rule takes its own step after the compiled
+    gradient.
 
     `steps_taken` is how many steps the optimizer has taken, for a resumed run.
     """
@@ -56,6 +57,7 @@ class CompiledStep:
         self.compiled: Callable[..., Any] | None = None
 
     def __call__(self, batch: Tensor, factor: float) -> Terms:
+        """Take a step on a batch [B, *shape] with `factor` times lr; return the terms."""
         self.steps_taken += 1
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
@@ -66,7 +68,7 @@ class CompiledStep:
                 leaf.grad = gradient
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
-        return terms  # type: ignore[no-any-return]
+        return terms
 
     def sync(self) -> None:
         """Write the number of steps into the optimizer's state, where it keeps one."""
@@ -84,8 +86,8 @@ class CompiledStep:
     def _compiled(self) -> Callable[..., Any]:
         """The compiled step, without guards: they would cost a twentieth of the step.
 
-        All that they watch over is constant here: shapes, types, mode, hyper-parameters. dynamo keeps
-        its graphs by code object, so each instance compiles a copy of its own, lest one run
+        All that they watch over is constant here: shapes, types, mode, hyper-parameters. dynamo
+        keeps its graphs by code object, so each instance compiles a copy of its own, lest one run
         another's graph.
         """
         if self.compiled is None:

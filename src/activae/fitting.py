@@ -1,4 +1,4 @@
-"""Fitting: Lightning's Trainer with the callbacks that record a run, from its start or its last checkpoint."""
+"""Fitting: Lightning's Trainer with the callbacks that record a run, from wherever it stands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 def fit(
     cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule, folder: Path
 ) -> None:
-    """Train to the end, leaving best and last checkpoint, history and TensorBoard events in `folder`.
+    """Train to the end, leaving checkpoints, history and TensorBoard events in `folder`.
 
     Raises Interrupted or Diverged after the checkpoints are written.
     """

@@ -1,4 +1,4 @@
-"""One optimizer step: loss, gradients, clipping, update. Lightning calls many of these in one training_step."""
+"""One optimizer step: loss, gradients, clipping, update."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Objective = Callable[[Autoencoder, Tensor], dict[str, Tensor]]
 
 
 class EagerStep:
-    """(batch [B, *shape], lr factor) -> the objective's terms, detached, after one step of the optimizer."""
+    """Takes a step of the optimizer on each batch it is called with."""
 
     def __init__(
         self,
@@ -32,8 +32,9 @@ class EagerStep:
         self._set_lr(1.0)
 
     def __call__(self, batch: Tensor, factor: float) -> dict[str, Tensor]:
+        """Take a step on a batch [B, *shape] with `factor` times lr; return the terms, detached."""
         terms = self.objective(self.net, batch)
-        total(terms).backward()  # type: ignore[no-untyped-call]
+        total(terms).backward()
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         if factor != self.factor:

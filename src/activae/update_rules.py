@@ -1,4 +1,4 @@
-"""The updates of some torch optimizers written as tensor operations, for a compiled step to contain.
+"""The updates of some torch optimizers as tensor operations, for a compiled step to contain.
 
 torch's own optimizers, traced, compute bias corrections inside the vectorised loop or break the
 graph. Here what changes from step to step (learning rate, bias corrections) is computed in Python,
@@ -34,7 +34,7 @@ class Rule:
 
 
 def rule_for(optimizer: torch.optim.Optimizer, hyper: Hyper) -> Rule | None:
-    """The rule for a parameter group with these hyper-parameters; None where only torch's step will do."""
+    """The rule for a group with these hyper-parameters; None where only torch's step will do."""
     known = _RULES.get(type(optimizer))
     unusual = ("amsgrad", "maximize", "centered", "differentiable", "dampening")
     return None if known is None or any(hyper.get(key) for key in unusual) else known(hyper)
@@ -91,7 +91,7 @@ def _rmsprop(hyper: Hyper) -> Rule:
 
 
 def _coupled_decay(hyper: Hyper) -> Callable[[Tensor, Tensor], Tensor]:
-    """Weight decay as a part of the gradient (L2), as against Loshchilov & Hutter's decoupled one."""
+    """Weight decay as a part of the gradient, as against Loshchilov & Hutter's decoupled one."""
     decay = hyper["weight_decay"]
     return (lambda p, gradient: gradient + decay * p) if decay else (lambda p, gradient: gradient)
 

@@ -1,4 +1,4 @@
-"""The DataModule: splits, normalises once, keeps the result on the device, hands out batches by index."""
+"""The DataModule: splits and normalises once, keeps the result on the device, yields indices."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.labels: dict[str, Tensor | None] = {}
 
     def setup(self, stage: str = "fit") -> None:
-        """Load, split and normalise, once. Raises DataError or ConfigError where that cannot be done."""
+        """Load, split and normalise, once; DataError or ConfigError where that cannot be done."""
         if self.samples:
             return
         source = self.source = self.load()
@@ -103,7 +103,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> TrainingChunks:
         """Chunks from the step that the LightningModule has reached up to the end of its epoch."""
         assert self.trainer is not None
-        return TrainingChunks(self, self.trainer.lightning_module)  # type: ignore[arg-type]
+        return TrainingChunks(self, self.trainer.lightning_module)
 
     def val_dataloader(self) -> EvaluationChunks:
         """All validation samples, and as many training samples, so that the two can be compared."""
@@ -111,7 +111,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
 
 
 class TrainingChunks:
-    """Iterates over the indices of several batches at a time, from the model's step to the epoch's end."""
+    """The indices of several batches at a time, from the model's step to the end of its epoch."""
 
     def __init__(self, data: AutoencoderDataModule, model: pl.LightningModule) -> None:
         self.data = data
@@ -128,7 +128,7 @@ class TrainingChunks:
 
 
 class EvaluationChunks:
-    """Iterates over (stage, indices): the validation split, then as many samples of the training split."""
+    """(stage, indices): all of the validation split, then as many samples of the training split."""
 
     def __init__(self, data: AutoencoderDataModule) -> None:
         self.data = data

@@ -1,4 +1,4 @@
-"""The LightningModule around an autoencoder: many optimizer steps a `training_step`, metrics once an epoch."""
+"""The LightningModule: many optimizer steps a `training_step`, metrics once an epoch."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class AutoencoderModule(pl.LightningModule):
         """Put the data beside the network, prepare the step, and take up a restored state."""
         self.data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.data.to(self.device, next(self.net.parameters()).dtype)
-        self.optimizer = self.optimizers(use_pl_optimizer=False)
+        self.optimizer: torch.optim.Optimizer = self.trainer.optimizers[0]
         if self._restored is not None:
             self.optimizer.load_state_dict(self._restored["optimizer_states"][0])
             torch.set_rng_state(self._restored["rng_state"])
