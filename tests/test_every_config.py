@@ -34,6 +34,7 @@ QUICK = (
     "data.batch_size=16",
     "trainer.max_epochs=1",
 )
+VECTORS = ("data=random", "data.source.samples=60", "data.source.features=16")
 
 
 def options(*, fitted: bool) -> list[Any]:
@@ -102,36 +103,18 @@ def test_an_option_takes_a_step(
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_an_activation_takes_a_step_in_hidden_layers_and_code(
+def test_an_activation_takes_a_step_in_both_halves_and_the_code(
     name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
 ) -> None:
-    function = mandatory("activation", name)
-    at_code = [o.replace("activation.", "encoding.activation.") for o in function]
-
-    take_a_step(
-        compose(
-            f"activation={name}",
-            f"activation@encoding.activation={name}",
-            *function,
-            *at_code,
-            *QUICK,
-        )
-    )
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_an_activation_takes_a_step_in_each_half_set_apart(
-    name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
-) -> None:
-    halves = ("encoder", "decoder")
+    places = ["activation", "decoder.activation", "encoding.activation"]
+    chosen = [f"activation={name}", *(f"activation@{place}={name}" for place in places[1:])]
     function = [
-        o.replace("activation.", f"{half}.activation.")
-        for half in halves
-        for o in mandatory("activation", name)
+        override.replace("activation.", f"{place}.", 1)
+        for place in places
+        for override in mandatory("activation", name)
     ]
-    apart = [f"activation@{half}.activation={name}" for half in halves]
 
-    take_a_step(compose("encoder=conv", "decoder=conv", *apart, *function, *QUICK))
+    take_a_step(compose(*chosen, *function, *QUICK, *VECTORS))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -139,9 +122,10 @@ def test_an_activation_takes_a_step_at_the_output_or_is_refused(
     name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
 ) -> None:
     function = [
-        o.replace("activation.", "output.activation.") for o in mandatory("activation", name)
+        override.replace("activation.", "output.activation.", 1)
+        for override in mandatory("activation", name)
     ]
-    cfg = compose(f"activation@output.activation={name}", *function, *QUICK)
+    cfg = compose(f"activation@output.activation={name}", *function, *QUICK, *VECTORS)
 
     refusal = ""
     try:

@@ -74,13 +74,13 @@ def variances(module: nn.Module, x: Tensor) -> list[float]:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=some)
 def test_unit_variance_goes_through_a_deep_wide_network(activation: ActivationFactory) -> None:
-    encoder = MLPEncoder((1000,), 1000, hidden=[1000] * 8, activation=activation)
+    encoder = MLPEncoder((1000,), 1000, hidden=[1000] * 5, activation=activation)
     decoder = MLPDecoder(1000, (1000,), hidden=[], activation=activation)
     net = Autoencoder(encoder, decoder, shape=(1000,))
     fitted(net, seed=0)
     x = torch.randn(200, 1000, generator=torch.Generator().manual_seed(1))
 
-    assert variances(encoder, x) == pytest.approx([1.0] * 9, abs=0.25)
+    assert variances(encoder, x) == pytest.approx([1.0] * 6, abs=0.25)
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.GELU, nn.Sigmoid], ids=some)

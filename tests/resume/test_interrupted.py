@@ -74,6 +74,28 @@ def test_interrupted_anywhere_it_ends_the_same(
         assert_same_end(folder, expected)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "momentum", "nadam"])
+def test_steps_taken_as_one_function_resume_too(
+    optimizer: str,
+    uninterrupted: Callable[..., Path],
+    small: Small,
+    interrupt: Interrupt,
+    assert_same_end: SameEnd,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What trainer.compile keeps between steps, without the seconds that compiling takes."""
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    overrides = ("trainer.compile=true", f"optimizer={optimizer}", "activation=rrelu")
+    expected, folder = uninterrupted(*overrides), tmp_path / "interrupted"
+
+    for step in (2, 7, 2 * STEPS_PER_EPOCH):
+        interrupt(small(*overrides), folder, step)
+    train(small(*overrides), folder)
+
+    assert_same_end(folder, expected)
+
+
 def test_early_stopping_in_these_cases_does_stop_early(
     uninterrupted: Callable[..., Path], history: Callable[[Path], list[Any]]
 ) -> None:

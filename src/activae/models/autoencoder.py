@@ -91,6 +91,8 @@ class AutoencoderModule(pl.LightningModule):
         if self._restored is not None:
             self.optimizer.load_state_dict(self._restored["optimizer_states"][0])
             torch.set_rng_state(self._restored["rng_state"])
+            if self.device.type == "cuda" and self._restored["cuda_rng_state"] is not None:
+                torch.cuda.set_rng_state(self._restored["cuda_rng_state"], self.device)
         self.take_step = self._make_step()
 
     def _make_step(self) -> EagerStep | CompiledStep:
@@ -171,6 +173,9 @@ class AutoencoderModule(pl.LightningModule):
             "seconds": self.seconds,
             "epoch_sums": self._sums.state(),
             "rng_state": torch.get_rng_state(),
+            "cuda_rng_state": (
+                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+            ),
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
