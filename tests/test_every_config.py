@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from activae.assembly import build_data, build_model
 from activae.config import settle
@@ -117,15 +118,20 @@ def test_an_activation_takes_a_step_in_both_halves_and_the_code(
     take_a_step(compose(*chosen, *function, *QUICK, *VECTORS))
 
 
+@pytest.fixture(scope="module")
+def base(compose: Compose) -> DictConfig:
+    return compose(*QUICK, *VECTORS)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_activation_takes_a_step_at_the_output_or_is_refused(
-    name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
+    name: str, base: DictConfig
 ) -> None:
-    function = [
-        override.replace("activation.", "output.activation.", 1)
-        for override in mandatory("activation", name)
-    ]
-    cfg = compose(f"activation@output.activation={name}", *function, *QUICK, *VECTORS)
+    cfg = copy.deepcopy(base)
+    node = OmegaConf.load(CONFIGS / "activation" / f"{name}.yaml")
+    for key in OmegaConf.missing_keys(node):
+        OmegaConf.update(node, key, "torch.nn.functional.gelu")
+    cfg.output.activation = node
 
     refusal = ""
     try:
