@@ -20,7 +20,7 @@ from torch import nn
 
 from activae.errors import UserError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
-from activae.process import choose_threads
+from activae.process import choose_threads, process_state
 from activae.training import train
 
 Compose = Callable[..., DictConfig]
@@ -135,3 +135,11 @@ def test_small_networks_run_on_one_thread_and_large_ones_on_every_core() -> None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert choose_threads(network(64), 32) == 1
     assert choose_threads(network(2000), 256) == cores
+
+
+def test_asking_for_a_gpu_is_quick_while_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's optimizers ask at every step; Lightning's setting makes that 20 times as slow."""
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    with process_state(0):
+        assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
