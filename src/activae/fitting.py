@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -27,13 +28,21 @@ log = logging.getLogger(__name__)
 
 
 def fit(
-    cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule, folder: Path
+    cfg: DictConfig,
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    folder: Path,
+    *,
+    watchers: Sequence[pl.Callback] | None = None,
+    threads: int | None = None,
 ) -> None:
     """Train to the end, leaving checkpoints, history and TensorBoard events in `folder`.
 
+    `watchers` take the progress bar's place; `threads` are torch's, unless the config sets them.
     Raises Interrupted or Diverged after the checkpoints are written.
     """
-    torch.set_num_threads(cfg.trainer.threads or choose_threads(model.net, data.batch_size))
+    suitable = threads or choose_threads(model.net, data.batch_size)
+    torch.set_num_threads(cfg.trainer.threads or suitable)
     last = folder / LAST
     snapshot = load_checkpoint(last) if last.exists() else None
     if snapshot is not None:
@@ -44,7 +53,7 @@ def fit(
         log.info("resumed at step %d of %d", model.step, model.total_steps)
         if snapshot.get("finished"):
             return
-    callbacks = _callbacks(cfg, folder)
+    callbacks = _callbacks(cfg, folder, watchers)
     for callback in callbacks:
         state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
         if state:
@@ -54,7 +63,9 @@ def fit(
         trainer.fit(model, datamodule=data)
 
 
-def _callbacks(cfg: DictConfig, folder: Path) -> list[pl.Callback]:
+def _callbacks(
+    cfg: DictConfig, folder: Path, watchers: Sequence[pl.Callback] | None
+) -> list[pl.Callback]:
     callbacks: list[pl.Callback] = [
         History(folder / HISTORY),
         RunCheckpoint((folder / LAST).parent, container(cfg)),
@@ -71,7 +82,9 @@ def _callbacks(cfg: DictConfig, folder: Path) -> list[pl.Callback]:
         from activae.callbacks.tensorboard import TensorBoardLog
 
         callbacks.append(TensorBoardLog(cfg.logger.snapshots, cfg.logger.images))
-    if cfg.logger.progress_bar:
+    if watchers is not None:
+        callbacks.extend(watchers)
+    elif cfg.logger.progress_bar:
         callbacks.append(Progress())
     return callbacks
 

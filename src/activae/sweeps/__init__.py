@@ -1,0 +1,1 @@
+"""Training many runs at the price of a few, and losing none: what the launchers do."""
