@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -23,35 +23,37 @@ log = logging.getLogger(__name__)
 class Shared:
     """Makes what a run needs, once for all the runs that need the same.
 
-    compiles: whether the step of a run with this config is to be compiled, beside those that ask
-      for it themselves.
     watchers: callbacks that stand in for the progress bar.
     threads: how many torch uses where the config says nothing; None: as many as suit the network.
+    compiled: the `graph_key` of the runs whose steps are compiled though their config does not ask.
     """
 
     def __init__(
         self,
         *,
-        compiles: Callable[[DictConfig], bool] = lambda cfg: False,
         watchers: Sequence[pl.Callback] | None = None,
         threads: int | None = None,
     ) -> None:
-        self.compiles = compiles
         self.watchers = watchers
         self.threads = threads
+        self.compiled: set[str] = set()
         self._data: dict[str, AutoencoderDataModule] = {}
         self._pca: dict[tuple[str, int, str], Scores] = {}
         self._graphs: dict[str, Graph] = {}
+
+    def load(self, cfg: DictConfig) -> AutoencoderDataModule:
+        """The data of this and all similar runs: loaded, unless they are there."""
+        key = data_key(cfg)
+        if key not in self._data:
+            self._data = {key: build_data(cfg)}
+        return self._data[key]
 
     def data(self, cfg: DictConfig) -> AutoencoderDataModule:
         """The run's DataModule; its tensors are those of all runs with the same data.
 
         Only one data set is kept in memory: a sweep comes to the next when it is done with one.
         """
-        key = data_key(cfg)
-        if key not in self._data:
-            self._data = {key: build_data(cfg)}
-        data = self._data[key].for_run(seed=cfg.seed, batch_size=cfg.data.batch_size)
+        data = self.load(cfg).for_run(seed=cfg.seed, batch_size=cfg.data.batch_size)
         describe_data(data)
         return data
 
@@ -65,9 +67,14 @@ class Shared:
 
     def graph(self, cfg: DictConfig) -> Graph | None:
         """Where the run finds its compiled step, or leaves it for others; None: not compiled."""
-        if not (cfg.trainer.compile or self.compiles(cfg)):
+        key = graph_key(cfg)
+        if not (cfg.trainer.compile or key in self.compiled):
             return None
-        return self._graphs.setdefault(graph_key(cfg), Graph())
+        return self._graphs.setdefault(key, Graph())
+
+    def give_up_compiling(self, cfg: DictConfig) -> None:
+        """Leave the steps of runs like this one uncompiled from now on."""
+        self.compiled.discard(graph_key(cfg))
 
 
 def data_key(cfg: DictConfig) -> str:

@@ -18,9 +18,9 @@ from activae.config import read
 from activae.errors import ConfigError, UserError
 from activae.identity import job_id
 from activae.run_folder import CONFIG, DONE, METRICS, write_text
+from activae.sweep_commands import INDEX
 from activae.sweeps.job import Job, Outcome
 
-INDEX = "sweep.json"
 FAILED = "FAILED"
 CLAIMS = ".claims"
 
