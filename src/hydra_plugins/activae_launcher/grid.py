@@ -1,23 +1,11 @@
 """`hydra/sweeper=grid`: every combination of the values given, as Hydra's basic sweeper has it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_store import ConfigStore
-
-
-@dataclass
-class GridConf:
-    """The same keys as hydra/sweeper=basic."""
-
-    _target_: str = "hydra_plugins.activae_launcher.grid.GridSweeper"
-    max_batch_size: int | None = None
-    params: dict[str, str] | None = None
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridConf, provider="activae")
 
 
 class GridSweeper(BasicSweeper):

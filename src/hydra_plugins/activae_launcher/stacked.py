@@ -1,30 +1,13 @@
-"""`hydra/launcher=stacked`: all jobs of a sweep at once, on this machine.
+"""`hydra/launcher=stacked`: all jobs of a sweep at once, on this machine."""
 
-Hydra runs this file outside of sys.modules: dataclasses take no postponed annotations here.
-"""
+from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-
-
-@dataclass
-class StackedConf:
-    """workers: processes; null: one a core. compile: alike runs' steps; null: if worth it."""
-
-    _target_: str = "hydra_plugins.activae_launcher.stacked.StackedLauncher"
-    workers: int | None = None
-    compile: bool | None = None
-
-
-ConfigStore.instance().store(
-    group="hydra/launcher", name="stacked", node=StackedConf, provider="activae"
-)
 
 
 class StackedLauncher(Launcher):
