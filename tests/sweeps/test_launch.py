@@ -318,7 +318,7 @@ def test_a_damaged_record_says_what_to_do(
     assert "0 to train" in sweep("seed=0").text
 
 
-@pytest.mark.parametrize("workers", ["0", "-1"])
+@pytest.mark.parametrize("workers", ["0", "-1", "many"])
 def test_workers_are_one_or_more(workers: str, train_py: TrainPy) -> None:
     outcome = train_py("-m", *QUICK, f"hydra.launcher.workers={workers}", "seed=0,1")
 

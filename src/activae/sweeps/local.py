@@ -16,8 +16,11 @@ from activae.sweeps.work import Surroundings
 
 def train_here(workers: int | None, compiling: bool | None) -> Engine:
     """An engine with a process for each core, or as many as `workers`."""
-    if workers is not None and workers < 1:
+    if workers is not None and not (isinstance(workers, int) and workers >= 1):
         raise ConfigError(f"hydra.launcher.workers={workers}: must be a whole number of 1 or more")
+
+    if compiling not in (None, True, False):
+        raise ConfigError(f"hydra.launcher.compile={compiling}: must be true, false or null")
 
     def engine(
         jobs: Sequence[Job], sweep: SweepFolder, surroundings: Surroundings, report: Report
