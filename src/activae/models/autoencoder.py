@@ -73,7 +73,6 @@ class AutoencoderModule(pl.LightningModule):
         self._evaluation = {"train": Sums(), "val": Sums()}
         self._restored: dict[str, Any] | None = None
         self.sync_optimizer: Callable[[], None]  # completes the state that the optimizer holds
-        self.take_step: Step
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
@@ -229,9 +228,11 @@ class Sums:
         return named
 
     def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of them."""
         return {"sums": dict(self.sums), "samples": self.samples}
 
     def load(self, state: dict[str, Any]) -> None:
+        """Go on from what a checkpoint kept."""
         self.sums, self.samples = dict(state["sums"]), state["samples"]
 
 
