@@ -115,7 +115,8 @@ class StackFit:
         """Take the steps of one chunk, and end the epochs that end with it."""
         started = perf_counter()
         chunk = self.timetable.next_chunk(stack.models)
-        taken, broken = stack.train(chunk, lambda: self.stop_requested)
+        with _default_dtype(stack.parameters.flat.dtype):
+            taken, broken = stack.train(chunk, lambda: self.stop_requested)
         for member, where in zip(members, broken, strict=True):
             if where is not None:
                 member.error = Diverged(member.model.step + where)
@@ -125,7 +126,8 @@ class StackFit:
             for place, member in enumerate(members)
             if taken and not member.ended and member.at_epoch_end
         ]
-        scores = stack.evaluate(at_end)
+        with _default_dtype(stack.parameters.flat.dtype):
+            scores = stack.evaluate(at_end)
         terms = stack.sums.take(at_end) if at_end else []
         share = (perf_counter() - started) / len(members)
         for member in members:
@@ -174,6 +176,17 @@ class StackFit:
                 raise
             except Exception as error:
                 member.error = error
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """New tensors in the precision of the weights, as under Lightning's trainer."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _alike(members: Sequence[Member]) -> list[list[Member]]:

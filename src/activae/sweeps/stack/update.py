@@ -26,6 +26,9 @@ LINEAR_IN_LR = (
     torch.optim.Adadelta,
 )
 
+# What an optimizer is given that steps for all: one tensor needs no implementation for many.
+_OWN = {"lr": 1.0, "weight_decay": 0.0, "fused": None, "foreach": None}
+
 
 class StackedUpdate:
     """Does for every member what its own optimizer would do, each with its own lr and decay.
@@ -138,9 +141,7 @@ class _TorchUpdate:
         own: Any = models[0].optimizer
         self.leaf = parameters.flat
         self.optimizer: torch.optim.Optimizer = type(own)([self.leaf], lr=1.0)
-        fixed = {"params", "lr", "initial_lr", "weight_decay", "fused", "foreach"}
-        hyper = {key: value for key, value in own.param_groups[0].items() if key not in fixed}
-        self.optimizer.param_groups[0].update(hyper)
+        self.optimizer.param_groups[0].update(_hyper_parameters(own))
         names = own.state.get(parameters.parameters[0][0], {})
         for name, value in names.items():
             self.optimizer.state[self.leaf][name] = (
@@ -172,6 +173,13 @@ class _TorchUpdate:
 def update_rule(optimizer: torch.optim.Optimizer) -> Rule | None:
     """The rule that steps this optimizer's groups, decay apart; None where torch's step must."""
     return rule_for(optimizer, {**optimizer.param_groups[0], "weight_decay": 0.0})
+
+
+def _hyper_parameters(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Those of the optimizer's groups that concern the update itself, lr and decay apart."""
+    group = optimizer.param_groups[0]
+    kept = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
+    return kept | {key: own for key, own in _OWN.items() if key in group}
 
 
 def _row(optimizer: torch.optim.Optimizer, name: str, parameters: Sequence[Tensor]) -> Tensor:

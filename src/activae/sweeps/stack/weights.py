@@ -35,7 +35,9 @@ class FlatParameters:
         """Views [..., *shape], one a parameter, of a tensor [..., P]."""
         parts = flat.split([shape.numel() for shape in self.shapes], dim=-1)
         leading = flat.shape[:-1]
-        return [part.view(*leading, *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return [
+            part.view((*leading, *shape)) for part, shape in zip(parts, self.shapes, strict=True)
+        ]
 
     def by_name(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of [..., P] by the names of the parameters."""
@@ -43,7 +45,8 @@ class FlatParameters:
 
     def join(self, stacked: Mapping[str, Tensor]) -> Tensor:
         """Tensors [K, *shape] by name, such as gradients, as one [K, P]."""
-        return torch.cat([stacked[name].flatten(1) for name in self.names], dim=1)
+        parts = [stacked[name] for name in self.names]
+        return torch.cat([part.reshape(len(part), -1) for part in parts], dim=1)
 
     def weights(self, flat: Tensor) -> Tensor:
         """The columns that hold weights, a view."""
