@@ -34,6 +34,7 @@ def fit(
     Raises Interrupted or Diverged after the checkpoints are written.
     """
     torch.set_num_threads(cfg.trainer.threads or choose_threads(model.net, data.batch_size))
+    model.data = data  # also for what follows a fit that finds nothing left to do
     snapshot = take_up(model, folder)
     if snapshot is not None and snapshot.get("finished"):
         return

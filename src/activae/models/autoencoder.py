@@ -95,7 +95,7 @@ class AutoencoderModule(pl.LightningModule):
     def get_ready(self, data: AutoencoderDataModule, optimizer: torch.optim.Optimizer) -> None:
         """Put the data beside the network, and let the optimizer take up a restored state."""
         self.data = data
-        self.data.to(self.device, next(self.net.parameters()).dtype)
+        data.to(self.device, next(self.net.parameters()).dtype)
         self.optimizer = optimizer
         if self._restored is not None:
             self.optimizer.load_state_dict(self._restored["optimizer_states"][0])

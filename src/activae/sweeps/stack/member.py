@@ -40,7 +40,7 @@ class Member:
         self.cfg = cfg
         self.folder = folder
         self.model = model
-        self.data = data
+        self.data = model.data = data
         self.error: Exception | None = None
         self.finished = False
         self.started = False
