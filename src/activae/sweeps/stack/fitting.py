@@ -17,7 +17,6 @@ from activae.sweeps.stack.batches import Timetable
 from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.stack import Stack
 from activae.sweeps.stack.update import update_rule
-from activae.sweeps.stack.weights import detached
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ class StackFit:
                     self._advance(stack, members)
                 for place in range(len(members)):
                     stack.sync(place)
-                detached([member.model.net for member in members if member.ended])
+                del stack
                 yield from self._without_ended(members)
         except (torch.OutOfMemoryError, Interrupted, GeneratorExit):
             raise
@@ -145,7 +144,7 @@ class StackFit:
         interrupted = Interrupted()
         for member in members:
             with self.inside(member.place):
-                member.end(member.error or interrupted)
+                member.end(member.error if member.ended else interrupted)
         raise interrupted
 
     def _without_ended(self, members: list[Member]) -> Iterator[Member]:

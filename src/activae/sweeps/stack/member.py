@@ -80,10 +80,7 @@ class Member:
         self.started = True
 
     def rewind(self) -> None:
-        """Go back to the end of the last epoch, or to where training started.
-
-        The network leaves the memory that it shared with a stack.
-        """
+        """Go back to the end of the last epoch, or to where training started, off the device."""
         self.error = None
         if not self.started:
             return
@@ -91,13 +88,14 @@ class Member:
         snapshot = checkpoint.last
         assert snapshot is not None, "taken when training starts"
         for parameter in self.model.net.parameters():
-            parameter.data = torch.empty_like(parameter)
+            parameter.data = torch.empty_like(parameter, device="cpu")
         self.model.restore(snapshot)
+        self._leave_stack()
         for callback in self.callbacks:
             callback.load_state_dict(snapshot["callbacks"][callback.state_key])
         self.finished = snapshot.get("finished", False)
         self.should_stop = False
-        self.started = False  # the optimizer takes the snapshot up when the member starts again
+        self.started = False
 
     def end_epoch(self, terms: Row, scores: dict[str, Row]) -> None:
         """Record the epoch. Raises Diverged where SE/val is not finite."""
@@ -122,6 +120,15 @@ class Member:
         if self.logger is not None:
             self.logger.finalize("failed" if error else "success")
         self.callbacks = []  # with the snapshots that they hold
+        for parameter in self.model.net.parameters():
+            parameter.data = parameter.data.clone()
+        self._leave_stack()
+
+    def _leave_stack(self) -> None:
+        """Hold on to nothing of it, so that its memory can be freed."""
+        self.model.sync_optimizer = lambda: None
+        if self.started:
+            del self.model.optimizer
 
     def call(self, hook: str, *arguments: Any) -> None:
         """Call a hook of every callback."""

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from activae import run_folder
 from activae.assembly import build_data, build_model
@@ -28,12 +28,13 @@ from activae.training import close_diverged
 log = logging.getLogger(__name__)
 
 Outcome = dict[str, Any] | Exception
+DataFor = Callable[[DictConfig], AutoencoderDataModule]
 
 
 def train_stack(
     jobs: Sequence[tuple[DictConfig, Path]],
     *,
-    data_for: Callable[[DictConfig], AutoencoderDataModule] = build_data,
+    data_for: DataFor | None = None,
     inside: Inside = lambda place: nullcontext(),
     on_steps: Callable[[int], None] = lambda steps: None,
     on_end: Callable[[int, Outcome], None] = lambda place, outcome: None,
@@ -43,8 +44,8 @@ def train_stack(
     Args:
         jobs: settled configs of one `stack_key`, for none of which `why_not_stackable` has an
             answer, and the folder of each.
-        data_for: the data of a config. It may return one object for several: the samples are
-            shared, the order of batches follows each config's seed.
+        data_for: the data of a config. It may return one object for several: samples are shared,
+            and the order of batches follows each config's seed. None: built once for each `data`.
         inside: entered with a job's place in `jobs` around all that is done for it alone.
         on_steps: told now and then how many steps all runs together have behind them.
         on_end: told of each run that has ended, with what is returned for it.
@@ -55,6 +56,7 @@ def train_stack(
     """
     assert len({stack_key(cfg) for cfg, _ in jobs}) == 1, "one key for all"
     outcomes: dict[int, Outcome] = {}
+    shared = _sharing_data()
 
     def ended(place: int, outcome: Outcome) -> None:
         outcomes[place] = outcome
@@ -65,9 +67,12 @@ def train_stack(
         for place, (cfg, folder) in enumerate(jobs):
             with inside(place):
                 try:
-                    members.append(_prepare(place, cfg, folder, data_for))
+                    members.append(_prepare(place, cfg, folder, data_for or shared))
                 except Exception as error:
                     ended(place, error)
+        if members:  # the others' networks and optimizers are the same
+            reason = why_not_stackable(members[0].cfg, members[0].model)
+            assert reason is None, reason
         device = choose_device(jobs[0][0].trainer.accelerator)
         fit = StackFit(members, device, inside=inside, on_steps=on_steps)
         with stopping_on_interrupt(fit):
@@ -86,19 +91,29 @@ def choose_device(accelerator: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def _sharing_data() -> DataFor:
+    built: dict[str, AutoencoderDataModule] = {}
+
+    def data_for(cfg: DictConfig) -> AutoencoderDataModule:
+        key = OmegaConf.to_yaml(cfg.data)
+        if key not in built:
+            built[key] = build_data(cfg)
+        return built[key]
+
+    return data_for
+
+
 def _prepare(
     place: int,
     cfg: DictConfig,
     folder: Path,
-    data_for: Callable[[DictConfig], AutoencoderDataModule],
+    data_for: DataFor,
 ) -> Member:
     started = perf_counter()
     record(cfg, folder)
     torch.manual_seed(cfg.seed)  # for modules that draw their own initial parameters
     data = own_data(data_for(cfg), cfg.seed)
     model = build_model(cfg, data)
-    reason = why_not_stackable(cfg, model)
-    assert reason is None, reason
     member = Member(place, cfg, folder, model, data)
     member.take_up()
     member.seconds_alone = perf_counter() - started

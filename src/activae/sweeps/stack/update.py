@@ -52,6 +52,8 @@ class StackedUpdate:
         self.kept = (
             _RuleUpdate(rule, models, parameters) if rule else _TorchUpdate(models, parameters)
         )
+        for model in models:
+            model.optimizer.state.clear()  # views, maybe, of a larger stack, which is to be freed
 
     def scalars(self, factors: Tensor, steps: Tensor) -> Tensor:
         """[T, S, K] on the device, of lr factors and step numbers (from 0), float64 [T, K]."""
@@ -81,20 +83,15 @@ class StackedUpdate:
         factor = model.schedule(max(0, model.step - 1), model.total_steps)
         for group in model.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        if model.step == 0:
-            return
-        columns = {
-            name: self.parameters.split(value[member])
-            for name, value in self.kept.state().items()
-            if value.ndim
-        }
-        single = {name: value for name, value in self.kept.state().items() if not value.ndim}
+        kept = self.kept.state()
+        views = {n: self.parameters.split(value[member]) for n, value in kept.items() if value.ndim}
+        single = {name: value for name, value in kept.items() if not value.ndim}
         if self.kept.counts_steps:
             single["step"] = torch.tensor(float(model.step))
         for number, parameter in enumerate(self.parameters.parameters[member]):
             state = model.optimizer.state[parameter]
-            state.update({name: views[number] for name, views in columns.items()})
             state.update({name: value.clone() for name, value in single.items()})
+            state.update({name: its[number] for name, its in views.items()})
 
 
 class _RuleUpdate:
@@ -106,15 +103,7 @@ class _RuleUpdate:
         self.rule = rule
         self.flat = parameters.flat
         self.counts_steps = not isinstance(models[0].optimizer, torch.optim.SGD)
-        self.tensors = [
-            torch.stack(
-                [
-                    _row(model.optimizer, name, own)
-                    for model, own in zip(models, parameters.parameters, strict=True)
-                ]
-            )
-            for name in rule.state
-        ]
+        self.tensors = [_stacked(name, models, parameters) for name in rule.state]
 
     def scalars(self, lrs: Tensor, steps: Tensor) -> list[Tensor]:
         # A rule's scalars are arithmetic alone, so that tensors do for numbers.
@@ -142,17 +131,10 @@ class _TorchUpdate:
         self.leaf = parameters.flat
         self.optimizer: torch.optim.Optimizer = type(own)([self.leaf], lr=1.0)
         self.optimizer.param_groups[0].update(_hyper_parameters(own))
-        names = own.state.get(parameters.parameters[0][0], {})
-        for name, value in names.items():
+        known = own.state.get(parameters.parameters[0][0], {})
+        for name, value in known.items():
             self.optimizer.state[self.leaf][name] = (
-                value.cpu().clone()
-                if value.ndim == 0
-                else torch.stack(
-                    [
-                        _row(model.optimizer, name, its)
-                        for model, its in zip(models, parameters.parameters, strict=True)
-                    ]
-                )
+                _stacked(name, models, parameters) if value.ndim else value.cpu().clone()
             )
 
     def scalars(self, lrs: Tensor, steps: Tensor) -> list[Tensor]:
@@ -182,9 +164,11 @@ def _hyper_parameters(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     return kept | {key: own for key, own in _OWN.items() if key in group}
 
 
-def _row(optimizer: torch.optim.Optimizer, name: str, parameters: Sequence[Tensor]) -> Tensor:
-    """A tensor of the optimizer's state, of all parameters of a member [P]; zero where unknown."""
-    kept = [optimizer.state.get(p, {}).get(name) for p in parameters]
-    return flattened(
-        [torch.zeros_like(p) if t is None else t for p, t in zip(parameters, kept, strict=True)]
-    )
+def _stacked(name: str, models: Sequence[AutoencoderModule], parameters: FlatParameters) -> Tensor:
+    """A tensor of the members' optimizer states [K, P]; zero where they have none yet."""
+    rows = []
+    for model, own in zip(models, parameters.parameters, strict=True):
+        kept = [model.optimizer.state.get(p, {}).get(name) for p in own]
+        tensors = zip(own, kept, strict=True)
+        rows.append(flattened([torch.zeros_like(p) if t is None else t for p, t in tensors]))
+    return torch.stack(rows)

@@ -56,10 +56,3 @@ class FlatParameters:
 def flattened(tensors: Sequence[Tensor]) -> Tensor:
     """One row [P] of tensors in a row's order."""
     return torch.cat([tensor.detach().flatten() for tensor in tensors])
-
-
-def detached(nets: Sequence[Autoencoder]) -> None:
-    """Give the networks parameters of their own again, so that the stacked tensor can be freed."""
-    for net in nets:
-        for parameter in net.parameters():
-            parameter.data = parameter.data.clone()
