@@ -18,6 +18,7 @@ from activae.errors import ConfigError
 from activae.models.autoencoder import Interrupted
 from activae.run_folder import BEST, DONE, LAST, load_checkpoint
 from activae.sweeps.stack import train_stack
+from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.stack import Stack
 from activae.training import TrainingDiverged, train
 
@@ -317,6 +318,32 @@ def test_global_settings_are_left_as_they_were(settled: Settled, tmp_path: Path)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.get_default_dtype() == torch.float32
     assert signal.getsignal(signal.SIGINT) == before[1]
+
+
+def test_those_who_have_ended_hold_on_to_no_memory_of_the_stack(
+    settled: Settled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members: dict[int, Member] = {}
+    start = Member.start
+
+    def started(self: Member, *arguments: Any) -> None:
+        members[self.place] = self
+        start(self, *arguments)
+
+    monkeypatch.setattr(Member, "start", started)
+    jobs = [(settled(f"trainer.max_epochs={n}"), tmp_path / f"{n}") for n in (1, 2, 3)]
+    seen: list[int] = []
+
+    def ended(place: int, outcome: Any) -> None:
+        seen.append(place)
+        member = members[place]
+        assert not hasattr(member.model, "optimizer")
+        for parameter in member.model.net.parameters():
+            assert parameter.untyped_storage().nbytes() == 4 * parameter.numel()
+
+    train_stack(jobs, on_end=ended)
+
+    assert seen == [0, 1, 2]
 
 
 def _names(folder: Path) -> set[str]:
