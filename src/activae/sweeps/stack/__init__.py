@@ -1,7 +1,7 @@
 """Many runs of one shape trained in lockstep as one: the engine for GPUs.
 
 Every step is taken for all members at once: the parameters of K networks are one tensor [K, P],
-gradients come from torch.func.vmap over the objective that a plain run minimises, and whatever
+the objective that a plain run minimises is called through torch.func.vmap, and whatever
 differs from member to member (learning rate, schedule, weight decay, penalties) is a number for
 each. A member leaves the folder that a plain run of its config leaves.
 """

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from activae.config import container
 from activae.models.autoencoder import AutoencoderModule
+from activae.steps import total
 from activae.sweeps.stack.loss import stacked_loss
 from activae.sweeps.stack.update import LINEAR_IN_LR
 
@@ -81,14 +82,14 @@ def _optimizer_objection(model: AutoencoderModule) -> str | None:
 
 def _trial_objection(model: AutoencoderModule) -> str | None:
     """What torch.func.vmap says of two members' gradients: random numbers, for one, it refuses."""
-    stacked = {name: torch.stack([p, p]).detach() for name, p in model.net.named_parameters()}
-    first = next(iter(stacked.values()))
-    x = first.new_full((2, 2, *model.net.shape), 0.5)
+    stacked = {name: torch.stack([p, p]) for name, p in model.net.named_parameters()}
+    x = next(model.net.parameters()).new_full((2, 2, *model.net.shape), 0.5)
     loss = stacked_loss([model])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operations that it knows only one member at a time
         try:
-            loss.gradient(stacked, x)
+            terms = loss.terms(stacked, x)
+            torch.autograd.grad(total(terms).sum(), list(stacked.values()), allow_unused=True)
             loss.scores(stacked, x[0])
         except Exception as error:
             return f"torch.func.vmap refuses its gradient: {_first_sentence(error)}"

@@ -1,12 +1,13 @@
-"""The objective of K members at once, and its gradient."""
+"""The objective of K members at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 
 from activae.models import Autoencoder
 from activae.models.autoencoder import AutoencoderModule
@@ -26,30 +27,23 @@ class StackedLoss:
 
     def __init__(self, net: Autoencoder, objective: AnyObjective) -> None:
         self.module = _Loss(net, objective)
-        self._gradient = vmap(grad_and_value(self._training, has_aux=True))
-        self._shared = vmap(self._scores, in_dims=(0, None))
+        self._of_own_batches = vmap(partial(self._call, score=False))
+        self._of_one_batch = vmap(partial(self._call, score=True), in_dims=(0, None))
 
-    def gradient(self, stacked: dict[str, Tensor], x: Tensor) -> tuple[dict[str, Tensor], Terms]:
-        """Gradients by name and the terms [K], each member's of its batch of x [K, B, *shape]."""
-        gradients, (_, terms) = self._gradient(stacked, x)
-        return gradients, terms
+    def terms(self, stacked: dict[str, Tensor], x: Tensor) -> Terms:
+        """The terms [K], each member's of its own batch of x [K, B, *shape]; differentiable."""
+        found: Terms = self._of_own_batches(stacked, x)
+        return found
 
     @torch.no_grad()
     def scores(self, stacked: dict[str, Tensor], x: Tensor) -> Terms:
         """`loss` and `SE` [K] of all members on the same samples x [B, *shape]."""
         self.module.eval()
-        found: Terms = self._shared(stacked, x)
+        found: Terms = self._of_one_batch(stacked, x)
         self.module.train()
         return found
 
-    def _training(self, parameters: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Terms]:
-        terms = self._call(parameters, x, False)
-        return total(terms), terms
-
-    def _scores(self, parameters: dict[str, Tensor], x: Tensor) -> Terms:
-        return self._call(parameters, x, True)
-
-    def _call(self, parameters: dict[str, Tensor], x: Tensor, score: bool) -> Terms:
+    def _call(self, parameters: dict[str, Tensor], x: Tensor, *, score: bool) -> Terms:
         lent = {f"net.{name}": parameter for name, parameter in parameters.items()}
         terms: Terms = functional_call(self.module, lent, (x, score))
         return terms

@@ -22,7 +22,7 @@ def memory_per_member(model: AutoencoderModule, batch_size: int) -> int:
 
         (p (1 + 2 + 1) + p s + p (1 + s + 1) + 2 a batch_size) * bytes per value:
 
-    parameters, gradients (by layer, and joined) and a temporary of the update; the state; the last
+    parameters, gradients (by layer, and as one) and a temporary of the update; the state; the last
     and the best snapshot; activations and their gradients. The data, shared by all, come on top.
     """
     parameters = list(model.net.parameters())

@@ -11,6 +11,7 @@ from torch import Tensor
 from activae.data.module import EVALUATION_ROWS
 from activae.models.autoencoder import AutoencoderModule, Row
 from activae.objectives import Objective
+from activae.steps import total
 from activae.sweeps.stack.batches import Chunk
 from activae.sweeps.stack.loss import PENALTIES, Terms, penalty, stacked_loss, stacked_penalties
 from activae.sweeps.stack.update import StackedUpdate
@@ -80,14 +81,15 @@ class Stack:
         return gradient, terms
 
     def _gradient_of(self, rows: Tensor | None, x: Tensor) -> tuple[Tensor, Terms]:
-        gradients, terms = self.loss.gradient(self._stacked(rows), x)
-        return self.parameters.join(gradients), terms
+        """A row of the gradient concerns its member alone: that of the sum over members has all."""
+        leaf = self._rows(rows).detach().requires_grad_()
+        terms = self.loss.terms(self.parameters.by_name(leaf), x)
+        (gradient,) = torch.autograd.grad(total(terms).sum(), leaf)
+        return gradient, {name: values.detach() for name, values in terms.items()}
 
-    def _stacked(self, rows: Tensor | None) -> dict[str, Tensor]:
-        """Parameters by name of the members in these places."""
-        if rows is None:
-            return self.parameters.stacked
-        return self.parameters.by_name(self.parameters.flat[rows])
+    def _rows(self, rows: Tensor | None) -> Tensor:
+        """The parameters [k, P] of the members in these places; None for all."""
+        return self.parameters.flat if rows is None else self.parameters.flat[rows]
 
     def evaluate(self, places: Sequence[int]) -> list[dict[str, Row]]:
         """`loss` and `SE` on train and val of the members in these places, as a plain run has it:
@@ -106,8 +108,8 @@ class Stack:
         flat = self.parameters.flat
         everyone = len(places) == len(self.models)
         rows = None if everyone else torch.tensor(places, device=flat.device)
-        stacked = self._stacked(rows)
-        mine = flat if rows is None else flat[rows]
+        mine = self._rows(rows)
+        stacked = self.parameters.by_name(mine)
         penalty = sum(self.penalties.of(rows).terms(self.parameters.weights(mine)).values())
         at_a_time = max(self.models[0].data.batch_size, EVALUATION_ROWS // len(places))
         means = []
@@ -168,8 +170,8 @@ class _Sums:
             absent = self._absent(place)
             rows.append({n: v / self.samples[place] for n, v in named if n not in absent})
             self.samples[place] = 0
-        for total in self.sums.values():
-            total[list(places)] = 0
+        for sums in self.sums.values():
+            sums[list(places)] = 0
         return rows
 
     def sync(self, place: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ class FlatParameters:
 
     So each network is at any time what it would be had it been trained alone. Weights come first,
     up to column `weight_columns`; biases and the parameters of activations, to which neither decay
-    nor penalties apply, follow. `stacked` shows the parameters by name, [K, *shape].
+    nor penalties apply, follow.
     """
 
     def __init__(self, nets: Sequence[Autoencoder]) -> None:
@@ -26,7 +26,6 @@ class FlatParameters:
         self.weight_columns = sum(first[name].numel() for name in self.names if name in weights)
         self.parameters = [[net.get_parameter(name) for name in self.names] for net in nets]
         self.flat = torch.stack([flattened(row) for row in self.parameters])
-        self.stacked = self.by_name(self.flat)
         for row, parameters in zip(self.flat, self.parameters, strict=True):
             for parameter, view in zip(parameters, self.split(row), strict=True):
                 parameter.data = view
@@ -40,13 +39,8 @@ class FlatParameters:
         ]
 
     def by_name(self, flat: Tensor) -> dict[str, Tensor]:
-        """Views of [..., P] by the names of the parameters."""
+        """Views [..., *shape] of [..., P] by the names of the parameters."""
         return dict(zip(self.names, self.split(flat), strict=True))
-
-    def join(self, stacked: Mapping[str, Tensor]) -> Tensor:
-        """Tensors [K, *shape] by name, such as gradients, as one [K, P]."""
-        parts = [stacked[name] for name in self.names]
-        return torch.cat([part.reshape(len(part), -1) for part in parts], dim=1)
 
     def weights(self, flat: Tensor) -> Tensor:
         """The columns that hold weights, a view."""
