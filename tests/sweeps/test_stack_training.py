@@ -209,6 +209,23 @@ def test_plain_and_stacked_runs_take_up_each_others_folders(
             assert row == pytest.approx(wanted, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "nadam"])
+def test_runs_that_were_cut_off_at_different_steps_go_on_together(
+    optimizer: str, settled: Settled, runs: Any, tmp_path: Path, history: Callable
+) -> None:
+    configs = [settled(f"optimizer={optimizer}", f"seed={seed}") for seed in range(4)]
+    expected = runs.plain(configs)
+    jobs = [(cfg, tmp_path / f"{cfg.seed}") for cfg in configs]
+    for (cfg, folder), steps in zip(jobs, (3, 6, 6), strict=False):
+        _interrupted_plain_run(cfg, folder, steps)
+
+    train_stack(jobs)
+
+    for (_, folder), reference in zip(jobs, expected, strict=True):
+        for row, wanted in zip(history(folder), history(reference), strict=True):
+            assert row == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
 @pytest.mark.parametrize("logger", ["minimal", "tensorboard"])
 def test_one_that_has_only_to_be_scored_is(logger: str, settled: Settled, tmp_path: Path) -> None:
     jobs = [

@@ -133,7 +133,7 @@ class StackFit:
             member.model.seconds += share
         for place, its_terms, its_scores in zip(at_end, terms, scores, strict=True):
             with self._blaming(members[place]):
-                stack.sync(place)
+                stack.update.set_lr(place)
                 members[place].end_epoch(its_terms, its_scores)
         self.on_steps(sum(member.model.step for member in self.members))
         if self.stop_requested and not all(member.ended for member in members):

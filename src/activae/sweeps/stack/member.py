@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +16,6 @@ from activae.callbacks.checkpoint import RunCheckpoint
 from activae.data.module import AutoencoderDataModule
 from activae.fitting import event_logger, recorders, take_up
 from activae.models.autoencoder import AutoencoderModule, Row
-
-log = logging.getLogger(__name__)
 
 
 class Member:

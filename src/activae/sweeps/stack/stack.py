@@ -10,10 +10,10 @@ from torch import Tensor
 
 from activae.data.module import EVALUATION_ROWS
 from activae.models.autoencoder import AutoencoderModule, Row
-from activae.objectives import Objective
 from activae.steps import total
 from activae.sweeps.stack.batches import Chunk
-from activae.sweeps.stack.loss import PENALTIES, Terms, penalty, stacked_loss, stacked_penalties
+from activae.sweeps.stack.loss import Terms, stacked_loss, stacked_penalties
+from activae.sweeps.stack.sums import StackedSums
 from activae.sweeps.stack.update import StackedUpdate
 from activae.sweeps.stack.weights import FlatParameters
 
@@ -35,7 +35,7 @@ class Stack:
         self.penalties = stacked_penalties(models, self.parameters.flat)
         self.update = StackedUpdate(models, self.parameters)
         self.clip_norm = models[0].clip_norm
-        self.sums = _Sums(models, self.parameters.flat.device)
+        self.sums = StackedSums(models, self.parameters.flat.device)
 
     def train(self, chunk: Chunk, should_stop: Callable[[], bool]) -> tuple[int, list[int | None]]:
         """Take the chunk's steps, up to where a stop is asked for.
@@ -92,10 +92,7 @@ class Stack:
         return self.parameters.flat if rows is None else self.parameters.flat[rows]
 
     def evaluate(self, places: Sequence[int]) -> list[dict[str, Row]]:
-        """`loss` and `SE` on train and val of the members in these places, as a plain run has it:
-
-        on the whole of val, and on as many samples of train.
-        """
+        """`loss` and `SE` of the members in these places, on val and as many samples of train."""
         found: list[dict[str, Row]] = []
         for _, together in groupby(places, key=lambda k: id(self.models[k].data.samples["train"])):
             found += self._evaluate(list(together))
@@ -110,7 +107,7 @@ class Stack:
         rows = None if everyone else torch.tensor(places, device=flat.device)
         mine = self._rows(rows)
         stacked = self.parameters.by_name(mine)
-        penalty = sum(self.penalties.of(rows).terms(self.parameters.weights(mine)).values())
+        penalties = sum(self.penalties.of(rows).terms(self.parameters.weights(mine)).values())
         at_a_time = max(self.models[0].data.batch_size, EVALUATION_ROWS // len(places))
         means = []
         for stage in ("train", "val"):
@@ -118,7 +115,7 @@ class Stack:
             sums = flat.new_zeros(2, len(places), dtype=torch.float64)
             for part in x.split(at_a_time):
                 scores = self.loss.scores(stacked, part)
-                loss = scores["loss"] + penalty
+                loss = scores["loss"] + penalties
                 sums += torch.stack([loss, scores["SE"]]).double() * len(part)
             means.append(sums / len(x))
         return [
@@ -133,59 +130,6 @@ class Stack:
         """Let the model in this place hold the state of its optimizer and of its epoch's sums."""
         self.update.sync(place)
         self.sums.sync(place)
-
-
-class _Sums:
-    """The epoch's sums of all members, as `activae.models.autoencoder.Sums` keeps them for one."""
-
-    def __init__(self, models: Sequence[AutoencoderModule], device: torch.device) -> None:
-        self.models = models
-        self.device = device
-        self.samples = [model.epoch_sums.samples for model in models]
-        states = [model.epoch_sums.sums for model in models]
-        zero = torch.zeros((), dtype=torch.float64)
-        self.sums = {
-            name: torch.stack([state.get(name, zero).to(device) for state in states])
-            for name in dict.fromkeys(name for state in states for name in state)
-        }
-
-    def add(self, terms: Terms, sizes: Tensor) -> None:
-        """Add terms [T, K], each step's a mean over sizes [K] samples."""
-        steps = len(next(iter(terms.values())))
-        for name, values in terms.items():
-            weighted = values.double() * sizes.to(self.device)
-            before = self.sums.get(name, torch.zeros_like(weighted[0]))
-            # One after the other, so that it makes no difference where an interruption cut.
-            self.sums[name] = torch.cat((before[None], weighted)).cumsum(0)[-1]
-        self.samples = [
-            before + steps * size for before, size in zip(self.samples, sizes.tolist(), strict=True)
-        ]
-
-    def take(self, places: Sequence[int]) -> list[Row]:
-        """The means of the members in these places, who start afresh; waits for the device once."""
-        values = torch.stack(list(self.sums.values()))[:, list(places)].T.tolist()
-        rows = []
-        for place, row in zip(places, values, strict=True):
-            named = zip(self.sums, row, strict=True)
-            absent = self._absent(place)
-            rows.append({n: v / self.samples[place] for n, v in named if n not in absent})
-            self.samples[place] = 0
-        for sums in self.sums.values():
-            sums[list(places)] = 0
-        return rows
-
-    def sync(self, place: int) -> None:
-        absent = self._absent(place)
-        sums = {name: value[place] for name, value in self.sums.items() if name not in absent}
-        samples = self.samples[place]
-        self.models[place].epoch_sums.load({"sums": sums if samples else {}, "samples": samples})
-
-    def _absent(self, place: int) -> set[str]:
-        """The penalties that only other members have."""
-        objective = self.models[place].objective
-        if type(objective) is not Objective:
-            return set()
-        return {name for name in PENALTIES if not penalty(objective, name)}
 
 
 def _first_nonfinite(losses: Tensor) -> list[int | None]:

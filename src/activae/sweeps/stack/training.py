@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,8 +23,6 @@ from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
 from activae.sweeps.stack.member import Member, own_data
 from activae.training import close_diverged
-
-log = logging.getLogger(__name__)
 
 Outcome = dict[str, Any] | Exception
 DataFor = Callable[[DictConfig], AutoencoderDataModule]
@@ -50,8 +47,9 @@ def train_stack(
         on_steps: told now and then how many steps all runs together have behind them.
         on_end: told of each run that has ended, with what is returned for it.
 
-    Returns what metrics.json holds for each job, or the exception that ended it: TrainingDiverged,
-    what its construction raised, or torch.OutOfMemoryError where not even one run fits the device.
+    Returns what metrics.json holds for each job, its `seconds` being its share of the stack's, or
+    the exception that ended it: TrainingDiverged, what its construction raised, or
+    torch.OutOfMemoryError where not even one run fits the device.
     Raises Interrupted when asked to stop; what was computed until then is in the folders.
     """
     assert len({stack_key(cfg) for cfg, _ in jobs}) == 1, "one key for all"
@@ -126,6 +124,8 @@ def _close(member: Member) -> Outcome:
         return _scored(member)
     except Exception as error:
         return error
+    finally:
+        member.data.samples = {}  # on a GPU, a divergence is located with a copy of its own
 
 
 def _scored(member: Member) -> dict[str, Any]:

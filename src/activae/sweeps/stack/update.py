@@ -74,16 +74,20 @@ class StackedUpdate:
                 self.parameters.weights(gradient).addcmul_(self.decay, weights)
         self.kept.step(gradient, scalars)
 
+    def set_lr(self, member: int) -> None:
+        """Let the member's own optimizer name the lr of the last step."""
+        model = self.models[member]
+        factor = model.schedule(max(0, model.step - 1), model.total_steps)
+        for group in model.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
     def sync(self, member: int) -> None:
         """Let the member's own optimizer hold what it would had it taken the steps itself.
 
         Its tensors become views of the stacked ones.
         """
-        model = self.models[member]
-        factor = model.schedule(max(0, model.step - 1), model.total_steps)
-        for group in model.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
-        kept = self.kept.state()
+        self.set_lr(member)
+        model, kept = self.models[member], self.kept.state()
         views = {n: self.parameters.split(value[member]) for n, value in kept.items() if value.ndim}
         single = {name: value for name, value in kept.items() if not value.ndim}
         if self.kept.counts_steps:
@@ -108,7 +112,7 @@ class _RuleUpdate:
     def scalars(self, lrs: Tensor, steps: Tensor) -> list[Tensor]:
         # A rule's scalars are arithmetic alone, so that tensors do for numbers.
         numbers: list[Any] = self.rule.scalars(lrs, steps)  # type: ignore[arg-type]
-        return [torch.as_tensor(number).expand(lrs.shape) for number in numbers]
+        return [torch.as_tensor(number, dtype=lrs.dtype).expand(lrs.shape) for number in numbers]
 
     def step(self, gradient: Tensor, scalars: Tensor) -> None:
         self.rule.update(self.flat, gradient, self.tensors, scalars[1:])
