@@ -27,13 +27,12 @@ def interrupted_after_recording(composed: Any, folder: Path) -> None:
     raise Interrupted
 
 
-@pytest.mark.parametrize("arguments", [[], ["-m", "seed=0,1"]])
 def test_an_interruption_says_how_to_continue(
-    arguments: list[str], train_py: TrainPy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_py: TrainPy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("activae.training.train", interrupted_after_recording)
-        outcome = train_py(*QUICK, *arguments)
+        outcome = train_py(*QUICK)
 
     assert outcome.code == 130
     [run] = runs(tmp_path)

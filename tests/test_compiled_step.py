@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activae.compiled_step import CompiledStep
+from activae.compiled_step import CompiledStep, Graph
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.objectives import Objective, mse
 from activae.optimizers import make_optimizer
@@ -53,23 +53,25 @@ def run(step: EagerStep | CompiledStep, data: list[Tensor], first: int = 0) -> l
     return losses
 
 
-def prepared(factory: partial, clip: float | None, kind: str, **rest: int) -> tuple:
+def prepared(
+    factory: partial, clip: float | None, kind: str, graph: Graph | None = None, l2: float = 1e-3
+) -> tuple:
     net = network()
     optimizer = make_optimizer(factory, net)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
-    objective = Objective(mse, l1=1e-4, l2=1e-3)
+    objective = Objective(mse, l1=1e-4, l2=l2)
     if kind == "eager":
         return net, optimizer, EagerStep(net, objective, optimizer, clip)
     compiled = CompiledStep(
-        net, objective, optimizer, clip, batch_size=BATCH, **({"steps_taken": 0} | rest)
+        net, objective, optimizer, clip, graph or Graph(), batch_size=BATCH, steps_taken=0
     )
     return net, optimizer, compiled
 
 
 def uncompiled(step: CompiledStep) -> CompiledStep:
     """The step that would be compiled, run as it is: what the rules do needs no compiler."""
-    step.compiled = step.step
+    step.graph.compiled = step.step
     return step
 
 
@@ -120,9 +122,8 @@ def test_a_resumed_step_goes_on_as_if_it_had_not_stopped() -> None:
     net, optimizer, _ = prepared(factory, None, "eager")
     net.load_state_dict(net_state)
     optimizer.load_state_dict(optimizer_state)
-    second = CompiledStep(
-        net, Objective(mse, l1=1e-4, l2=1e-3), optimizer, None, batch_size=BATCH, steps_taken=5
-    )
+    objective = Objective(mse, l1=1e-4, l2=1e-3)
+    second = CompiledStep(net, objective, optimizer, None, Graph(), batch_size=BATCH, steps_taken=5)
     assert run(uncompiled(second), data[5:], first=5) == expected[5:]
 
 
@@ -132,7 +133,7 @@ def test_the_compiled_graph_gives_what_the_eager_step_gives() -> None:
     _, _, eager = prepared(factory, 0.05, "eager")
     _, _, compiled = prepared(factory, 0.05, "compiled")
     assert run(compiled, batches(12)) == pytest.approx(run(eager, batches(12)), rel=1e-5)
-    assert compiled.compiled is not None
+    assert compiled.graph.compiled is not None
 
 
 @pytest.mark.filterwarnings("default")
@@ -144,3 +145,22 @@ def test_two_compiled_steps_keep_apart() -> None:
     _, _, slow_eager = prepared(partial(torch.optim.SGD, lr=1e-3), None, "eager")
     _, _, fast_eager = prepared(partial(torch.optim.SGD, lr=0.5), None, "eager")
     assert losses == pytest.approx((run(slow_eager, data)[-1], run(fast_eager, data)[-1]), rel=1e-5)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", ["sgd with decay", "adam with decay", "adamw", "rmsprop"])
+def test_one_graph_serves_runs_that_differ_in_what_it_is_given(name: str) -> None:
+    graph, data = Graph(), batches(6)
+    strengths = [(0.01, 1e-3), (0.03, 5e-3)]  # of weight decay and of l2
+    graphs = []
+    for number, (decay, l2) in enumerate(strengths, start=1):
+        decays = {"weight_decay": decay} if name != "rmsprop" else {}
+        factory = partial(OPTIMIZERS[name], lr=1e-3 * number, **decays)
+        net, _, shared = prepared(factory, 0.05, "compiled", graph, l2)
+        alone, _, eager = prepared(factory, 0.05, "eager", l2=l2)
+
+        assert run(shared, data) == pytest.approx(run(eager, data), rel=1e-5)
+        for one, other in zip(alone.parameters(), net.parameters(), strict=True):
+            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
+        graphs.append(graph.compiled)
+    assert graphs[0] is graphs[1] is not None

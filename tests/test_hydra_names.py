@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from activae.errors import ConfigError
-from activae.hydra_names import new_dir, register, run_dir, run_name
+from activae.hydra_names import new_dir, register, run_dir, run_name, sweep_dir
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,36 @@ def test_a_second_launch_of_the_same_name_gets_a_folder_of_its_own(tmp_path: Pat
     assert all(Path(folder).is_dir() for folder in made)
 
 
-@pytest.mark.parametrize("wanted", ["${new_dir:${stem}}", "${run_dir:${stem},${what},null}"])
-def test_a_launch_that_asks_again_gets_the_folder_it_has(wanted: str, tmp_path: Path) -> None:
+def test_a_launch_that_asks_again_gets_the_folder_it_has(tmp_path: Path) -> None:
     register()
+    wanted = "${run_dir:${stem},${what},null}"
     launch = {"stem": str(tmp_path / "12-00-00"), "what": "seed=1", "folder": wanted}
     first, second = OmegaConf.create(launch), OmegaConf.create(launch)
 
     assert first.folder == first.folder
     assert second.folder != first.folder
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "folder"),
+    [
+        (None, ["activation=relu,tanh", "seed=0,1"], "sweeps/activation=relu,tanh,seed=0,1"),
+        (None, ["seed=0,1", "resume=x", "trusted_modules=[a]"], "sweeps/seed=0,1"),
+        ("mine", ["seed=0,1", "sweep=mine"], "sweeps/mine"),
+    ],
+)
+def test_a_sweep_is_named_by_its_command_unless_it_has_a_name(
+    name: str | None, command: list[str], folder: str
+) -> None:
+    assert sweep_dir("sweeps", name, command) == folder
+
+
+def test_the_jobs_of_a_sweep_lie_in_the_sweeps_folder() -> None:
+    register()
+    sweep = {"command": ["seed=0,1"], "dir": "${sweep_dir:sweeps,null,${command}}"}
+    job = sweep | {"command": ["seed=1"]}
+
+    assert OmegaConf.create(sweep).dir == OmegaConf.create(job).dir == "sweeps/seed=0,1"
 
 
 def test_a_launch_that_resumes_gets_the_folder_of_its_run(tmp_path: Path) -> None:

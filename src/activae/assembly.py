@@ -12,6 +12,7 @@ from torch import nn
 
 from activae.activations import output_range
 from activae.build import build, call, label, locate
+from activae.compiled_step import Graph
 from activae.config import container
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError
@@ -40,15 +41,21 @@ def build_data(cfg: DictConfig) -> AutoencoderDataModule:
         seed=cfg.seed,
     )
     call(data.setup, "data.source")
+    return data
+
+
+def describe_data(data: AutoencoderDataModule) -> None:
+    """Log what the data are, and what their source has to say of them."""
     sizes = ", ".join(f"{len(samples)} {stage}" for stage, samples in data.samples.items())
     log.info("data   %s: %s samples of shape %s", data.source.name, sizes, data.shape)
     if data.source.note:
         log.warning("note   %s", data.source.note)
-    return data
 
 
-def build_model(cfg: DictConfig, data: AutoencoderDataModule) -> AutoencoderModule:
-    """The LightningModule around a freshly initialised network."""
+def build_model(
+    cfg: DictConfig, data: AutoencoderDataModule, graph: Graph | None = None
+) -> AutoencoderModule:
+    """The LightningModule around a freshly initialised network; `graph` may be shared."""
     objective = build(container(cfg.objective), "objective")
     net = build_network(cfg, data, objective)
     optimizer = build(container(cfg.optimizer), "optimizer")
@@ -75,7 +82,7 @@ def build_model(cfg: DictConfig, data: AutoencoderDataModule) -> AutoencoderModu
         schedule=schedule,
         total_steps=total_steps,
         clip_norm=cfg.trainer.gradient_clip_val,
-        compile_step=cfg.trainer.compile,
+        graph=graph or (Graph() if cfg.trainer.compile else None),
     )
 
 

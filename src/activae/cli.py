@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import NoReturn
@@ -18,9 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from activae.config import container, read
-from activae.errors import ConfigError, UserError
+from activae.errors import ConfigError, SweepFailed, UserError
 from activae.mistakes import explain
 from activae.run_folder import CONFIG, DONE
+from activae.sweep_commands import commands_of, resumed_sweep
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,35 @@ def start(main: Callable[[], object]) -> None:
     that of an error in the job.
     """
     sys.path.append(os.getcwd())  # activation.function may name a module that lies there
+    arguments = sys.argv[1:]
+    sweep = resumed_sweep(arguments)
+    if sweep is None:
+        _run(main, arguments)
+        return
+    try:
+        commands = commands_of(sweep, arguments)
+    except ConfigError as error:
+        _exit(f"error: {error}")
+    codes = [_exit_code(main, command) for command in commands]
+    sys.exit(max(codes, default=0))
+
+
+def _exit_code(main: Callable[[], object], arguments: Sequence[str]) -> int:
+    """How one of several commands ends; an interruption ends them all."""
+    try:
+        _run(main, arguments)
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:
+            raise
+        return int(end.code or 0)
+    return 0
+
+
+def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
+    """One command, from Hydra to the exit code."""
     # Hydra's parser refuses the flag between overrides.
-    arguments = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
-    sys.argv[1:] = map(_quote_path, arguments)
+    ordered = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+    sys.argv[1:] = map(_quote_path, ordered)
     _failures.clear()
     if os.environ.get(FULL_ERRORS) == "1":
         main()
@@ -53,6 +80,8 @@ def start(main: Callable[[], object]) -> None:
     os.environ[FULL_ERRORS] = "1"  # makes Hydra raise its errors; it would print and exit
     try:
         main()
+    except SweepFailed as error:
+        _exit(str(error))
     except JobFailed as error:
         failures = _failures or [str(error)]
         _exit(f"{len(failures)} of the sweep's jobs failed:\n" + "\n".join(failures))
@@ -63,6 +92,8 @@ def start(main: Callable[[], object]) -> None:
         _exit(f"error: {command}: a group takes the name of one of its options ({error})")
     except KeyboardInterrupt:
         _exit("interrupted", EXIT_INTERRUPTED)
+    finally:
+        os.environ.pop(FULL_ERRORS, None)
 
 
 def run_job(composed: DictConfig) -> float:
@@ -91,7 +122,9 @@ def _quote_path(argument: str) -> str:
     Hydra's grammar has other uses for these. What is no path that exists may be a sweep of several.
     """
     key, _, value = argument.partition("=")
-    is_path = key == "resume" or (key in ("data.path", "data.root") and Path(value).exists())
+    is_path = key in ("resume", "hydra.sweep.dir") or (
+        key in ("data.path", "data.root") and Path(value).exists()
+    )
     if not is_path or not value or value == "null" or value[0] in "'\"":
         return argument
     escaped = value.replace('"', '\\"')

@@ -12,10 +12,25 @@ from torch.func import functional_call, grad_and_value
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+from activae.objectives import Objective as PenalisedObjective
 from activae.steps import Objective, total
 from activae.update_rules import Rule, rule_for
 
 Terms = dict[str, Tensor]
+
+
+class CompileFailed(ConfigError):
+    """torch.compile cannot make a graph of the step; nothing was changed."""
+
+
+class Graph:
+    """A compiled step, from the moment that the first of the runs sharing it has needed one.
+
+    The runs may differ in all that is an input of the step: parameters, optimizer state, learning
+    rate, the strengths of weight decay and penalties. They agree in everything else.
+    """
+
+    compiled: Callable[..., Any] | None = None
 
 
 class CompiledStep:
@@ -26,7 +41,8 @@ class CompiledStep:
     usual one after `sync()`. An optimizer without a rule takes its own step after the compiled
     gradient.
 
-    `steps_taken` is how many steps the optimizer has taken, for a resumed run.
+    `graph` holds the compiled graph or is given it; `steps_taken` is how many steps the optimizer
+    has taken, for a resumed run.
     """
 
     def __init__(
@@ -35,6 +51,7 @@ class CompiledStep:
         objective: Objective,
         optimizer: torch.optim.Optimizer,
         clip_norm: float | None,
+        graph: Graph,
         *,
         batch_size: int,
         steps_taken: int,
@@ -52,9 +69,10 @@ class CompiledStep:
             _state_of(optimizer, leaf, self.rules[group])
             for leaf, group in zip(self.leaves, self.group_of, strict=True)
         ]
+        self.strengths = _strengths(objective).to(self.leaves[0])
         gradient = _gradient(_Loss(net, objective), list(named), clip_norm)
         self.step = _whole_step(gradient, self.rules, self.group_of)
-        self.compiled: Callable[..., Any] | None = None
+        self.graph = graph
 
     def __call__(self, batch: Tensor, factor: float) -> Terms:
         """Take a step on a batch [B, *shape] with `factor` times lr; return the terms."""
@@ -62,7 +80,7 @@ class CompiledStep:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         step = self._compiled() if len(batch) == self.batch_size else self.step
-        terms, gradients = step(self.parameters, self.state, self._scalars(), batch)
+        terms, gradients = step(self.parameters, self.state, self._scalars(), self.strengths, batch)
         if gradients is not None:
             for leaf, gradient in zip(self.leaves, gradients, strict=True):
                 leaf.grad = gradient
@@ -86,11 +104,11 @@ class CompiledStep:
     def _compiled(self) -> Callable[..., Any]:
         """The compiled step, without guards: they would cost a twentieth of the step.
 
-        All that they watch over is constant here: shapes, types, mode, hyper-parameters. dynamo
-        keeps its graphs by code object, so each instance compiles a copy of its own, lest one run
-        another's graph.
+        All that they watch over is the same for the runs that share a graph: shapes, types, mode,
+        hyper-parameters. dynamo keeps its graphs by code object, so each graph is that of a copy of
+        its own, lest one run another's.
         """
-        if self.compiled is None:
+        if self.graph.compiled is None:
             step = self.step
             assert isinstance(step, types.FunctionType)
             own = types.FunctionType(
@@ -102,8 +120,8 @@ class CompiledStep:
                 dynamic=False,
                 options={"guard_filter_fn": lambda guards: [False for _ in guards]},
             )
-            self.compiled = _explaining(graph)
-        return self.compiled
+            self.graph.compiled = _explaining(graph)
+        return self.graph.compiled
 
 
 class _Loss(nn.Module):
@@ -114,20 +132,26 @@ class _Loss(nn.Module):
         self.net = net
         self.objective = objective
 
-    def forward(self, batch: Tensor) -> Terms:
+    def forward(self, batch: Tensor, strengths: Tensor) -> Terms:
+        if isinstance(self.objective, PenalisedObjective):
+            return self.objective(self.net, batch, strengths)
         return self.objective(self.net, batch)
 
 
 def _gradient(loss: _Loss, names: Sequence[str], clip_norm: float | None) -> Callable[..., Any]:
-    """(parameters, batch) -> (terms, gradients, clipped as torch.nn.utils.clip_grad_norm_ does)."""
+    """(parameters, strengths, batch) -> (terms, gradients clipped as clip_grad_norm_ does)."""
 
-    def objective(parameters: dict[str, Tensor], batch: Tensor) -> tuple[Tensor, Terms]:
-        terms: Terms = functional_call(loss, parameters, (batch,))
+    def objective(
+        parameters: dict[str, Tensor], strengths: Tensor, batch: Tensor
+    ) -> tuple[Tensor, Terms]:
+        terms: Terms = functional_call(loss, parameters, (batch, strengths))
         return total(terms), terms
 
-    def gradient(parameters: Sequence[Tensor], batch: Tensor) -> tuple[Terms, list[Tensor]]:
+    def gradient(
+        parameters: Sequence[Tensor], strengths: Tensor, batch: Tensor
+    ) -> tuple[Terms, list[Tensor]]:
         lent = {f"net.{name}": p for name, p in zip(names, parameters, strict=True)}
-        by_name, (_, terms) = grad_and_value(objective, has_aux=True)(lent, batch)
+        by_name, (_, terms) = grad_and_value(objective, has_aux=True)(lent, strengths, batch)
         gradients = list(by_name.values())
         if clip_norm is not None:
             norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
@@ -140,15 +164,16 @@ def _gradient(loss: _Loss, names: Sequence[str], clip_norm: float | None) -> Cal
 def _whole_step(
     gradient: Callable[..., Any], rules: Sequence[Rule | None], group_of: Sequence[int]
 ) -> Callable[..., Any]:
-    """(parameters, state, scalars, batch) -> terms, and the gradients that no rule has applied."""
+    """(parameters, state, scalars, strengths, batch) -> terms, and gradients no rule applied."""
 
     def step(
         parameters: list[Tensor],
         state: list[list[Tensor]],
         scalars: list[Tensor],
+        strengths: Tensor,
         batch: Tensor,
     ) -> tuple[Terms, list[Tensor] | None]:
-        terms, gradients = gradient(parameters, batch)
+        terms, gradients = gradient(parameters, strengths, batch)
         if rules[0] is None:
             return terms, gradients
         for p, g, kept, group in zip(parameters, gradients, state, group_of, strict=True):
@@ -156,6 +181,13 @@ def _whole_step(
         return terms, None
 
     return step
+
+
+def _strengths(objective: Objective) -> Tensor:
+    """Those of the penalties, [2]: as inputs of the graph they do not make it another."""
+    if not isinstance(objective, PenalisedObjective):
+        return torch.zeros(2)
+    return torch.tensor([objective.l1, objective.l2])
 
 
 def _rules(optimizer: torch.optim.Optimizer) -> list[Rule | None]:
@@ -189,7 +221,7 @@ def _explaining(graph: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return graph(*args)
         except (TorchDynamoException, InductorError) as error:
-            raise ConfigError(
+            raise CompileFailed(
                 f"trainer.compile=true: torch.compile failed ({str(error).splitlines()[0]}); it "
                 "needs a C++ compiler, and operations that it can trace: use trainer.compile=false"
             ) from error

@@ -14,7 +14,7 @@ from yaml import YAMLError
 from activae.build import faults, label
 from activae.errors import ConfigError
 from activae.mistakes import explain
-from activae.run_folder import CONFIG, DONE
+from activae.run_folder import CONFIG, DONE, write_text
 from activae.schema import TrainConfig
 from activae.value_types import shown
 
@@ -60,6 +60,14 @@ def settle(composed: DictConfig) -> DictConfig:
     return settled
 
 
+def typed(settled: Mapping[str, Any]) -> DictConfig:
+    """The config that `settle` made, from its plain dicts and lists."""
+    cfg = OmegaConf.merge(OmegaConf.structured(TrainConfig), settled)
+    assert isinstance(cfg, DictConfig)
+    OmegaConf.set_readonly(cfg, True)
+    return cfg
+
+
 def read(file: Path) -> DictConfig:
     """The config saved in a run's folder. Raises ConfigError where the file is damaged."""
     try:
@@ -87,7 +95,7 @@ def record(cfg: DictConfig, folder: Path) -> None:
         raise ConfigError(f"{folder}: a run has ended here already; {advice}")
     if file.exists() and container(read(file)) != container(cfg):
         raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
-    OmegaConf.save(cfg, file)
+    write_text(file, OmegaConf.to_yaml(cfg))
 
 
 def container(node: Any) -> Any:

@@ -13,3 +13,7 @@ class ConfigError(UserError):
 
 class DataError(UserError):
     """A data set cannot be used; the message names the file or source and what is wrong in it."""
+
+
+class SweepFailed(UserError):
+    """Some of a sweep's jobs have no result; the message names each with its folder and reason."""

@@ -23,7 +23,11 @@ Scores = dict[str, dict[str, float | None]]
 
 
 def score(
-    cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule, folder: Path
+    cfg: DictConfig,
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    folder: Path,
+    pca: Callable[[DictConfig, AutoencoderDataModule], Scores],
 ) -> dict[str, Any]:
     """The run's figures with its best checkpoint, PCA's beside them: what metrics.json holds."""
     best = load_checkpoint(folder / BEST)
@@ -32,7 +36,7 @@ def score(
     data.to(device, dtype)
     model.to(device, dtype).load_state_dict(best["state_dict"])
     metrics: dict[str, Any] = {"status": "completed", **score_splits(model.net, data)}
-    metrics["pca"] = {"dim": cfg.encoding.dim, **score_pca(data, cfg.encoding.dim)}
+    metrics["pca"] = {"dim": cfg.encoding.dim, **pca(cfg, data)}
     metrics |= {
         "ratio_to_pca": _ratio(metrics["test"]["SE"], metrics["pca"]["test"]["SE"]),
         "best_epoch": best["epoch"],

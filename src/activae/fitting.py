@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,31 @@ log = logging.getLogger(__name__)
 
 
 def fit(
-    cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule, folder: Path
+    cfg: DictConfig,
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    folder: Path,
+    *,
+    watchers: Sequence[pl.Callback] | None = None,
+    threads: int | None = None,
 ) -> None:
     """Train to the end, leaving checkpoints, history and TensorBoard events in `folder`.
 
+    `watchers` take the progress bar's place; `threads` are torch's, unless the config sets them.
     Raises Interrupted or Diverged after the checkpoints are written.
     """
-    torch.set_num_threads(cfg.trainer.threads or choose_threads(model.net, data.batch_size))
+    suitable = threads or choose_threads(model.net, data.batch_size)
+    torch.set_num_threads(cfg.trainer.threads or suitable)
     model.data = data  # also for what follows a fit that finds nothing left to do
     snapshot = take_up(model, folder)
     if snapshot is not None and snapshot.get("finished"):
         return
-    callbacks = recorders(cfg, folder, snapshot)
-    if cfg.logger.progress_bar:
+    callbacks = recorders(cfg, folder)
+    if watchers is not None:
+        callbacks.extend(watchers)
+    elif cfg.logger.progress_bar:
         callbacks.append(Progress())
+    go_on(callbacks, snapshot)
     trainer = _trainer(cfg, model, data, folder, callbacks)
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
@@ -63,10 +75,8 @@ def take_up(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
     return snapshot
 
 
-def recorders(
-    cfg: DictConfig, folder: Path, snapshot: dict[str, Any] | None = None
-) -> list[pl.Callback]:
-    """The callbacks that record a run and that end it early, from where the snapshot stands."""
+def recorders(cfg: DictConfig, folder: Path) -> list[pl.Callback]:
+    """The callbacks that record a run and that end it early."""
     callbacks: list[pl.Callback] = [History(folder / HISTORY)]
     if cfg.trainer.early_stopping_patience:
         # Before the snapshot, which holds its state.
@@ -76,11 +86,15 @@ def recorders(
         from activae.callbacks.tensorboard import TensorBoardLog
 
         callbacks.append(TensorBoardLog(cfg.logger.snapshots, cfg.logger.images))
+    return callbacks
+
+
+def go_on(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None) -> None:
+    """Let the callbacks take up the states that a snapshot has of them."""
     for callback in callbacks:
         state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
         if state:
             callback.load_state_dict(state)
-    return callbacks
 
 
 def _trainer(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -35,6 +37,14 @@ def run_dir(stem: str, overrides: str, resume: str | None) -> str:
     return str(resume)
 
 
+def sweep_dir(root: str, name: str | None, command: Sequence[str]) -> str:
+    """A sweep's folder: `root`/NAME, or named by the command, which leads there again."""
+    if not name:
+        ours = [line for line in command if not line.startswith(("resume=", "trusted_modules="))]
+        name = run_name(",".join(ours))
+    return f"{root}/{name}"
+
+
 def new_dir(wanted: str) -> str:
     """Make the folder and return its path, with a number added if another launch was quicker.
 
@@ -62,6 +72,19 @@ def register() -> None:
         ("run_name", run_name, False),
         ("hydra_subdir", hydra_subdir, False),
         ("run_dir", run_dir, True),  # asked again, a launch gets the folder it has
-        ("new_dir", new_dir, True),
+        # Asked by a job, with other overrides, it is the sweep's all the same.
+        ("sweep_dir", _asked_once(sweep_dir), False),
     ):
         OmegaConf.register_new_resolver(name, function, replace=True, use_cache=cached)
+
+
+def _asked_once(function: Callable[..., str]) -> Callable[..., str]:
+    """The function's first answer, whatever it is asked later."""
+    answers: list[str] = []
+
+    def answer(*args: Any) -> str:
+        if not answers:
+            answers.append(function(*args))
+        return answers[0]
+
+    return answer

@@ -31,6 +31,9 @@ def process_state(seed: int) -> Iterator[None]:
     threads = torch.get_num_threads()
     dtype = torch.get_default_dtype()
     precision = torch.get_float32_matmul_precision()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
     with _quiet_lightning(), _quick_cuda_check(), torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
@@ -39,6 +42,8 @@ def process_state(seed: int) -> Iterator[None]:
             torch.set_num_threads(threads)
             torch.set_default_dtype(dtype)
             torch.set_float32_matmul_precision(precision)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
 
 
 @contextmanager
@@ -76,10 +81,10 @@ def _quiet_lightning() -> Iterator[None]:
 def choose_threads(net: Autoencoder, batch_size: int) -> int:
     """One thread for small networks, where starting the others costs more; else every core."""
     work = batch_size * sum(weight.numel() for _, weight in net.weights())
-    return 1 if work < SINGLE_THREAD_WORK else _cores()
+    return 1 if work < SINGLE_THREAD_WORK else cores()
 
 
-def _cores() -> int:
+def cores() -> int:
     """How many cores the process may use: in a container or a batch job, fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

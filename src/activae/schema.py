@@ -88,6 +88,7 @@ class TrainConfig:
     scheduler: Any = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
+    sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)
 

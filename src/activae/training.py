@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from activae import run_folder
-from activae.assembly import build_data, build_model
+from activae.assembly import build_model
 from activae.board import show_results
 from activae.config import record, settle
 from activae.data.module import AutoencoderDataModule
@@ -20,6 +20,7 @@ from activae.evaluation import score
 from activae.fitting import fit
 from activae.models.autoencoder import AutoencoderModule, Diverged
 from activae.process import process_state
+from activae.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +36,21 @@ def train(composed: DictConfig, folder: Path) -> dict[str, Any]:
     Raises UserError for what the user can mend, Interrupted when asked to stop; what was computed
     until then is in the folder.
     """
+    return train_settled(settle(composed), folder, Shared())
+
+
+def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, Any]:
+    """What `train` does, of a settled config, with what the runs of a process share."""
     started = perf_counter()
-    cfg = settle(composed)
     record(cfg, folder)
     with process_state(cfg.seed):
-        data = build_data(cfg)
-        model = build_model(cfg, data)
+        data = shared.data(cfg)
+        model = build_model(cfg, data, shared.graph(cfg))
         try:
-            fit(cfg, model, data, folder)
+            fit(cfg, model, data, folder, watchers=shared.watchers, threads=shared.threads)
         except Diverged as diverged:
             raise close_diverged(cfg, model, data, folder, diverged.step) from None
-        metrics = score(cfg, model, data, folder)
+        metrics = score(cfg, model, data, folder, shared.pca)
         if cfg.logger.tensorboard:
             show_results(cfg, model, data, metrics, folder)
     metrics["seconds"]["all"] = perf_counter() - started

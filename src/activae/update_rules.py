@@ -2,7 +2,8 @@
 
 torch's own optimizers, traced, compute bias corrections inside the vectorised loop or break the
 graph. Here what changes from step to step (learning rate, bias corrections) is computed in Python,
-in double precision, and handed in as numbers; hyper-parameters are constants of the graph. The
+in double precision, and handed in as numbers, as is the strength of weight decay; the other
+hyper-parameters are constants of the graph. The
 tests hold each rule to torch's optimizer, whose state names they keep.
 """
 
@@ -42,33 +43,34 @@ def rule_for(optimizer: torch.optim.Optimizer, hyper: Hyper) -> Rule | None:
 
 def _sgd(hyper: Hyper) -> Rule:
     momentum, nesterov = hyper["momentum"], hyper["nesterov"]
-    decayed = _coupled_decay(hyper)
+    decay = hyper["weight_decay"]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
-        gradient = decayed(p, gradient)
+        if decay:
+            gradient = gradient + scalars[1] * p
         if momentum:
             velocity = state[0].mul_(momentum).add_(gradient)
             gradient = gradient + momentum * velocity if nesterov else velocity
         p.sub_(scalars[0] * gradient)
 
-    return Rule(("momentum_buffer",) if momentum else (), lambda lr, t: [lr], update)
+    return Rule(("momentum_buffer",) if momentum else (), lambda lr, t: [lr, decay], update)
 
 
 def _adam(hyper: Hyper) -> Rule:
     beta1, beta2 = hyper["betas"]
     eps, decay = hyper["eps"], hyper["weight_decay"]
     decoupled = hyper["decoupled_weight_decay"]
-    decayed = _coupled_decay(hyper)
 
     def scalars_at(lr: float, t: int) -> list[float]:
-        return [lr / (1 - beta1**t), (1 - beta2**t) ** -0.5, 1 - lr * decay]
+        shrink = 1 - lr * decay if decoupled else decay
+        return [lr / (1 - beta1**t), (1 - beta2**t) ** -0.5, shrink]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
         mean, square = state
-        if not decoupled:
-            gradient = decayed(p, gradient)
-        elif decay:
+        if decay and decoupled:  # Loshchilov & Hutter 2019
             p.mul_(scalars[2])
+        elif decay:
+            gradient = gradient + scalars[2] * p
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         p.sub_(scalars[0] * mean / (square.sqrt() * scalars[1] + eps))
@@ -78,22 +80,17 @@ def _adam(hyper: Hyper) -> Rule:
 
 def _rmsprop(hyper: Hyper) -> Rule:
     alpha, eps, momentum = hyper["alpha"], hyper["eps"], hyper["momentum"]
-    decayed = _coupled_decay(hyper)
+    decay = hyper["weight_decay"]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
-        gradient = decayed(p, gradient)
+        if decay:
+            gradient = gradient + scalars[1] * p
         square = state[0].mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
         gradient = gradient / (square.sqrt() + eps)
         p.sub_(scalars[0] * (state[1].mul_(momentum).add_(gradient) if momentum else gradient))
 
     names = ("square_avg", "momentum_buffer") if momentum else ("square_avg",)
-    return Rule(names, lambda lr, t: [lr], update)
-
-
-def _coupled_decay(hyper: Hyper) -> Callable[[Tensor, Tensor], Tensor]:
-    """Weight decay as a part of the gradient, as against Loshchilov & Hutter's decoupled one."""
-    decay = hyper["weight_decay"]
-    return (lambda p, gradient: gradient + decay * p) if decay else (lambda p, gradient: gradient)
+    return Rule(names, lambda lr, t: [lr, decay], update)
 
 
 _RULES: dict[type[torch.optim.Optimizer], Callable[[Hyper], Rule]] = {

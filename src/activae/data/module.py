@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy, deepcopy
 from math import ceil
 
 import pytorch_lightning as pl
@@ -79,6 +80,14 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.labels = labels
         low, high = source.value_range or raw["train"].aminmax()
         self.raw_range = (float(low), float(high))
+
+    def for_run(self, *, seed: int, batch_size: int) -> AutoencoderDataModule:
+        """The same samples for another run: tensors are shared, all that a run changes is not."""
+        other = copy(self)
+        other.seed, other.batch_size = seed, batch_size
+        other.samples = dict(self.samples)
+        other.normalisation = deepcopy(self.normalisation)
+        return other
 
     @property
     def shape(self) -> tuple[int, ...]:

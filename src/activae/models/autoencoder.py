@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from activae.compiled_step import CompiledStep
+from activae.compiled_step import CompiledStep, Graph
 from activae.data.module import AutoencoderDataModule
 from activae.models.network import Autoencoder
 from activae.objectives import Objective
@@ -52,7 +52,7 @@ class AutoencoderModule(pl.LightningModule):
         schedule: Schedule,
         total_steps: int,
         clip_norm: float | None = None,
-        compile_step: bool = False,
+        graph: Graph | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -63,7 +63,7 @@ class AutoencoderModule(pl.LightningModule):
         self.schedule = schedule
         self.total_steps = total_steps
         self.clip_norm = clip_norm
-        self.compile_step = compile_step
+        self.graph = graph
         self.step = 0
         self.epoch = 0
         self.seconds = 0.0
@@ -105,9 +105,10 @@ class AutoencoderModule(pl.LightningModule):
 
     def _make_step(self) -> EagerStep | CompiledStep:
         parts = (self.net, self.objective, self.optimizer, self.clip_norm)
-        if not self.compile_step:
+        if self.graph is None:
             return EagerStep(*parts)
-        return CompiledStep(*parts, batch_size=self.data.batch_size, steps_taken=self.step)
+        size = self.data.batch_size
+        return CompiledStep(*parts, self.graph, batch_size=size, steps_taken=self.step)
 
     def on_train_epoch_start(self) -> None:
         """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""

@@ -36,13 +36,19 @@ class Objective:
         loss = self.reconstruction
         return (loss.func if isinstance(loss, partial) else loss) is bce
 
-    def __call__(self, net: Autoencoder, x: Tensor) -> dict[str, Tensor]:
-        """Every term of the loss of x [B, *shape]; penalties of weight 0 are left out."""
+    def __call__(
+        self, net: Autoencoder, x: Tensor, strengths: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Every term of the loss of x [B, *shape]; penalties of weight 0 are left out.
+
+        `strengths` [2], where given, are used in the place of the values of l1 and l2.
+        """
+        l1, l2 = (self.l1, self.l2) if strengths is None else strengths.unbind()
         terms = {"reconstruction": self.reconstruction(net, x)}
         if self.l1:
             sizes = [weight.abs().sum() for _, weight in net.weights()]
-            terms["l1"] = self.l1 * torch.stack(sizes).sum()
+            terms["l1"] = l1 * torch.stack(sizes).sum()
         if self.l2:
             squares = [weight.square().sum() for _, weight in net.weights()]
-            terms["l2"] = self.l2 * torch.stack(squares).sum()
+            terms["l2"] = l2 * torch.stack(squares).sum()
         return terms

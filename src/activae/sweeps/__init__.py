@@ -1,1 +1,1 @@
-"""Many runs of one command: trained together, each leaving its own run folder."""
+"""Training many runs at the price of a few, and losing none: what the launchers do."""

@@ -25,7 +25,7 @@ def stack_key(cfg: DictConfig) -> str:
     are split and normalised.
     """
     shared = container(cfg)
-    for key in ("seed", "init", "scheduler", "logger", "resume", "trusted_modules"):
+    for key in ("seed", "init", "scheduler", "logger", "sweep", "resume", "trusted_modules"):
         del shared[key]
     for key in ("lr", "weight_decay"):
         shared["optimizer"].pop(key, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from activae.callbacks.checkpoint import RunCheckpoint
 from activae.data.module import AutoencoderDataModule
-from activae.fitting import event_logger, recorders, take_up
+from activae.fitting import event_logger, go_on, recorders, take_up
 from activae.models.autoencoder import AutoencoderModule, Row
 
 
@@ -56,7 +55,8 @@ class Member:
         snapshot = take_up(self.model, self.folder)
         self.finished = bool(snapshot and snapshot.get("finished"))
         if not self.finished:
-            self.callbacks = recorders(self.cfg, self.folder, snapshot)
+            self.callbacks = recorders(self.cfg, self.folder)
+            go_on(self.callbacks, snapshot)
             self.logger = event_logger(self.cfg, self.folder, self.model.step)
 
     def start(self, device: torch.device, placed: dict[int, tuple[Tensor, Tensor]]) -> None:
@@ -88,8 +88,7 @@ class Member:
             parameter.data = torch.empty_like(parameter, device="cpu")
         self.model.restore(snapshot)
         self._leave_stack()
-        for callback in self.callbacks:
-            callback.load_state_dict(snapshot["callbacks"][callback.state_key])
+        go_on(self.callbacks, snapshot)
         self.finished = snapshot.get("finished", False)
         self.should_stop = False
         self.started = False
@@ -132,11 +131,3 @@ class Member:
         trainer = cast(pl.Trainer, self)
         for callback in self.callbacks:
             getattr(callback, hook)(trainer, self.model, *arguments)
-
-
-def own_data(data: AutoencoderDataModule, seed: int) -> AutoencoderDataModule:
-    """The data as this member's own: the same samples, in its own order."""
-    own = copy.copy(data)
-    own.seed = seed
-    own.normalisation = copy.deepcopy(data.normalisation)
-    return own

@@ -12,16 +12,17 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from activae import run_folder
-from activae.assembly import build_data, build_model
+from activae.assembly import build_data, build_model, describe_data
 from activae.board import show_results
 from activae.config import record
 from activae.data.module import AutoencoderDataModule
 from activae.evaluation import score
 from activae.models.autoencoder import Diverged
 from activae.process import process_state, stopping_on_interrupt
+from activae.shared import Shared
 from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
-from activae.sweeps.stack.member import Member, own_data
+from activae.sweeps.stack.member import Member
 from activae.training import close_diverged
 
 Outcome = dict[str, Any] | Exception
@@ -32,6 +33,7 @@ def train_stack(
     jobs: Sequence[tuple[DictConfig, Path]],
     *,
     data_for: DataFor | None = None,
+    shared: Shared | None = None,
     inside: Inside = lambda place: nullcontext(),
     on_steps: Callable[[int], None] = lambda steps: None,
     on_end: Callable[[int, Outcome], None] = lambda place, outcome: None,
@@ -43,6 +45,7 @@ def train_stack(
             answer, and the folder of each.
         data_for: the data of a config. It may return one object for several: samples are shared,
             and the order of batches follows each config's seed. None: built once for each `data`.
+        shared: keeps PCA's scores for the runs of this process.
         inside: entered with a job's place in `jobs` around all that is done for it alone.
         on_steps: told now and then how many steps all runs together have behind them.
         on_end: told of each run that has ended, with what is returned for it.
@@ -54,7 +57,8 @@ def train_stack(
     """
     assert len({stack_key(cfg) for cfg, _ in jobs}) == 1, "one key for all"
     outcomes: dict[int, Outcome] = {}
-    shared = _sharing_data()
+    shared = shared or Shared()
+    data_for = data_for or _sharing_data()
 
     def ended(place: int, outcome: Outcome) -> None:
         outcomes[place] = outcome
@@ -65,7 +69,7 @@ def train_stack(
         for place, (cfg, folder) in enumerate(jobs):
             with inside(place):
                 try:
-                    members.append(_prepare(place, cfg, folder, data_for or shared))
+                    members.append(_prepare(place, cfg, folder, data_for))
                 except Exception as error:
                     ended(place, error)
         if members:  # the others' networks and optimizers are the same
@@ -76,7 +80,7 @@ def train_stack(
         with stopping_on_interrupt(fit):
             for member in fit.run():
                 with inside(member.place):
-                    ended(member.place, _close(member))
+                    ended(member.place, _close(member, shared))
     return [outcomes[place] for place in range(len(jobs))]
 
 
@@ -110,7 +114,8 @@ def _prepare(
     started = perf_counter()
     record(cfg, folder)
     torch.manual_seed(cfg.seed)  # for modules that draw their own initial parameters
-    data = own_data(data_for(cfg), cfg.seed)
+    data = data_for(cfg).for_run(seed=cfg.seed, batch_size=cfg.data.batch_size)
+    describe_data(data)
     model = build_model(cfg, data)
     member = Member(place, cfg, folder, model, data)
     member.take_up()
@@ -118,24 +123,24 @@ def _prepare(
     return member
 
 
-def _close(member: Member) -> Outcome:
+def _close(member: Member, shared: Shared) -> Outcome:
     """Score the member and close its folder; what that raises is its outcome."""
     try:
-        return _scored(member)
+        return _scored(member, shared)
     except Exception as error:
         return error
     finally:
         member.data.samples = {}  # on a GPU, a divergence is located with a copy of its own
 
 
-def _scored(member: Member) -> dict[str, Any]:
+def _scored(member: Member, shared: Shared) -> dict[str, Any]:
     started = perf_counter()
     cfg, model, data, folder = member.cfg, member.model, member.data, member.folder
     if isinstance(member.error, Diverged):
         raise close_diverged(cfg, model, data, folder, member.error.step)
     if member.error is not None:
         raise member.error
-    metrics = score(cfg, model, data, folder)
+    metrics = score(cfg, model, data, folder, shared.pca)
     if cfg.logger.tensorboard:
         show_results(cfg, model, data, metrics, folder)
     member.seconds_alone += perf_counter() - started

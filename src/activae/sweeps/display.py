@@ -1,0 +1,146 @@
+"""How far a sweep is: one bar on a terminal, plain lines in a log, a line for each finished run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic
+
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from activae.sweeps.events import Ended, Event, Said, Stepped
+from activae.sweeps.job import Job, Outcome
+
+log = logging.getLogger(__name__)
+
+REDRAWS_A_SECOND = 4.0
+SECONDS_BETWEEN_LINES = 30.0
+SECONDS_OF_SPEED = 10.0
+
+
+class Display:
+    """Takes the events of a sweep and shows them; knows, at the end, how each job ended."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = {job.id: job for job in jobs}
+        self.outcomes: dict[str, Outcome] = {}
+        self._running: dict[str, Stepped] = {}
+        self._steps = 0
+        self._speeds: deque[tuple[float, int]] = deque()
+        self._started = self._shown_at = monotonic()
+        self._share_at_start = 0.0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Display:
+        if sys.stdout.isatty():
+            columns = (
+                TextColumn("sweep "),
+                BarColumn(bar_width=16),
+                TextColumn("{task.description}"),
+            )
+            self._bar = Progress(*columns, auto_refresh=False)
+            self._bar.start()
+            self._task = self._bar.add_task("", total=len(self.jobs))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._show()
+            self._bar.stop()
+            self._bar = None
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event, and show what has changed if it is time to."""
+        match event:
+            case Stepped():
+                self._note_steps(event)
+            case Ended() if event.job not in self.outcomes and not self._is_hearsay(event):
+                self.outcomes[event.job] = event.outcome
+                self._running.pop(event.job, None)
+                if event.outcome.fresh:
+                    self._line(self._of_job(self.jobs[event.job], event.outcome))
+            case Said():
+                self._line(event.text)
+        pause = 1 / REDRAWS_A_SECOND if self._bar else SECONDS_BETWEEN_LINES
+        if monotonic() - self._shown_at > pause:
+            self._show()
+
+    def _is_hearsay(self, event: Ended) -> bool:
+        """Another process has seen the result of a job before the one that trained it told it."""
+        return not event.outcome.fresh and event.job in self._running
+
+    def _note_steps(self, event: Stepped) -> None:
+        before = self._running.get(event.job)
+        self._running[event.job] = event
+        if before is None:
+            return  # a resumed job starts where it was, and did not take these steps now
+        self._steps += event.step - before.step if before.total_steps else 0
+        now = monotonic()
+        self._speeds.append((now, self._steps))
+        while now - self._speeds[0][0] > SECONDS_OF_SPEED:
+            self._speeds.popleft()
+
+    def summary(self) -> str:
+        """Members done, running, failed; model-steps a second; time left."""
+        ended = self.outcomes.values()
+        failed = sum(not outcome.ok for outcome in ended)
+        parts = [
+            f"{len(self.outcomes) - failed} done, {len(self._running)} running, {failed} failed "
+            f"of {len(self.jobs)}"
+        ]
+        if len(self._speeds) > 1:
+            (start, first), (end, last) = self._speeds[0], self._speeds[-1]
+            if end > start and last > first:
+                parts.append(f"{(last - first) / (end - start):,.0f} model-steps/s")
+        left = self._seconds_left()
+        if left is not None:
+            parts.append(f"{_clock(left)} left")
+        return ", ".join(parts)
+
+    def _seconds_left(self) -> float | None:
+        """By the share of the work that was done since the start; None while little was."""
+        found_done = sum(not outcome.fresh for outcome in self.outcomes.values())
+        todo = len(self.jobs) - found_done
+        done = len(self.outcomes) - found_done + sum(map(_share, self._running.values()))
+        elapsed = monotonic() - self._started
+        if elapsed < 2 or done < 0.01 * todo or done <= 0:
+            return None
+        return elapsed * max(0.0, todo - done) / done
+
+    def _show(self) -> None:
+        self._shown_at = monotonic()
+        if self._bar is not None:
+            assert self._task is not None
+            done = len(self.outcomes) + sum(map(_share, self._running.values()))
+            self._bar.update(self._task, completed=done, description=escape(self.summary()))
+            self._bar.refresh()
+        elif len(self.outcomes) < len(self.jobs):
+            log.info("sweep  %s", self.summary())
+
+    def _line(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(escape(text), highlight=False, soft_wrap=True)
+        else:
+            log.info("%s", text)
+
+    def _of_job(self, job: Job, outcome: Outcome) -> str:
+        count = f"{len(self.outcomes)}/{len(self.jobs)}"
+        if outcome.se_val is not None:
+            told = f"SE/val {outcome.se_val:.4g}"
+        else:
+            told = outcome.reason.splitlines()[0]
+        return f"{outcome.status:<9} {count:>7}  {job.name}  {told}  ({outcome.seconds:.1f} s)"
+
+
+def _share(reached: Stepped) -> float:
+    return reached.step / reached.total_steps if reached.total_steps else 0.0
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

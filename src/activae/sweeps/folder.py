@@ -1,0 +1,136 @@
+"""The folder of a sweep: which job lies where, how each ended, who is at work on which.
+
+Claims are locks of the operating system on a file for each job: taken by one process at a time, on
+a shared file system too, and let go by the kernel however that process ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from activae.config import read
+from activae.errors import ConfigError, UserError
+from activae.identity import job_id
+from activae.run_folder import CONFIG, DONE, METRICS, write_text
+from activae.sweep_commands import INDEX
+from activae.sweeps.job import Job, Outcome
+
+FAILED = "FAILED"
+CLAIMS = ".claims"
+
+
+class SweepFolder:
+    """`outputs/sweeps/NAME`: a run folder for each job, and `sweep.json`, which says where.
+
+    `sweep.json` holds the commands that the sweep was launched with and, for each job's id, its
+    folder's name and overrides.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def enrol(
+        self, command: Sequence[str], jobs: Mapping[str, tuple[str, Sequence[str]]]
+    ) -> dict[str, Path]:
+        """Give every job (id -> wanted name, overrides) a folder; those known keep theirs."""
+        (self.path / CLAIMS).mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path / CLAIMS / "index.lock"):
+            index = self.index()
+            if list(command) not in index["commands"]:
+                index["commands"].append(list(command))
+            known = index["jobs"]
+            taken = {entry["folder"] for entry in known.values()}
+            for id_, (wanted, overrides) in jobs.items():
+                if id_ not in known:
+                    name = self._free_name(wanted, id_, taken)
+                    taken.add(name)
+                    known[id_] = {"folder": name, "overrides": list(overrides)}
+            write_text(self.path / INDEX, json.dumps(index, indent=1) + "\n")
+        return {id_: self.path / known[id_]["folder"] for id_ in jobs}
+
+    def index(self) -> dict[str, Any]:
+        """What `sweep.json` holds. Raises ConfigError where it is damaged."""
+        file = self.path / INDEX
+        if not file.exists():
+            return {"commands": [], "jobs": {}}
+        try:
+            index: dict[str, Any] = json.loads(file.read_text())
+            return {"commands": index["commands"], "jobs": index["jobs"]}
+        except (ValueError, LookupError) as error:
+            raise ConfigError(
+                f"{file}: is damaged ({error}); delete it and launch the sweep again: what is done "
+                "is found by the runs' own folders"
+            ) from error
+
+    def _free_name(self, wanted: str, id_: str, taken: set[str]) -> str:
+        """The wanted name, unless it is that of another job."""
+        free = wanted not in taken and _id_of(self.path / wanted) in (None, id_)
+        return wanted if free else f"{wanted}-{id_[:8]}"
+
+    @contextmanager
+    def claim(self, job: Job) -> Iterator[bool]:
+        """Whether the job is ours to train, as long as the context lasts."""
+        lock = FileLock(self.path / CLAIMS / f"{job.id}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+def outcome_of(job: Job) -> Outcome | None:
+    """How a job ended, as its folder tells it; None where there is something left to do."""
+    if (job.folder / DONE).exists():
+        status = (job.folder / DONE).read_text().strip()
+        metrics = json.loads((job.folder / METRICS).read_text())
+        if status == "diverged":
+            reason = f"training diverged at step {metrics['step']}; {metrics['where']}"
+            return Outcome("diverged", reason=reason, fresh=False)
+        return Outcome(
+            "pruned" if status == "pruned" else "completed", metrics["val"]["SE"], fresh=False
+        )
+    noted = failure_noted(job.folder)
+    if noted is None or noted == job.old_failure:
+        return None
+    return Outcome("failed", reason=(job.folder / FAILED).read_text().strip(), fresh=False)
+
+
+def note_failure(folder: Path, reason: str) -> None:
+    """Leave the reason in the folder, for other launches at work and for the reader."""
+    with suppress(OSError):  # a full disk may be that very reason; the launch tells it too
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / FAILED, f"{reason}\n")
+
+
+def forget_failure(folder: Path) -> None:
+    """Remove the note of an earlier failure."""
+    with suppress(OSError):
+        (folder / FAILED).unlink()
+
+
+def failure_noted(folder: Path) -> int | None:
+    """When a failure was noted in the folder, in ns; None if none was."""
+    try:
+        return (folder / FAILED).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _id_of(folder: Path) -> str | None:
+    """The id of the run in a folder; None if there is none, and some other if it is unreadable."""
+    if not folder.exists():
+        return None
+    try:
+        return job_id(read(folder / CONFIG)) if (folder / CONFIG).exists() else None
+    except UserError:
+        return ""

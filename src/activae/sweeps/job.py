@@ -1,0 +1,65 @@
+"""A run of a sweep, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig
+
+from activae.config import typed
+
+Status = Literal["completed", "diverged", "pruned", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run to train: plain values, so that it is small and travels between processes.
+
+    id: hash of its config (`activae.identity.job_id`).
+    number: its place in the sweep.
+    overrides: what tells it from other runs on the command line.
+    folder: where it is trained.
+    settled: its settled config.
+    composed: the config as Hydra composed it, with Hydra's own part.
+    old_failure: when the failure found at launch was noted; it is trained again nevertheless.
+    """
+
+    id: str
+    number: int
+    overrides: tuple[str, ...]
+    folder: Path
+    settled: dict[str, Any]
+    composed: dict[str, Any]
+    old_failure: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return self.folder.name
+
+    @property
+    def cfg(self) -> DictConfig:
+        """Its settled config; made anew each time, which takes some milliseconds."""
+        return typed(self.settled)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: its best SE/val if it has one, the reason if it has none.
+
+    fresh: it was trained by this launch, not found done.
+    seconds: how long that took.
+    """
+
+    status: Status
+    se_val: float | None = None
+    reason: str = ""
+    fresh: bool = True
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a result to compare."""
+        return self.status in ("completed", "pruned")

@@ -1,0 +1,195 @@
+"""From the overrides of a sweep's jobs to a run folder for each, and what Hydra wants to know."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from shlex import quote
+from time import perf_counter
+from typing import Any
+
+from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from activae.config import container, settle
+from activae.errors import ConfigError, SweepFailed, UserError
+from activae.identity import ID_LENGTH, job_id
+from activae.sweeps.composing import compose_jobs
+from activae.sweeps.display import Display
+from activae.sweeps.events import Ended, Report
+from activae.sweeps.folder import SweepFolder, failure_noted, note_failure, outcome_of
+from activae.sweeps.job import Job, Outcome
+from activae.sweeps.surroundings import job_return, surroundings
+from activae.sweeps.work import Surroundings
+from activae.trust import refuse_untrusted
+
+log = logging.getLogger(__name__)
+
+EXIT_INTERRUPTED = 130
+
+# Sees all jobs of a sweep to their end: (jobs, folder, what surrounds a job, report).
+Engine = Callable[[Sequence[Job], SweepFolder, Surroundings, Report], None]
+
+
+@dataclass(frozen=True)
+class _Composed:
+    """What is known of a job before it has a folder; `mistake` is why it cannot be trained."""
+
+    id: str
+    config: DictConfig
+    settled: dict[str, Any]
+    mistake: str = ""
+
+
+def launch(
+    context: HydraContext,
+    config: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    first: int,
+    engine: Engine,
+) -> list[JobReturn]:
+    """Train the jobs of a sweep that have no result yet; return how each ended, with its SE/val.
+
+    The return value of a failed one raises SweepFailed, which names all that failed. Raises what
+    Hydra raises where a job's config cannot be composed: then nothing was trained.
+    """
+    started = perf_counter()
+    setup_globals()
+    _refuse_ranks()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    sweep = SweepFolder(Path(str(config.hydra.sweep.dir)))
+    found = [
+        _check(composed, sweep)
+        for composed in compose_jobs(context.config_loader, config, job_overrides, first)
+    ]
+    jobs = _with_folders(found, sweep, _command(config))
+    unique = {job.id: job for job in jobs}
+    mistakes = {each.id: each.mistake for each in found if each.mistake}
+    log.info("sweep  %s: %s", sweep.path, _count(unique.values()))
+    around = partial(surroundings, callbacks=context.callbacks)
+    with Display(list(unique.values())) as display:
+        for id_, mistake in mistakes.items():
+            note_failure(unique[id_].folder, mistake)
+            display(Ended(id_, Outcome("failed", reason=mistake)))
+        try:
+            engine([j for j in unique.values() if j.id not in mistakes], sweep, around, display)
+        except KeyboardInterrupt:
+            interrupted = True
+        else:
+            interrupted = False
+    if interrupted:
+        log.warning("interrupted; continue with: python train.py %s", _resume(sweep))
+        sys.exit(EXIT_INTERRUPTED)
+    for job in unique.values():
+        if job.id not in display.outcomes:  # its process died between the end and the telling
+            display.outcomes[job.id] = outcome_of(job) or Outcome("failed", reason="not trained")
+    _conclude(unique, display.outcomes, sweep, perf_counter() - started)
+    return _returns(jobs, display.outcomes)
+
+
+def _check(config: DictConfig, sweep: SweepFolder) -> _Composed:
+    """Settle a composed config; a mistake in it is the job's failure, not the sweep's."""
+    resumed = config.resume
+    config.resume = None  # of the sweep; a job of it is trained, or goes on, as its folder tells
+    task = {key: node for key, node in config.items() if key != "hydra"}
+    try:
+        if resumed and Path(resumed).resolve() != sweep.path.resolve():
+            raise ConfigError(f"resume={resumed}: continues one run; leave out --multirun")
+        settled = container(settle(OmegaConf.create(task)))
+        if resumed:
+            refuse_untrusted(settled, settled["trusted_modules"])
+    except UserError as error:
+        text = json.dumps(container(OmegaConf.create(task)), sort_keys=True, default=str)
+        id_ = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+        return _Composed(id_, config, {}, str(error))
+    return _Composed(job_id(settled), config, settled)
+
+
+def _with_folders(
+    found: Sequence[_Composed], sweep: SweepFolder, command: Sequence[str]
+) -> list[Job]:
+    names = {
+        each.id: (str(each.config.hydra.sweep.subdir), list(each.config.hydra.overrides.task))
+        for each in found
+    }
+    folders = sweep.enrol(command, names)
+    return [_job(each, folders[each.id]) for each in found]
+
+
+def _job(found: _Composed, folder: Path) -> Job:
+    config = found.config
+    with open_dict(config):
+        config.hydra.runtime.output_dir = str(folder.resolve())
+        config.hydra.output_subdir = config.hydra.output_subdir  # resolved, here and now
+        config.hydra.job.name = config.hydra.job.name
+    composed = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+    assert isinstance(composed, dict)
+    return Job(
+        id=found.id,
+        number=config.hydra.job.num,
+        overrides=tuple(config.hydra.overrides.task),
+        folder=folder,
+        settled=found.settled,
+        composed={str(key): value for key, value in composed.items()},
+        old_failure=failure_noted(folder),
+    )
+
+
+def _count(jobs: Any) -> str:
+    done = sum(outcome_of(job) is not None for job in jobs)
+    return f"{len(jobs)} runs, {len(jobs) - done} to train" + (f", {done} done" if done else "")
+
+
+def _conclude(
+    jobs: Mapping[str, Job], outcomes: Mapping[str, Outcome], sweep: SweepFolder, seconds: float
+) -> None:
+    fresh = sum(outcome.fresh for outcome in outcomes.values())
+    log.info("took   %.1f s for %d runs; %d were done before", seconds, fresh, len(jobs) - fresh)
+    results = [(o.se_val, jobs[id_].name) for id_, o in outcomes.items() if o.se_val is not None]
+    if results:
+        se_val, name = min(results)
+        log.info("best   %s: SE/val %.4g", name, se_val)
+        log.info("look   tensorboard --logdir %s", quote(str(sweep.path)))
+
+
+def _returns(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[JobReturn]:
+    failed = {job.id: job for job in jobs if not outcomes[job.id].ok}
+    lines = [f"  {job.folder}: {outcomes[job.id].reason}" for job in failed.values()]
+    failure = SweepFailed(f"{len(lines)} of the sweep's jobs failed:\n" + "\n".join(lines))
+    return [
+        job_return(job, failure if job.id in failed else outcomes[job.id].se_val) for job in jobs
+    ]
+
+
+def _command(config: DictConfig) -> list[str]:
+    """What was asked for, as it can be asked for again."""
+    overrides = config.hydra.overrides
+    hydra = [line for line in overrides.hydra if not line.startswith("hydra.mode=")]
+    return [*hydra, *(line for line in overrides.task if not line.startswith("resume="))]
+
+
+def _resume(sweep: SweepFolder) -> str:
+    return quote(f"resume={sweep.path}")
+
+
+def _refuse_ranks() -> None:
+    """Raise ConfigError where this process is one of several that torchrun has started.
+
+    Each of them would go through the whole sweep, and train its jobs in its own order: collective
+    operations would mix the gradients of different configs.
+    """
+    ranks = os.environ.get("WORLD_SIZE", "1")
+    if ranks != "1" and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise ConfigError(
+            f"WORLD_SIZE={ranks}: a sweep cannot run in processes that torchrun has started, for "
+            "each of them would train other configs; start it with plain python, which uses all "
+            "cores by itself"
+        )

@@ -1,0 +1,57 @@
+"""Which jobs are alike, and so can share data and a compiled graph, and what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from omegaconf import DictConfig
+
+from activae.data.module import AutoencoderDataModule
+from activae.shared import data_key, graph_key
+from activae.sweeps.job import Job
+
+# Compiling a step takes 5 to 40 s, and saves 0.5 ms and more at each step (docs/benchmarks.md).
+STEPS_WORTH_COMPILING = 30_000
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that agree in all but seed, lr, and the strengths of decay and penalties."""
+
+    data: str
+    graph: str
+    jobs: tuple[Job, ...]
+
+
+def group(jobs: Sequence[Job]) -> list[Group]:
+    """The jobs by what they can share: those with the same data, and within them the same graph."""
+    found: dict[tuple[str, str], list[Job]] = {}
+    order: dict[str, int] = {}
+    for job in jobs:
+        cfg = job.cfg
+        key = data_key(cfg)
+        order.setdefault(key, len(order))
+        found.setdefault((key, graph_key(cfg)), []).append(job)
+    groups = [Group(data, graph, tuple(members)) for (data, graph), members in found.items()]
+    return sorted(groups, key=lambda each: order[each.data])
+
+
+def worth_compiling(groups: Sequence[Group], data: AutoencoderDataModule) -> set[str]:
+    """The graphs whose jobs take enough steps together, counting those that are done already.
+
+    So it does not depend on how often the sweep was interrupted. `data` is that of the groups, of
+    whose training part the jobs may take another fraction.
+    """
+    rows = len(data.samples["train"]) / data.train_fraction
+    steps: dict[str, float] = {}
+    for each in groups:
+        taken = sum(_steps(job.cfg, rows) for job in each.jobs)
+        steps[each.graph] = steps.get(each.graph, 0) + taken
+    return {graph for graph, taken in steps.items() if taken >= STEPS_WORTH_COMPILING}
+
+
+def _steps(cfg: DictConfig, rows: float) -> int:
+    whole = int(cfg.trainer.max_epochs) * ceil(rows * cfg.data.train_fraction / cfg.data.batch_size)
+    return min(whole, cfg.trainer.max_steps or whole)

@@ -1,0 +1,214 @@
+"""Working at a sweep with one single-threaded process for each core.
+
+Small networks gain nothing from a second thread, and a graph that is compiled once serves its whole
+group, so a core trains run after run. The processes need no scheduler: each claims the next job
+that nobody has. They are forked where that is possible, which shares the data and the imports.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import torch
+import torch.multiprocessing  # makes tensors that are sent to a process shared ones
+
+from activae.errors import UserError
+from activae.process import process_state
+from activae.shared import Shared
+from activae.sweeps.events import Ended, Event, Report, Stepped
+from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
+from activae.sweeps.job import Job, Outcome
+from activae.sweeps.plan import Group, group, worth_compiling
+from activae.sweeps.work import Surroundings, work
+
+log = logging.getLogger(__name__)
+
+
+EXIT_INTERRUPTED = 130
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+
+
+@dataclass
+class Pool:
+    """How to work at a sweep on this machine.
+
+    workers: processes; with one, the work is done in this process.
+    compiling: whether to compile the steps of alike runs; None: where it is worth it.
+    """
+
+    sweep: SweepFolder
+    surroundings: Surroundings
+    report: Report
+    workers: int
+    compiling: bool | None = None
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """See all jobs to their end; KeyboardInterrupt when asked to stop."""
+        for _, groups in groupby(group(jobs), key=lambda each: each.data):
+            self._run_alike(list(groups))
+
+    def _run_alike(self, groups: list[Group]) -> None:
+        """Jobs with the same data, which are loaded once and shared."""
+        jobs = [job for each in groups for job in each.jobs]
+        todo = [job for job in jobs if outcome_of(job) is None]
+        workers = min(self.workers, len(todo))
+        shared = Shared(threads=1 if self.workers > 1 else None)
+        if todo:
+            self._prepare(shared, groups, todo[0])
+        if workers < 2:
+            work(jobs, self.sweep, shared, self.surroundings, self.report)
+            return
+        while jobs:
+            ended = self._run_processes(jobs, shared, workers)
+            if not ended:
+                raise RuntimeError("no process could work at the sweep; see the messages above")
+            jobs = [job for job in jobs if job.id not in ended]
+
+    def _prepare(self, shared: Shared, groups: Sequence[Group], first: Job) -> None:
+        """Load the data, and decide which graphs are compiled."""
+        try:
+            with process_state(0):
+                torch.set_num_threads(1)  # no pool of threads, which a fork would not survive
+                data = shared.load(first.cfg)
+        except (UserError, OSError):
+            return  # every job will meet it, and say so in its log
+        if self.compiling:
+            shared.compiled = {each.graph for each in groups}
+        elif self.compiling is None and _has_compiler():
+            shared.compiled = worth_compiling(groups, data)
+
+    def _run_processes(self, jobs: Sequence[Job], shared: Shared, count: int) -> set[str]:
+        """One round of processes; returns the jobs that ended, those that killed one included."""
+        staff: list[_Worker] = []
+        for place in range(count):
+            start = place * len(jobs) // count  # far apart, so that each compiles other graphs
+            order = [*jobs[start:], *jobs[:start]]
+            staff.append(_Worker(order, self, shared, [each.inbox for each in staff]))
+        ended: set[str] = set()
+        try:
+            self._listen(staff, ended)
+        except KeyboardInterrupt:
+            for worker in staff:
+                worker.interrupt()
+            self._listen(staff, ended)
+            raise
+        for worker in staff:
+            self._see_off(worker, ended)
+        if any(worker.process.exitcode == EXIT_INTERRUPTED for worker in staff):
+            raise KeyboardInterrupt
+        return ended
+
+    def _listen(self, staff: Sequence[_Worker], ended: set[str]) -> None:
+        """Pass on what the processes tell, until all have hung up."""
+        lines = {worker.inbox: worker for worker in staff if not worker.inbox.closed}
+        while lines:
+            for inbox in wait(list(lines)):
+                assert isinstance(inbox, Connection)
+                try:
+                    event: Event = inbox.recv()
+                except (EOFError, OSError):
+                    lines.pop(inbox).hang_up()
+                    continue
+                worker = lines[inbox]
+                if isinstance(event, Stepped):
+                    worker.at = event.job
+                elif isinstance(event, Ended):
+                    ended.add(event.job)
+                    worker.at = None if event.job == worker.at else worker.at
+                self.report(event)
+
+    def _see_off(self, worker: _Worker, ended: set[str]) -> None:
+        """Blame a process's death on the job it was at; the others are taken over."""
+        code = worker.process.exitcode
+        job = next((job for job in worker.jobs if job.id == worker.at), None)
+        if code in (0, EXIT_INTERRUPTED) or job is None or job.id in ended:
+            return
+        reason = f"the process that trained it ended with {_meaning(code)}"
+        note_failure(job.folder, reason)
+        ended.add(job.id)
+        self.report(Ended(job.id, Outcome("failed", reason=reason)))
+
+
+class _Worker:
+    """A process of the pool, the line it reports on, and the job it is at."""
+
+    def __init__(
+        self, jobs: Sequence[Job], pool: Pool, shared: Shared, inherited: Sequence[Connection]
+    ) -> None:
+        context: Any = torch.multiprocessing.get_context(START_METHOD)
+        self.jobs = jobs
+        self.at: str | None = None
+        self.inbox, outbox = context.Pipe(duplex=False)
+        here = (pool.sweep, pool.surroundings, shared)
+        to_close = [*inherited, self.inbox] if START_METHOD == "fork" else []
+        self.process: BaseProcess = context.Process(
+            target=_main, args=(jobs, *here, outbox, to_close)
+        )
+        with warnings.catch_warnings():
+            # Python warns of threads that a fork leaves behind: numpy's and the interpreter's own
+            # are made for it, and torch has been kept from starting any.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.process.start()
+        outbox.close()
+
+    def interrupt(self) -> None:
+        if self.process.is_alive() and self.process.pid:
+            os.kill(self.process.pid, signal.SIGINT)
+
+    def hang_up(self) -> None:
+        self.inbox.close()
+        self.process.join()
+
+
+def _main(
+    jobs: Sequence[Job],
+    sweep: SweepFolder,
+    surroundings: Surroundings,
+    shared: Shared,
+    outbox: Connection,
+    inherited: Sequence[Connection],
+) -> None:
+    """What a process of the pool does."""
+    os.setpgid(0, 0)  # Ctrl-C reaches the launcher alone, which passes it on
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for line in inherited:
+        line.close()  # else a pipe would not break when the launcher dies
+    for name in (None, "hydra"):
+        logging.getLogger(name).handlers.clear()
+    torch.set_num_threads(1)
+
+    def report(event: Event) -> None:
+        try:
+            outbox.send(event)
+        except OSError:  # the launcher is no more
+            os._exit(1)
+
+    try:
+        work(jobs, sweep, shared, surroundings, report)
+    except KeyboardInterrupt:  # what was computed is in the folders
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        outbox.close()
+
+
+def _has_compiler() -> bool:
+    """Whether there is the C++ compiler that torch.compile needs on a CPU."""
+    return any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++"))))
+
+
+def _meaning(code: int | None) -> str:
+    """An exit code in words."""
+    if code == -signal.SIGKILL:
+        return "SIGKILL: somebody ended it, or memory ran out"
+    return signal.Signals(-code).name if code and code < 0 else f"exit code {code}"

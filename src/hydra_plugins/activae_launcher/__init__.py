@@ -1,0 +1,1 @@
+"""Hydra's way to activae's sweeps."""
