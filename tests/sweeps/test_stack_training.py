@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,12 @@ def test_a_callback_that_fails_ends_its_member_alone(settled: Settled, tmp_path:
 @contextmanager
 def interrupted_after(steps: int) -> Iterator[Callable[[int], None]]:
     """A callback that presses Ctrl-C once so many steps are taken."""
-    yield lambda taken: signal.raise_signal(signal.SIGINT) if taken >= steps else None
+
+    def press(members: Sequence[Member]) -> None:
+        if sum(member.model.step for member in members) >= steps:
+            signal.raise_signal(signal.SIGINT)
+
+    yield press
 
 
 def test_a_stack_can_be_interrupted_and_goes_on_where_it_was(
@@ -316,7 +321,7 @@ def test_progress_is_told_and_everything_of_a_member_happens_inside(
     outcomes = train_stack(
         jobs,
         inside=entered,
-        on_steps=steps.append,
+        on_steps=lambda members: steps.append(sum(member.model.step for member in members)),
         on_end=lambda place, outcome: ends.append((place, outcome)),
     )
 

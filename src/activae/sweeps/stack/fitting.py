@@ -27,7 +27,7 @@ class StackFit:
     """Trains members together, each to its own end; `stop_requested` ends it between two steps.
 
     inside: entered with a member's place around everything that is done for it alone; on_steps:
-    told after each chunk how many steps all the members together have behind them.
+    told after each chunk, with all members.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class StackFit:
         device: torch.device,
         *,
         inside: Inside,
-        on_steps: Callable[[int], None],
+        on_steps: Callable[[Sequence[Member]], None],
     ) -> None:
         self.members = members
         self.device = device
@@ -135,7 +135,7 @@ class StackFit:
             with self._blaming(members[place]):
                 stack.update.set_lr(place)
                 members[place].end_epoch(its_terms, its_scores)
-        self.on_steps(sum(member.model.step for member in self.members))
+        self.on_steps(self.members)
         if self.stop_requested and not all(member.ended for member in members):
             self._interrupt(members)
 

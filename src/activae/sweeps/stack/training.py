@@ -35,7 +35,7 @@ def train_stack(
     data_for: DataFor | None = None,
     shared: Shared | None = None,
     inside: Inside = lambda place: nullcontext(),
-    on_steps: Callable[[int], None] = lambda steps: None,
+    on_steps: Callable[[Sequence[Member]], None] = lambda members: None,
     on_end: Callable[[int, Outcome], None] = lambda place, outcome: None,
 ) -> list[Outcome]:
     """Train, score and record runs as one; a folder with an unfinished run is continued.
@@ -47,7 +47,7 @@ def train_stack(
             and the order of batches follows each config's seed. None: built once for each `data`.
         shared: keeps PCA's scores for the runs of this process.
         inside: entered with a job's place in `jobs` around all that is done for it alone.
-        on_steps: told now and then how many steps all runs together have behind them.
+        on_steps: told after each chunk of steps, with all runs.
         on_end: told of each run that has ended, with what is returned for it.
 
     Returns what metrics.json holds for each job, its `seconds` being its share of the stack's, or
