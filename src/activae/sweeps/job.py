@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig
 
-from activae.config import typed
+from activae.config import from_values
 
 Status = Literal["completed", "diverged", "pruned", "failed", "interrupted"]
 
@@ -42,7 +42,7 @@ class Job:
     @property
     def cfg(self) -> DictConfig:
         """Its settled config; made anew each time, which takes some milliseconds."""
-        return typed(self.settled)
+        return from_values(self.settled)
 
 
 @dataclass(frozen=True)
