@@ -43,9 +43,11 @@ FORK = "fork" if sys.platform == "linux" else "spawn"
 class Pool:
     """How to work at a sweep on this machine.
 
-    workers: processes; with one, the work is done in this process.
+    workers: processes; with one, the work is done in this process, unless it is to be supervised.
     compiling: whether to compile the steps of alike runs; None: where it is worth it.
     start_method: of multiprocessing.
+    place, of: which of several pools this is that work at the same sweep.
+    supervised: to work in other processes in any case: what kills one fails a job, not the pool.
     """
 
     sweep: SweepFolder
@@ -54,6 +56,9 @@ class Pool:
     workers: int
     compiling: bool | None = None
     start_method: str = FORK
+    place: int = 0
+    of: int = 1
+    supervised: bool = False
 
     def run(self, jobs: Sequence[Job]) -> None:
         """See all jobs to their end; KeyboardInterrupt when asked to stop."""
@@ -65,10 +70,10 @@ class Pool:
         jobs = [job for each in groups for job in each.jobs]
         todo = [job for job in jobs if outcome_of(job) is None]
         workers = min(self.workers, len(todo))
-        shared = Shared(threads=1 if self.workers > 1 else None)
+        shared = Shared(threads=1 if self.workers > 1 or self.supervised else None)
         if todo:
             self._prepare(shared, groups, todo[0])
-        if workers < 2:
+        if not workers or (workers == 1 and not self.supervised):
             work(jobs, self.sweep, shared, self.surroundings, self.report)
             return
         while jobs:
@@ -94,13 +99,14 @@ class Pool:
         """One round of processes; returns the jobs that ended, those that killed one included."""
         staff: list[_Worker] = []
         for place in range(count):
-            start = place * len(jobs) // count  # far apart, so that each compiles other graphs
+            far = self.place * count + place  # far apart, so that each compiles other graphs
+            start = far * len(jobs) // (count * self.of)
             order = [*jobs[start:], *jobs[:start]]
             staff.append(_Worker(order, self, shared, [each.inbox for each in staff]))
         ended: set[str] = set()
         try:
             self._listen(staff, ended)
-        except KeyboardInterrupt:
+        except BaseException:  # of a signal: Ctrl-C, or the end of a batch job's time
             for worker in staff:
                 worker.interrupt()
             self._listen(staff, ended)
@@ -184,6 +190,8 @@ def _main(
     """What a process of the pool does."""
     os.setpgid(0, 0)  # Ctrl-C reaches the launcher alone, which passes it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for warning in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(warning, signal.SIG_IGN)  # Slurm's, which tells all; the launcher acts on it
     for line in inherited:
         line.close()  # else a pipe would not break when the launcher dies
     for name in (None, "hydra"):

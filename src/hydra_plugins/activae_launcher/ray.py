@@ -1,0 +1,35 @@
+"""`hydra/launcher=ray`: the tasks of a Ray cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._base import SweepLauncher
+
+if TYPE_CHECKING:
+    from activae.sweeps.launch import Engine
+
+
+class RayLauncher(SweepLauncher):
+    """Trains a share of the sweep in each of several Ray tasks."""
+
+    def __init__(
+        self,
+        init: Any,
+        tasks: int | None,
+        num_cpus: int,
+        num_gpus: float | None,
+        compile: bool | None,
+    ) -> None:
+        self.init = init
+        self.tasks = tasks
+        self.num_cpus = num_cpus
+        self.num_gpus = num_gpus
+        self.compile = compile
+
+    def engine(self) -> Engine:
+        """As many tasks as the cluster has room for."""
+        from activae.sweeps.remote.ray import train_with_ray
+
+        init = {str(key): value for key, value in dict(self.init).items()}
+        return train_with_ray(init, self.tasks, self.num_cpus, self.num_gpus, self.compile)
