@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from functools import partial
+from typing import Any
 
 import joblib
 from joblib.externals.loky import ProcessPoolExecutor
@@ -17,6 +21,8 @@ from activae.sweeps.options import choice
 from activae.sweeps.remote.follow import follow
 from activae.sweeps.remote.share import shares
 from activae.sweeps.work import Surroundings
+
+SECONDS_TO_STOP = 10
 
 
 def train_with_joblib(n_jobs: int, compiling: bool | None) -> Engine:
@@ -38,10 +44,18 @@ def train_with_joblib(n_jobs: int, compiling: bool | None) -> Engine:
         count = joblib.effective_n_jobs(n_jobs)
         parts = shares(jobs, sweep, surroundings, count, compiling=compiling)
         processes = ProcessPoolExecutor(max_workers=max(1, len(parts)))
-        stop = partial(processes.shutdown, wait=True, kill_workers=True)
         try:
-            follow(jobs, [processes.submit(part) for part in parts], stop, report)
+            working = [processes.submit(part) for part in parts]
+            follow(jobs, working, partial(_stop, processes, working), report)
         finally:
             processes.shutdown(wait=True)
 
     return engine
+
+
+def _stop(processes: ProcessPoolExecutor, working: Sequence[Future[Any]]) -> None:
+    """Let the workers save where they are, which loky would not."""
+    for process in list(processes._processes.values()):
+        os.kill(process.pid, signal.SIGINT)
+    wait(working, timeout=SECONDS_TO_STOP)
+    processes.shutdown(wait=True, kill_workers=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from activae.errors import ConfigError
 from activae.sweeps.events import Report
 from activae.sweeps.folder import SweepFolder, outcome_of
-from activae.sweeps.job import Job
+from activae.sweeps.job import Job, Outcome
 from activae.sweeps.launch import Engine
 from activae.sweeps.options import choice, library, whole
 from activae.sweeps.remote.follow import follow
@@ -57,7 +58,7 @@ def train_with_ray(
                     ray.cancel(reference)
                 ray.wait(references, num_returns=len(references), timeout=SECONDS_TO_STOP)
 
-            follow(jobs, [reference.future() for reference in references], cancel, report)
+            follow(jobs, [_Task(ray, reference) for reference in references], cancel, report)
         finally:
             ray.shutdown()
 
@@ -67,6 +68,21 @@ def train_with_ray(
 def _room(ray: Any, num_cpus: int) -> int:
     """How many tasks the cluster's cores allow at once; one at least, which waits for them."""
     return max(1, int(ray.cluster_resources().get("CPU", 0)) // num_cpus)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A Ray task as `follow` wants it; Ray's own futures don't survive its shutdown."""
+
+    ray: Any
+    reference: Any
+
+    def done(self) -> bool:
+        return bool(self.ray.wait([self.reference], timeout=0)[0])
+
+    def result(self) -> dict[str, Outcome]:
+        outcomes: dict[str, Outcome] = self.ray.get(self.reference)
+        return outcomes
 
 
 def _train(part: Any) -> Any:
