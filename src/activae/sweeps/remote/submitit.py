@@ -16,6 +16,11 @@ from activae.sweeps.remote.share import shares
 from activae.sweeps.work import Surroundings
 
 FOLDER = ".submitit"
+_EVERYWHERE = (
+    "timeout_min",
+    "gpus_per_node",
+    "mem_gb",
+)  # submitit's names; of others it wants slurm_
 
 
 def train_with_submitit(
@@ -29,13 +34,19 @@ def train_with_submitit(
     """An engine with `jobs` batch jobs of `cpus_per_task` processes each.
 
     launcher: its name in messages.
-    cluster, parameters: submitit's; a parameter that is None is left out.
+    cluster, parameters: submitit's; a parameter that is None is left to it.
     """
     submitit = library("submitit", launcher, "activae[slurm]")
     whole("jobs", jobs)
     whole("cpus_per_task", cpus_per_task)
     choice("compile", compiling)
-    given = {key: value for key, value in parameters.items() if value is not None}
+    for key in ("timeout_min", "gpus_per_node", "array_parallelism"):
+        whole(key, parameters.get(key), optional=True)
+    given = {
+        key if key in _EVERYWHERE else f"slurm_{key}": value
+        for key, value in parameters.items()
+        if value is not None
+    }
     count = jobs
 
     def engine(
@@ -49,7 +60,7 @@ def train_with_submitit(
                 executor = submitit.AutoExecutor(folder, cluster=cluster)
                 executor.update_parameters(name="activae", cpus_per_task=cpus_per_task, **given)
                 submitted = executor.submit_array(parts)
-            except (RuntimeError, OSError) as error:  # no Slurm here; what sbatch refuses
+            except (RuntimeError, OSError, NameError, TypeError) as error:  # no Slurm; a refusal
                 raise ConfigError(f"hydra/launcher={launcher}: {error}") from error
             numbers = ", ".join(job.job_id for job in submitted)
             report(Said(f"sweep  shared by the batch jobs {numbers}; their logs: {folder}"))
