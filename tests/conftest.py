@@ -138,7 +138,7 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,  # of which it takes seconds, if the machine is not busy
             check=False,
         )
 
