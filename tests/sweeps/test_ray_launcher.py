@@ -12,7 +12,6 @@ RAY = ("hydra/launcher=ray", "hydra.launcher.init.num_cpus=2")
 
 
 def test_a_sweep_is_trained_and_a_failing_job_is_named(shared_sweep: Any) -> None:
-    pytest.importorskip("ray")
     shared_sweep.write_activation("raise ZeroDivisionError('a bug')", seed=1)
 
     outcome = shared_sweep(*RAY, "seed=0,1,2")
@@ -24,8 +23,6 @@ def test_a_sweep_is_trained_and_a_failing_job_is_named(shared_sweep: Any) -> Non
 
 @pytest.mark.parametrize("option", ["tasks=0", "tasks=some", "num_cpus=null", "compile=perhaps"])
 def test_an_option_that_cannot_be_is_named(option: str, train_py: Callable[..., Any]) -> None:
-    pytest.importorskip("ray")
-
     outcome = train_py("-m", "hydra/launcher=ray", f"hydra.launcher.{option}", "seed=0,1")
 
     outcome.assert_one_error(f"error: hydra.launcher.{option}: must be")

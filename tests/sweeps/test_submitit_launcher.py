@@ -34,6 +34,20 @@ def test_what_a_dying_worker_leaves_is_reported(shared_sweep: Any, tmp_path: Pat
     assert [(f / "DONE").exists() for f in shared_sweep.folders()] == [True, False, False]
 
 
+def test_a_worker_whose_node_is_taken_away_is_queued_again_and_goes_on(
+    shared_sweep: Any, tmp_path: Path
+) -> None:
+    warning = "open('warned', 'x').close(); os.kill(os.getppid(), signal.SIGUSR2)"
+    shared_sweep.write_activation(f"if not os.path.exists('warned'): {warning}", seed=1)
+
+    outcome = shared_sweep(LOCAL, "hydra.launcher.jobs=1", "seed=0,1")
+
+    assert outcome.code == 0, outcome.text
+    [log] = (tmp_path / "outputs/sweeps/s/.submitit").glob("*.out")
+    assert "Requeued job" in log.read_text()
+    shared_sweep.assert_as_if_trained_here("seed=0,1")
+
+
 SBATCH = r"""#!/bin/bash
 # Runs the script's array here, as its tasks would be run on nodes.
 last=$(sed -n 's/^#SBATCH --array=0-\([0-9]*\)%.*/\1/p' "$1"); cp "$1" "$SLURM_FAKE/script"

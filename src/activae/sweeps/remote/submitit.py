@@ -16,11 +16,8 @@ from activae.sweeps.remote.share import shares
 from activae.sweeps.work import Surroundings
 
 FOLDER = ".submitit"
-_EVERYWHERE = (
-    "timeout_min",
-    "gpus_per_node",
-    "mem_gb",
-)  # submitit's names; of others it wants slurm_
+# Parameters that all of submitit's clusters have; before Slurm's own it wants slurm_.
+_EVERYWHERE = ("timeout_min", "gpus_per_node", "mem_gb")
 
 
 def train_with_submitit(
