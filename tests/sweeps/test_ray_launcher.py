@@ -21,7 +21,9 @@ def test_a_sweep_is_trained_and_a_failing_job_is_named(shared_sweep: Any) -> Non
     shared_sweep.assert_as_if_trained_here("seed=0,2")
 
 
-@pytest.mark.parametrize("option", ["tasks=0", "tasks=some", "num_cpus=null", "compile=perhaps"])
+@pytest.mark.parametrize(
+    "option", ["tasks=0", "tasks=some", "num_cpus=null", "num_gpus=-1", "compile=perhaps", "init=2"]
+)
 def test_an_option_that_cannot_be_is_named(option: str, train_py: Callable[..., Any]) -> None:
     outcome = train_py("-m", "hydra/launcher=ray", f"hydra.launcher.{option}", "seed=0,1")
 

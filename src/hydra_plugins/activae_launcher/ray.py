@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
+
 from ._base import SweepLauncher
 
 if TYPE_CHECKING:
@@ -31,5 +33,5 @@ class RayLauncher(SweepLauncher):
         """As many tasks as the cluster has room for."""
         from activae.sweeps.remote.ray import train_with_ray
 
-        init = {str(key): value for key, value in dict(self.init).items()}
+        init = OmegaConf.to_container(self.init) if OmegaConf.is_config(self.init) else self.init
         return train_with_ray(init, self.tasks, self.num_cpus, self.num_gpus, self.compile)

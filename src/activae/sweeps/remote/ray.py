@@ -20,7 +20,7 @@ SECONDS_TO_STOP = 10
 
 
 def train_with_ray(
-    init: Mapping[str, Any],
+    init: Any,
     tasks: int | None,
     num_cpus: int,
     num_gpus: float | None,
@@ -34,6 +34,10 @@ def train_with_ray(
     whole("tasks", tasks, optional=True)
     whole("num_cpus", num_cpus)
     choice("compile", compiling)
+    if not isinstance(init, Mapping):
+        raise ConfigError(f"hydra.launcher.init={init}: must be keyword arguments of ray.init")
+    if num_gpus is not None and not (isinstance(num_gpus, (int, float)) and num_gpus >= 0):
+        raise ConfigError(f"hydra.launcher.num_gpus={num_gpus}: must be a number or null")
 
     def engine(
         jobs: Sequence[Job], sweep: SweepFolder, surroundings: Surroundings, report: Report
