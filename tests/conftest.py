@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import runpy
@@ -130,7 +131,7 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
-    def run(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=tmp_path,
@@ -142,3 +143,77 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@dataclass(frozen=True)
+class SharedSweep:
+    """`shared_sweep(*arguments)`: a small sweep by the name of s, launched in its own process.
+
+    Its activation is that of `odd.py`, which lies in the folder of the launch.
+    """
+
+    python: Callable[..., subprocess.CompletedProcess[str]]
+    train_py: Callable[..., Outcome]
+    home: Path
+
+    def __call__(self, *arguments: str) -> Outcome:
+        result = self.python(str(ROOT / "train.py"), *self._command("s"), *arguments)
+        return Outcome(result.returncode, result.stdout + result.stderr)
+
+    def write_activation(self, deed: str, seed: int) -> None:
+        """An activation that does the deed when a process trains the seed."""
+        (self.home / "odd.py").write_text(
+            "import os, signal, torch\nfrom multiprocessing import parent_process\n"
+            "def odd(x):\n"
+            f"    if torch.initial_seed() == {seed} and parent_process():\n        {deed}\n"
+            "    return torch.tanh(x)\n"
+        )
+
+    def folders(self, name: str = "s") -> list[Path]:
+        """The run folders, in the order of the jobs."""
+        index = json.loads((self.home / "outputs/sweeps" / name / "sweep.json").read_text())
+        return [self.home / "outputs/sweeps" / name / j["folder"] for j in index["jobs"].values()]
+
+    def assert_only_seed_1_failed(self, outcome: Outcome, reason: str) -> None:
+        """Of seeds 0, 1, 2; the launch says why, and that each of the others was trained once."""
+        assert outcome.code == 1, outcome.text
+        assert [(f / "DONE").exists() for f in self.folders()] == [True, False, True], outcome.text
+        assert "1 of the sweep's jobs failed:" in outcome.text
+        last = outcome.text.rstrip().splitlines()[-1]
+        assert str(self.folders()[1].relative_to(self.home)) in last
+        assert reason in last
+        assert outcome.text.count("\ncompleted ") == 2
+        assert "for 3 runs; 0 were done before" in outcome.text
+
+    def assert_nothing_is_trained_again(self, *arguments: str) -> None:
+        """By the same launch, and no worker is started."""
+        again = self.train_py(*self._command("s"), *arguments)
+        assert (again.code, "2 runs, 0 to train, 2 done" in again.text) == (0, True), again.text
+        assert "for 0 runs; 2 were done before" in again.text
+
+    def assert_as_if_trained_here(self, seeds: str) -> None:
+        """The runs that are done have the metrics of a sweep on this machine."""
+        here = self.train_py(*self._command("here"), "hydra.launcher.workers=1", seeds)
+        assert here.code == 0, here.text
+        done = [folder for folder in self.folders() if (folder / "DONE").exists()]
+        for elsewhere, ours in zip(done, self.folders("here"), strict=True):
+            found, wanted = (
+                json.loads((f / "metrics.json").read_text()) for f in (elsewhere, ours)
+            )
+            assert found["test"] == pytest.approx(wanted["test"], rel=1e-4)
+
+    def _command(self, name: str) -> tuple[str, ...]:
+        quick = ("trainer=debug", "logger=minimal", "data.train_fraction=0.1")
+        return ("-m", f"sweep={name}", *quick, "activation=custom", "activation.function=odd.odd")
+
+
+@pytest.fixture
+def shared_sweep(
+    python: Callable[..., subprocess.CompletedProcess[str]],
+    train_py: Callable[..., Outcome],
+    tmp_path: Path,
+) -> SharedSweep:
+    """A sweep for launchers whose workers are other processes."""
+    sweep = SharedSweep(python, train_py, tmp_path)
+    sweep.write_activation("pass", seed=0)
+    return sweep

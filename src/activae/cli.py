@@ -28,8 +28,15 @@ log = logging.getLogger(__name__)
 EXIT_INTERRUPTED = 130
 FULL_ERRORS = "HYDRA_FULL_ERROR"
 
-# What Hydra lets through while it composes a config and makes the output folder.
-_UNUSABLE = (CompactHydraException, OmegaConfBaseException, OSError, YAMLError, UnicodeError)
+# What Hydra lets through while it composes a config, makes the output folder or launches a sweep.
+_UNUSABLE = (
+    UserError,
+    CompactHydraException,
+    OmegaConfBaseException,
+    OSError,
+    YAMLError,
+    UnicodeError,
+)
 _failures: list[str] = []
 
 

@@ -31,7 +31,7 @@ def write_text(file: Path, text: str) -> None:
 
 def close(folder: Path, status: str) -> None:
     """Mark the run as ended: nothing in the folder will change any more."""
-    (folder / DONE).write_text(f"{status}\n")
+    write_text(folder / DONE, f"{status}\n")
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

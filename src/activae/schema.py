@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from omegaconf import MISSING
 
 
@@ -94,5 +95,14 @@ class TrainConfig:
 
 
 def register() -> None:
-    """Make the schema known to Hydra under the name that configs/train.yaml starts from."""
-    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    """Make the schema known to Hydra under the name that configs/train.yaml starts from.
+
+    Hydra checks a yaml against what a plugin has registered under its name: Hydra's own launchers
+    for joblib, submitit and ray do that where they are installed, but ours have other options.
+    """
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    Plugins.instance()  # registers what plugins bring along
+    launchers = store.repo.get("hydra", {}).get("launcher", {})
+    for name in ("joblib", "ray", "submitit_local"):
+        launchers.pop(f"{name}.yaml", None)

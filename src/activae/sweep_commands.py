@@ -46,9 +46,8 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
 
 def _is_harmless(override: str) -> bool:
     """Not what names code or other configs, which a folder from elsewhere shall not."""
-    if override.startswith("hydra."):
-        return (
-            override.startswith(("hydra.launcher.", "hydra.sweeper."))
-            and "_target_" not in override
-        )
-    return True
+    if not override.lstrip("+~").startswith(("hydra.", "hydra@", "hydra=")):
+        return True
+    ours = ("hydra.launcher.", "hydra.sweeper.", "+hydra.launcher.additional_parameters.")
+    # A line break would end the comment that sbatch takes such a parameter from.
+    return override.startswith(ours) and "_target_" not in override and "\n" not in override

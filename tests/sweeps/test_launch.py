@@ -322,4 +322,22 @@ def test_a_damaged_record_says_what_to_do(
 def test_workers_are_one_or_more(workers: str, train_py: TrainPy) -> None:
     outcome = train_py("-m", *QUICK, f"hydra.launcher.workers={workers}", "seed=0,1")
 
-    outcome.assert_one_error(f"hydra.launcher.workers={workers}", "1 or more")
+    outcome.assert_one_error(f"error: hydra.launcher.workers={workers}: must be", "1 or more")
+
+
+@pytest.mark.parametrize("sign", ["+", "++", ""])
+def test_a_sweeps_folder_names_no_code_by_adding_to_the_launcher(sign: str, tmp_path: Path) -> None:
+    from activae.sweep_commands import commands_of
+
+    evil = f"{sign}hydra.launcher._target_=os.system"
+    harmless = "+hydra.launcher.additional_parameters.account=ours"
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / "sweep.json").write_text(
+        json.dumps({"commands": [["seed=0,1", evil, harmless]], "jobs": {}})
+    )
+
+    [command] = commands_of(folder, [])
+
+    assert evil not in command
+    assert {"seed=0,1", harmless} <= set(command)

@@ -135,7 +135,7 @@ def test_data_are_sent_to_processes_that_cannot_be_forked(
         "import runpy, sys\n"
         "from activae.sweeps import pool\n"
         "if __name__ == '__main__':\n"
-        "    pool.START_METHOD = 'spawn'\n"
+        "    pool.FORK = 'spawn'\n"
         f"    sys.argv = ['train.py', *sys.argv[1:]]\n"
         f"    runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
     )

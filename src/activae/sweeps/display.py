@@ -133,7 +133,8 @@ class Display:
             told = f"SE/val {outcome.se_val:.4g}"
         else:
             told = outcome.reason.splitlines()[0]
-        return f"{outcome.status:<9} {count:>7}  {job.name}  {told}  ({outcome.seconds:.1f} s)"
+        took = f"  ({outcome.seconds:.1f} s)" if outcome.seconds else ""  # elsewhere: not known
+        return f"{outcome.status:<9} {count:>7}  {job.name}  {told}{took}"
 
 
 def _share(reached: Stepped) -> float:

@@ -6,7 +6,9 @@ a shared file system too, and let go by the kernel however that process ends.
 
 from __future__ import annotations
 
+import errno
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +25,7 @@ from activae.sweeps.job import Job, Outcome
 
 FAILED = "FAILED"
 CLAIMS = ".claims"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 class SweepFolder:
@@ -40,7 +43,8 @@ class SweepFolder:
     ) -> dict[str, Path]:
         """Give every job (id -> wanted name, overrides) a folder; those known keep theirs."""
         (self.path / CLAIMS).mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path / CLAIMS / "index.lock"):
+        lock = self._lock("index")
+        try:
             index = self.index()
             if list(command) not in index["commands"]:
                 index["commands"].append(list(command))
@@ -52,6 +56,8 @@ class SweepFolder:
                     taken.add(name)
                     known[id_] = {"folder": name, "overrides": list(overrides)}
             write_text(self.path / INDEX, json.dumps(index, indent=1) + "\n")
+        finally:
+            lock.release()
         return {id_: self.path / known[id_]["folder"] for id_ in jobs}
 
     def index(self) -> dict[str, Any]:
@@ -76,9 +82,8 @@ class SweepFolder:
     @contextmanager
     def claim(self, job: Job) -> Iterator[bool]:
         """Whether the job is ours to train, as long as the context lasts."""
-        lock = FileLock(self.path / CLAIMS / f"{job.id}.lock")
         try:
-            lock.acquire(blocking=False)
+            lock = self._lock(job.id, blocking=False)
         except Timeout:
             yield False
             return
@@ -86,6 +91,25 @@ class SweepFolder:
             yield True
         finally:
             lock.release()
+
+    def _lock(self, name: str, *, blocking: bool = True) -> FileLock:
+        """Take a lock, to be released. Raises Timeout if it is taken and we are not to wait for it,
+        ConfigError where the file system has none.
+        """
+        lock = FileLock(self.path / CLAIMS / f"{name}.lock")
+        try:
+            with warnings.catch_warnings():
+                # filelock's substitute for a lock outlives the process that took it.
+                warnings.filterwarnings("error", message="flock not supported")
+                lock.acquire(blocking=blocking)
+        except (OSError, NotImplementedError, UserWarning) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                raise
+            raise ConfigError(
+                f"{self.path}: lies on a file system without locks for files ({error}), by which "
+                "processes share a sweep; choose another folder with hydra.sweep.dir=FOLDER"
+            ) from error
+        return lock
 
 
 def outcome_of(job: Job) -> Outcome | None:
@@ -97,7 +121,10 @@ def outcome_of(job: Job) -> Outcome | None:
             reason = f"training diverged at step {metrics['step']}; {metrics['where']}"
             return Outcome("diverged", reason=reason, fresh=False)
         return Outcome(
-            "pruned" if status == "pruned" else "completed", metrics["val"]["SE"], fresh=False
+            "pruned" if status == "pruned" else "completed",
+            metrics["val"]["SE"],
+            fresh=False,
+            seconds=metrics["seconds"]["all"],
         )
     noted = failure_noted(job.folder)
     if noted is None or noted == job.old_failure:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from activae.errors import ConfigError
 from activae.process import cores
 from activae.sweeps.events import Report
 from activae.sweeps.folder import SweepFolder
 from activae.sweeps.job import Job
 from activae.sweeps.launch import Engine
 from activae.sweeps.lockstep import Lockstep
+from activae.sweeps.options import choice, whole
 from activae.sweeps.pool import Pool
 from activae.sweeps.stack.training import choose_device
 from activae.sweeps.work import Surroundings
@@ -22,28 +22,29 @@ def train_here(workers: int | None, compiling: bool | None, stacking: bool | Non
     Runs for a GPU, or all with `stacking`, step together in stacks; those for the CPU are spread
     over a process for each core, or as many as `workers`.
     """
-    if workers is not None and not (isinstance(workers, int) and workers >= 1):
-        raise ConfigError(f"hydra.launcher.workers={workers}: must be a whole number of 1 or more")
-
-    if compiling not in (None, True, False):
-        raise ConfigError(f"hydra.launcher.compile={compiling}: must be true, false or null")
-
-    if stacking not in (None, True, False):
-        raise ConfigError(f"hydra.launcher.stack={stacking}: must be true, false or null")
+    whole("workers", workers, optional=True)
+    choice("compile", compiling)
+    choice("stack", stacking)
 
     def engine(
         jobs: Sequence[Job], sweep: SweepFolder, surroundings: Surroundings, report: Report
     ) -> None:
-        stacked: list[Job] = []
-        others: list[Job] = []
-        for job in jobs:
-            (stacked if _steps_in_a_stack(job, stacking) else others).append(job)
-        if stacked:
-            Lockstep(sweep, surroundings, report).run(stacked)
-        if others:
-            Pool(sweep, surroundings, report, workers or cores(), compiling).run(others)
+        pool = Pool(sweep, surroundings, report, workers or cores(), compiling)
+        train_jobs(jobs, pool, stacking)
 
     return engine
+
+
+def train_jobs(jobs: Sequence[Job], pool: Pool, stacking: bool | None = None) -> None:
+    """See all jobs to their end, each in a stack or in the pool."""
+    stacked: list[Job] = []
+    others: list[Job] = []
+    for job in jobs:
+        (stacked if _steps_in_a_stack(job, stacking) else others).append(job)
+    if stacked:
+        Lockstep(pool.sweep, pool.surroundings, pool.report).run(stacked)
+    if others:
+        pool.run(others)
 
 
 def _steps_in_a_stack(job: Job, stacking: bool | None) -> bool:

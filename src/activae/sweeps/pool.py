@@ -14,7 +14,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -41,15 +41,18 @@ log = logging.getLogger(__name__)
 EXIT_INTERRUPTED = 130
 MEGABYTE = 1e6
 GROUPS_SHOWN = 20
-START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+FORK = "fork" if sys.platform == "linux" else "spawn"
 
 
 @dataclass
 class Pool:
     """How to work at a sweep on this machine.
 
-    workers: processes; with one, the work is done in this process.
+    workers: processes; with one, the work is done in this process, unless it is to be supervised.
     compiling: whether to compile the steps of alike runs; None: where it is worth it.
+    start_method: of multiprocessing.
+    place, of: which of several pools this is that work at the same sweep.
+    supervised: to work in other processes in any case: what kills one fails a job, not the pool.
     """
 
     sweep: SweepFolder
@@ -57,6 +60,10 @@ class Pool:
     report: Report
     workers: int
     compiling: bool | None = None
+    start_method: str = field(default_factory=lambda: FORK)
+    place: int = 0
+    of: int = 1
+    supervised: bool = False
 
     def run(self, jobs: Sequence[Job]) -> None:
         """See all jobs to their end; KeyboardInterrupt when asked to stop."""
@@ -68,10 +75,10 @@ class Pool:
         jobs = [job for each in groups for job in each.jobs]
         todo = [job for job in jobs if outcome_of(job) is None]
         workers = min(self.workers, len(todo))
-        shared = Shared(threads=1 if self.workers > 1 else None)
+        shared = Shared(threads=1 if self.workers > 1 or self.supervised else None)
         if todo:
             self._prepare(shared, groups, todo[0])
-        if workers < 2:
+        if not workers or (workers == 1 and not self.supervised):
             work(jobs, self.sweep, shared, self.surroundings, self.report)
             return
         while jobs:
@@ -113,13 +120,14 @@ class Pool:
         """One round of processes; returns the jobs that ended, those that killed one included."""
         staff: list[_Worker] = []
         for place in range(count):
-            start = place * len(jobs) // count  # far apart, so that each compiles other graphs
+            far = self.place * count + place  # far apart, so that each compiles other graphs
+            start = far * len(jobs) // (count * self.of)
             order = [*jobs[start:], *jobs[:start]]
             staff.append(_Worker(order, self, shared, [each.inbox for each in staff]))
         ended: set[str] = set()
         try:
             self._listen(staff, ended)
-        except KeyboardInterrupt:
+        except BaseException:  # of a signal: Ctrl-C, or the end of a batch job's time
             for worker in staff:
                 worker.interrupt()
             self._listen(staff, ended)
@@ -167,12 +175,12 @@ class _Worker:
     def __init__(
         self, jobs: Sequence[Job], pool: Pool, shared: Shared, inherited: Sequence[Connection]
     ) -> None:
-        context: Any = torch.multiprocessing.get_context(START_METHOD)
+        context: Any = torch.multiprocessing.get_context(pool.start_method)
         self.jobs = jobs
         self.at: str | None = None
         self.inbox, outbox = context.Pipe(duplex=False)
         here = (pool.sweep, pool.surroundings, shared)
-        to_close = [*inherited, self.inbox] if START_METHOD == "fork" else []
+        to_close = [*inherited, self.inbox] if pool.start_method == "fork" else []
         self.process: BaseProcess = context.Process(
             target=_main, args=(jobs, *here, outbox, to_close)
         )
@@ -203,6 +211,8 @@ def _main(
     """What a process of the pool does."""
     os.setpgid(0, 0)  # Ctrl-C reaches the launcher alone, which passes it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for warning in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(warning, signal.SIG_IGN)  # Slurm's, which tells all; the launcher acts on it
     for line in inherited:
         line.close()  # else a pipe would not break when the launcher dies
     for name in (None, "hydra"):
