@@ -16,7 +16,7 @@ types: ## Types (mypy)
 test: ## Tests, in parallel (pytest)
 	pytest
 
-sweep: ## Three activations, two seeds
+sweep: ## Three activations, two seeds, on all cores
 	python train.py -m activation=relu,tanh,gelu seed=0,1
 
 tensorboard: ## Look at all runs in the browser
