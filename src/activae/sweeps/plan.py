@@ -11,8 +11,9 @@ from activae.data.module import AutoencoderDataModule
 from activae.shared import data_key, graph_key
 from activae.sweeps.job import Job
 
-# Compiling a step takes 5 to 40 s, and saves 0.5 ms and more at each step (docs/benchmarks.md).
-STEPS_WORTH_COMPILING = 30_000
+# Compiling takes 7 to 9 s a graph, and saves 0.8 ms at each step of the article's network with
+# batches of 32, more with larger ones (docs/benchmarks.md).
+STEPS_WORTH_COMPILING = 10_000
 
 
 @dataclass(frozen=True)
