@@ -41,6 +41,11 @@ class Shared:
         self._pca: dict[tuple[str, int, str], Scores] = {}
         self._graphs: dict[str, Graph] = {}
 
+    def status(self) -> str:
+        """How the run ended whose training the watchers have seen."""
+        pruned = any(getattr(watcher, "pruned", False) for watcher in self.watchers or ())
+        return "pruned" if pruned else "completed"
+
     def load(self, cfg: DictConfig) -> AutoencoderDataModule:
         """The data of this and all similar runs: loaded, unless they are there."""
         key = data_key(cfg)

@@ -51,11 +51,12 @@ def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, An
         except Diverged as diverged:
             raise close_diverged(cfg, model, data, folder, diverged.step) from None
         metrics = score(cfg, model, data, folder, shared.pca)
+        metrics["status"] = shared.status()
         if cfg.logger.tensorboard:
             show_results(cfg, model, data, metrics, folder)
     metrics["seconds"]["all"] = perf_counter() - started
     run_folder.write_metrics(folder, metrics)
-    run_folder.close(folder, "completed")
+    run_folder.close(folder, metrics["status"])
     return metrics
 
 

@@ -27,6 +27,7 @@ from activae.sweeps.display import Display
 from activae.sweeps.events import Ended, Report
 from activae.sweeps.folder import SweepFolder, failure_noted, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
+from activae.sweeps.pruning import Pruning, batch_of, prunings
 from activae.sweeps.surroundings import job_return, surroundings
 from activae.sweeps.work import Surroundings
 from activae.trust import refuse_untrusted
@@ -70,10 +71,13 @@ def launch(
         _check(composed, sweep)
         for composed in compose_jobs(context.config_loader, config, job_overrides, first)
     ]
-    jobs = _with_folders(found, sweep, _command(config))
+    trials = prunings(config, first)
+    jobs = _with_folders(found, sweep, _command(config), trials)
     unique = {job.id: job for job in jobs}
     mistakes = {each.id: each.mistake for each in found if each.mistake}
-    log.info("sweep  %s: %s", sweep.path, _count(unique.values()))
+    whole = batch_of(config) is None  # else the sweeper tells of the whole
+    if whole:
+        log.info("sweep  %s: %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
     with Display(list(unique.values())) as display:
         for id_, mistake in mistakes.items():
@@ -88,7 +92,8 @@ def launch(
     if interrupted:
         log.warning("interrupted; continue with: python train.py %s", _resume(sweep))
         sys.exit(EXIT_INTERRUPTED)
-    _conclude(unique, display.outcomes, sweep, perf_counter() - started)
+    if whole:
+        _conclude(unique, display.outcomes, sweep, perf_counter() - started)
     return _returns(jobs, display.outcomes)
 
 
@@ -111,17 +116,22 @@ def _check(config: DictConfig, sweep: SweepFolder) -> _Composed:
 
 
 def _with_folders(
-    found: Sequence[_Composed], sweep: SweepFolder, command: Sequence[str]
+    found: Sequence[_Composed],
+    sweep: SweepFolder,
+    command: Sequence[str],
+    trials: Mapping[int, Pruning],
 ) -> list[Job]:
     names = {
         each.id: (str(each.config.hydra.sweep.subdir), list(each.config.hydra.overrides.task))
         for each in found
     }
     folders = sweep.enrol(command, names)
-    return [_job(each, folders[each.id]) for each in found]
+    return [
+        _job(each, folders[each.id], trials.get(each.config.hydra.job.num)) for each in found
+    ]
 
 
-def _job(found: _Composed, folder: Path) -> Job:
+def _job(found: _Composed, folder: Path, pruning: Pruning | None) -> Job:
     config = found.config
     with open_dict(config):
         config.hydra.runtime.output_dir = str(folder.resolve())
@@ -137,6 +147,7 @@ def _job(found: _Composed, folder: Path) -> Job:
         settled=found.settled,
         composed={str(key): value for key, value in composed.items()},
         old_failure=failure_noted(folder),
+        pruning=pruning,
     )
 
 
