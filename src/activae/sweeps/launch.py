@@ -126,9 +126,7 @@ def _with_folders(
         for each in found
     }
     folders = sweep.enrol(command, names)
-    return [
-        _job(each, folders[each.id], trials.get(each.config.hydra.job.num)) for each in found
-    ]
+    return [_job(each, folders[each.id], trials.get(each.config.hydra.job.num)) for each in found]
 
 
 def _job(found: _Composed, folder: Path, pruning: Pruning | None) -> Job:
@@ -180,7 +178,8 @@ def _returns(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[JobRe
 def _command(config: DictConfig) -> list[str]:
     """What was asked for, as it can be asked for again."""
     overrides = config.hydra.overrides
-    hydra = [line for line in overrides.hydra if not line.startswith("hydra.mode=")]
+    where = ("hydra.mode=", "hydra.sweep.dir=")  # said anew when the sweep is resumed
+    hydra = [line for line in overrides.hydra if not line.startswith(where)]
     return [*hydra, *(line for line in overrides.task if not line.startswith("resume="))]
 
 

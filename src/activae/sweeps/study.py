@@ -90,10 +90,11 @@ class Search:
                     numbers.append(trial.number)
                 else:  # interrupted while its values were drawn
                     study.tell(trial.number, state=TrialState.FAIL)
-            for _ in range(min(at_once, wanted) - len(numbers)):
+            known = sum(map(self._is_whole, study.get_trials(deepcopy=False)))
+            for count in range(known, known + min(at_once, wanted) - len(numbers)):
                 # Seeded by the trial, not by the process: a search that is resumed goes on as it
                 # would have gone.
-                study.sampler = make_sampler(self.sampler, len(study.get_trials(deepcopy=False)))
+                study.sampler = make_sampler(self.sampler, count)
                 numbers.append(study.ask(self.space.distributions()).number)
             trials = {trial.number: trial for trial in study.get_trials()}
         return [trials[number] for number in numbers]
@@ -184,7 +185,9 @@ def make_sampler(settings: Mapping[str, Any], number: int) -> BaseSampler:
     seed = settings.get("seed")
     if seed is not None and not (isinstance(seed, int) and seed >= 0):
         raise ConfigError(f"hydra.sweeper.sampler.seed={seed}: must be 0, 1, 2 ... or null")
-    drawn = None if seed is None else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    drawn = (
+        None if seed is None else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    )
     kinds = {"tpe": TPESampler, "random": RandomSampler}
     return _make("sampler", kinds, {**settings, "seed": drawn})
 

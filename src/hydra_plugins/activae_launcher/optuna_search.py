@@ -35,5 +35,6 @@ class OptunaSweeper(Sweeper):
         lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         assert self.launcher is not None
         assert self.hydra_context is not None
+        assert self.config is not None
         settings = Settings(**self.settings)
         search(self.hydra_context.config_loader, self.config, self.launcher, settings, lines)
