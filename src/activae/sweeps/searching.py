@@ -1,4 +1,4 @@
-"""A search: proposals, their training by the launcher, and the best of them, until enough are done."""
+"""A search: proposals, their training by the launcher, the best of them, until there are enough."""
 
 from __future__ import annotations
 
@@ -69,18 +69,19 @@ def search(
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
     batches = Batches(launcher, config)
-    at_once = settings.n_jobs or OmegaConf.select(config, "hydra.launcher.workers") or cores()
+    workers = OmegaConf.select(config, "hydra.launcher.workers")
+    at_once = settings.n_jobs or (workers if type(workers) is int else None) or cores()
     with _alone(folder):
-        study.prepare()
-        log.info("search %s: %s", folder, _count(study.finished(), settings.n_trials))
+        finished = study.prepare()
+        log.info("search %s: %s", folder, _count(finished, settings.n_trials))
         failed = 0
-        while trials := study.next(at_once, settings.n_trials - len(study.finished()) - failed):
+        while trials := study.next(at_once, settings.n_trials - len(finished) - failed):
             chosen = [space.overrides(trial.params) for trial in trials]
             results = batches.launch(chosen, _pruning(study, trials))
-            study.tell(trials, results)
+            finished = study.tell(trials, results)
             failed += sum(result.status == "failed" for result in results)
-            _keep_best(study.finished(), folder)
-        _tell(study, folder, failed)
+            _keep_best(finished, folder)
+    _conclude(finished, failed, study.storage, folder)
     batches.conclude()
 
 
@@ -147,8 +148,7 @@ def best_of(finished: Sequence[FrozenTrial]) -> FrozenTrial | None:
     return min(whole, key=lambda trial: (trial.value, trial.number), default=None)
 
 
-def _tell(study: Search, folder: Path, failed: int) -> None:
-    finished = study.finished()
+def _conclude(finished: Sequence[FrozenTrial], failed: int, storage: str, folder: Path) -> None:
     best = best_of(finished)
     ended = [trial.user_attrs.get("status") for trial in finished]
     counts = [f"{ended.count(status)} {status}" for status in ("completed", "pruned", "diverged")]
@@ -157,7 +157,7 @@ def _tell(study: Search, folder: Path, failed: int) -> None:
         params = " ".join(f"{key}={value}" for key, value in best.params.items())
         log.info("best   trial %d: SE/val %.4g with %s", best.number, best.value, params)
         log.info("folder %s", best.user_attrs["folder"])
-    log.info("look   optuna-dashboard %s", quote(study.storage))
+    log.info("look   optuna-dashboard %s", quote(storage))
     log.info("       tensorboard --logdir %s", quote(str(folder)))
     if best is None and not failed:
         raise SweepFailed(f"{folder}: none of the {len(finished)} trials was trained to its end")

@@ -43,8 +43,10 @@ class Search:
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any]
 
-    def prepare(self) -> None:
-        """Make the study unless it is there; what failed in it shall be tried again.
+    def prepare(self) -> list[FrozenTrial]:
+        """Make the study unless it is there; return its trials that have a result.
+
+        What failed in it shall be tried again.
 
         Raises ConfigError where it is the study of another search that has results.
         """
@@ -64,6 +66,7 @@ class Search:
                 study = self._study(storage)
             study.set_user_attr(SEARCH, json.dumps(wanted))
             self._retry_failed(study)
+            return _finished(study)
 
     def _retry_failed(self, study: Study) -> None:
         from optuna.trial import TrialState
@@ -99,8 +102,11 @@ class Search:
             trials = {trial.number: trial for trial in study.get_trials()}
         return [trials[number] for number in numbers]
 
-    def tell(self, trials: Sequence[FrozenTrial], results: Sequence[Result]) -> None:
-        """Note how trials ended: a diverged one as the worst there is, a failed one as failed."""
+    def tell(self, trials: Sequence[FrozenTrial], results: Sequence[Result]) -> list[FrozenTrial]:
+        """Note how trials ended; return all that have a result, pruned and diverged ones included.
+
+        A diverged one is told as the worst there is, a failed one as failed.
+        """
         from optuna.trial import TrialState
 
         states = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
@@ -114,11 +120,7 @@ class Search:
                     study.tell(trial.number, state=states[result.status])
                 else:
                     study.tell(trial.number, result.se_val)
-
-    def finished(self) -> list[FrozenTrial]:
-        """The trials that have a result, pruned and diverged ones included."""
-        with opened_storage(self.storage) as storage:
-            return _finished(self._study(storage))
+            return _finished(study)
 
     def _study(self, storage: RDBStorage) -> Study:
         import optuna
@@ -182,14 +184,14 @@ def make_sampler(settings: Mapping[str, Any], number: int) -> BaseSampler:
     """The sampler that draws the trial of that number."""
     from optuna.samplers import RandomSampler, TPESampler
 
+    settings = _named("sampler", settings)
     seed = settings.get("seed")
-    if seed is not None and not (isinstance(seed, int) and seed >= 0):
+    if seed is not None and (type(seed) is not int or seed < 0):
         raise ConfigError(f"hydra.sweeper.sampler.seed={seed}: must be 0, 1, 2 ... or null")
-    drawn = (
-        None if seed is None else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    )
+    if seed is not None:
+        seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     kinds = {"tpe": TPESampler, "random": RandomSampler}
-    return _make("sampler", kinds, {**settings, "seed": drawn})
+    return _make("sampler", kinds, {**settings, "seed": seed})
 
 
 def make_pruner(settings: Mapping[str, Any]) -> BasePruner:
@@ -202,8 +204,7 @@ def make_pruner(settings: Mapping[str, Any]) -> BasePruner:
 
 def _make(part: str, kinds: Mapping[str, Callable[..., Any]], settings: Any) -> Any:
     key = f"hydra.sweeper.{part}"
-    if not isinstance(settings, Mapping) or "name" not in settings:
-        raise ConfigError(f"{key}={settings}: is set with {key}.name=NAME")
+    settings = _named(part, settings)
     name, given = settings["name"], {k: v for k, v in settings.items() if k != "name"}
     if name not in kinds:
         raise ConfigError(
@@ -218,3 +219,11 @@ def _make(part: str, kinds: Mapping[str, Callable[..., Any]], settings: Any) -> 
         return kinds[name](**given)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{key}: {error}") from error
+
+
+def _named(part: str, settings: Any) -> Mapping[str, Any]:
+    if not isinstance(settings, Mapping) or "name" not in settings:
+        raise ConfigError(
+            f"hydra.sweeper.{part}={settings}: is set with hydra.sweeper.{part}.name=NAME"
+        )
+    return settings
