@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -203,7 +202,6 @@ def _tell(rows: Sequence[Mapping[str, Any]], seeds: int, folder: Path) -> None:
             ", ".join(edges),
         )
     log.info("kept   %s", folder / TUNED)
-    log.info("look   tensorboard --logdir %s", quote(str(folder)))
 
 
 def _is_number(value: Any) -> bool:
