@@ -57,7 +57,8 @@ def judges(pruning: Pruning | None) -> Iterator[list[pl.Callback]]:
         return
     import optuna
 
-    from activae.sweeps.study import id_of, make_pruner, opened_storage
+    from activae.sweeps.sampling import make_pruner
+    from activae.sweeps.study import id_of, opened_storage
 
     with opened_storage(pruning.storage) as storage:
         pruner = make_pruner(pruning.pruner)
