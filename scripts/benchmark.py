@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py                             everything, a few minutes
     python scripts/benchmark.py --only article raw ours     two contenders on one workload
+    python scripts/benchmark.py --only sweep                40 runs on MNIST, a quarter of an hour
     python scripts/benchmark.py --json figures.json
 
 Steps are timed on the CPU. MNIST is read from the folder that ACTIVAE_DATA names (default: data);
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
@@ -27,18 +28,29 @@ from activae.benchmark.machine import machine_facts
 from activae.benchmark.race import Result, race
 from activae.benchmark.report import as_json, show_result, show_start_up, show_verdicts
 from activae.benchmark.start_up import commands, measure_start_up
+from activae.benchmark.sweep import (
+    BATCH_SIZES,
+    GRIDS,
+    Setting,
+    SweepTimes,
+    time_members,
+    time_sweep,
+)
+from activae.benchmark.sweep_report import show_members, show_sweep, sweeps_as_json
 from activae.benchmark.targets import verdicts
 from activae.benchmark.workload import MNIST, WORKLOADS, Task, Workload, has_mnist, write_stand_in
 
 ROOT = Path(__file__).resolve().parents[1]
 START_UP = "start-up"
 START_UP_ROUNDS = 3
+SWEEP = "sweep"
+SWEEP_ROUNDS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the arguments ask for, print it, and write it where they say."""
     options = _parser().parse_args(arguments)
-    parts = [name for name in (*WORKLOADS, START_UP) if name in options.only]
+    parts = [name for name in (*WORKLOADS, START_UP, SWEEP) if name in options.only]
     names = [name for name in CONTENDERS if name in options.only] or list(CONTENDERS)
     # Contenders alone ask for every workload, but for no whole runs, in which they have no part.
     parts = parts or [*WORKLOADS, *([] if options.only else [START_UP])]
@@ -51,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     results: dict[str, Result] = {}
     start_up = None
+    sweeps: list[SweepTimes] = []
+    members: dict[int, tuple[float, int]] = {}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="activae-benchmark-")))
         status = stack.enter_context(console.status("starts"))
@@ -60,18 +74,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 start_up = measure_start_up(commands(ROOT), scratch, rounds, status.update)
                 show_start_up(start_up, console)
                 continue
+            if name == SWEEP:
+                sweeps, members = _time_sweeps(options, scratch, status.update, console)
+                continue
             workload = WORKLOADS[name]
             data_root = _data_root(workload, scratch, console)
             tasks = _tasks(workload, names, options.steps, data_root, scratch)
             results[name] = race(tasks, workload, options.rounds, status.update)
             show_result(results[name], options.rounds, console)
-    judged = verdicts(results, start_up)
+    judged = verdicts(results, start_up, sweeps)
     if judged:
         show_verdicts(judged, console)
     if options.json is not None:
         everything = as_json(machine, results, start_up, judged)
+        everything |= sweeps_as_json(sweeps, members)
         options.json.write_text(json.dumps(everything, indent=2) + "\n")
         console.print(f"figures  {options.json}", highlight=False)
+
+
+def _time_sweeps(
+    options: argparse.Namespace, scratch: Path, tell: Callable[[str], None], console: Console
+) -> tuple[list[SweepTimes], dict[int, tuple[float, int]]]:
+    """The sweep beside its rivals at each batch size, and sweeps of growing size."""
+    data_root = _data_root(MNIST, scratch, console)
+    setting = Setting(ROOT, data_root, scratch, options.device)
+    rounds = min(options.rounds, SWEEP_ROUNDS)
+    sweeps = []
+    for batch_size in options.batch_sizes:
+        sweeps.append(time_sweep(setting, batch_size, options.epochs, rounds, tell))
+        show_sweep(sweeps[-1], console)
+    members = time_members(setting, options.members, tell)
+    show_members(members, console)
+    return sweeps, members
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,11 +129,26 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         default=[],
-        choices=[*WORKLOADS, START_UP, *CONTENDERS],
+        choices=[*WORKLOADS, START_UP, SWEEP, *CONTENDERS],
         metavar="PART",
         help=f"workloads ({', '.join(WORKLOADS)}), {START_UP} (whole commands), "
+        f"{SWEEP} (only where it is named), "
         f"contenders ({', '.join(CONTENDERS)})",
     )
+    of_sweep = parser.add_argument_group(f"of the part {SWEEP}")
+    of_sweep.add_argument("--epochs", type=_positive, default=5, help="of each run (default 5)")
+    of_sweep.add_argument(
+        "--batch-sizes", type=_positive, nargs="*", default=BATCH_SIZES, help="default 32 256"
+    )
+    of_sweep.add_argument(
+        "--members",
+        type=int,
+        nargs="*",
+        default=[1, 10, 100],
+        choices=GRIDS,
+        help="sizes of sweeps on the article's data (default 1 10 100)",
+    )
+    of_sweep.add_argument("--device", default="cpu", choices=["cpu", "gpu"], help="default cpu")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
 

@@ -6,15 +6,15 @@ import logging
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 
 from activae.callbacks.checkpoint import RunCheckpoint
+from activae.callbacks.early_stopping import EarlyStopping
 from activae.callbacks.history import History
 from activae.callbacks.progress import Progress
 from activae.config import container
@@ -43,50 +43,58 @@ def fit(
     """
     suitable = threads or choose_threads(model.net, data.batch_size)
     torch.set_num_threads(cfg.trainer.threads or suitable)
-    last = folder / LAST
-    snapshot = load_checkpoint(last) if last.exists() else None
-    if snapshot is not None:
-        try:
-            model.restore(snapshot)
-        except (LookupError, RuntimeError) as error:
-            raise DataError(f"{last}: does not fit the run's {CONFIG}: {error}") from error
-        log.info("resumed at step %d of %d", model.step, model.total_steps)
-        if snapshot.get("finished"):
-            return
-    callbacks = _callbacks(cfg, folder, watchers)
-    for callback in callbacks:
-        state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
-        if state:
-            callback.load_state_dict(state)
+    model.data = data  # also for what follows a fit that finds nothing left to do
+    snapshot = take_up(model, folder)
+    if snapshot is not None and snapshot.get("finished"):
+        return
+    callbacks = recorders(cfg, folder)
+    if watchers is not None:
+        callbacks.extend(watchers)
+    elif cfg.logger.progress_bar:
+        callbacks.append(Progress())
+    go_on(callbacks, snapshot)
     trainer = _trainer(cfg, model, data, folder, callbacks)
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
 
 
-def _callbacks(
-    cfg: DictConfig, folder: Path, watchers: Sequence[pl.Callback] | None
-) -> list[pl.Callback]:
-    callbacks: list[pl.Callback] = [
-        History(folder / HISTORY),
-        RunCheckpoint((folder / LAST).parent, container(cfg)),
-    ]
+def take_up(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
+    """Restore the model from the folder's last checkpoint and return that, if there is one.
+
+    Raises DataError where the checkpoint is damaged or another model's.
+    """
+    last = folder / LAST
+    if not last.exists():
+        return None
+    snapshot = load_checkpoint(last)
+    try:
+        model.restore(snapshot)
+    except (LookupError, RuntimeError) as error:
+        raise DataError(f"{last}: does not fit the run's {CONFIG}: {error}") from error
+    log.info("resumed at step %d of %d", model.step, model.total_steps)
+    return snapshot
+
+
+def recorders(cfg: DictConfig, folder: Path) -> list[pl.Callback]:
+    """The callbacks that record a run and that end it early."""
+    callbacks: list[pl.Callback] = [History(folder / HISTORY)]
     if cfg.trainer.early_stopping_patience:
-        callbacks.append(
-            EarlyStopping(
-                "SE/val",
-                patience=cfg.trainer.early_stopping_patience,
-                check_on_train_epoch_end=False,  # before the snapshot, which holds its state
-            )
-        )
+        # Before the snapshot, which holds its state.
+        callbacks.append(EarlyStopping(cfg.trainer.early_stopping_patience))
+    callbacks.append(RunCheckpoint((folder / LAST).parent, container(cfg)))
     if cfg.logger.tensorboard:
         from activae.callbacks.tensorboard import TensorBoardLog
 
         callbacks.append(TensorBoardLog(cfg.logger.snapshots, cfg.logger.images))
-    if watchers is not None:
-        callbacks.extend(watchers)
-    elif cfg.logger.progress_bar:
-        callbacks.append(Progress())
     return callbacks
+
+
+def go_on(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None) -> None:
+    """Let the callbacks take up the states that a snapshot has of them."""
+    for callback in callbacks:
+        state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
+        if state:
+            callback.load_state_dict(state)
 
 
 def _trainer(
@@ -103,7 +111,7 @@ def _trainer(
             devices=1,
             precision=cfg.trainer.precision,
             max_epochs=epochs - model.step // data.steps_per_epoch,
-            logger=_logger(cfg, folder, model.step),
+            logger=event_logger(cfg, folder, model.step) or False,
             callbacks=callbacks,
             detect_anomaly=cfg.trainer.detect_anomaly,
             num_sanity_val_steps=0,
@@ -115,10 +123,10 @@ def _trainer(
         raise ConfigError(f"trainer: {error}") from error
 
 
-def _logger(cfg: DictConfig, folder: Path, step: int) -> Logger | Literal[False]:
+def event_logger(cfg: DictConfig, folder: Path, step: int) -> Logger | None:
     """TensorBoard's, if wanted; a resumed run hides the events that it will write again."""
     if not cfg.logger.tensorboard:
-        return False
+        return None
     from activae.callbacks.tensorboard import EventLogger
 
     return EventLogger(folder, first_step=step + 1 if step else 0)

@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 import torch
 
 from activae.models import Autoencoder
-from activae.models.autoencoder import AutoencoderModule
 
 # Multiply-adds in a forward pass up to which a second thread costs more than it brings; measured
 # with the article's network, which gains nothing at batch 32 and a third at batch 256.
@@ -91,22 +91,28 @@ def cores() -> int:
     return os.cpu_count() or 1  # macOS
 
 
+class Stoppable(Protocol):
+    """What ends between two steps once it is asked to."""
+
+    stop_requested: bool
+
+
 @contextmanager
-def stopping_on_interrupt(model: AutoencoderModule) -> Iterator[None]:
+def stopping_on_interrupt(fit: Stoppable) -> Iterator[None]:
     """Let the first Ctrl-C end the fit between two steps; a second one is a KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def request_stop(signum: int, frame: FrameType | None) -> None:
-        model.stop_requested = True
+        fit.stop_requested = True
         signal.signal(signal.SIGINT, previous)
 
     previous = signal.signal(signal.SIGINT, request_stop)
     try:
         yield
     except SystemExit:  # what Lightning makes of a KeyboardInterrupt
-        if model.stop_requested:
+        if fit.stop_requested:
             raise KeyboardInterrupt from None
         raise
     finally:

@@ -118,10 +118,11 @@ def test_a_stop_does_not_hide_that_the_step_before_it_diverged(
     assert all(tensor.isfinite().all() for tensor in kept.values())
 
 
+@pytest.mark.parametrize("logger", ["minimal", "tensorboard"])
 def test_a_finished_run_is_only_scored_again(
-    small: Small, metrics: Callable[[Path], dict[str, Any]], tmp_path: Path
+    logger: str, small: Small, metrics: Callable[[Path], dict[str, Any]], tmp_path: Path
 ) -> None:
-    cfg = small("trainer.precision=64-true")
+    cfg = small("trainer.precision=64-true", f"logger={logger}")
     train(cfg, tmp_path)
     scored, written = metrics(tmp_path), (tmp_path / LAST).stat().st_mtime_ns
     (tmp_path / DONE).unlink()

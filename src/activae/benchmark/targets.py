@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from activae.benchmark.race import Result
 from activae.benchmark.start_up import StartUp
+from activae.benchmark.sweep import STACKED, SweepTimes
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,14 @@ _RATIOS = (
 )
 
 
-def verdicts(results: Mapping[str, Result], start_up: StartUp | None) -> list[Verdict]:
+# (batch size, of whose time, at most this share or so many times)
+_SWEEPS = ((32, "keras", 1 / 8), (256, "keras", 1 / 3), (32, "usual", 1 / 8), (256, "usual", 1 / 8))
+_BOUND = 2.5
+
+
+def verdicts(
+    results: Mapping[str, Result], start_up: StartUp | None, sweeps: Sequence[SweepTimes] = ()
+) -> list[Verdict]:
     """Every promise that can be judged by what was measured."""
     found = []
     for workload, name, other, limit in _RATIOS:
@@ -48,7 +56,16 @@ def verdicts(results: Mapping[str, Result], start_up: StartUp | None) -> list[Ve
             found.append(Verdict(promise, measured, limit, "x", remark))
     if start_up is not None:
         found += _start_up_verdicts(start_up)
-    return found
+    return found + [verdict for times in sweeps for verdict in _sweep_verdicts(times)]
+
+
+def _sweep_verdicts(times: SweepTimes) -> Iterator[Verdict]:
+    limits = [(name, limit) for size, name, limit in _SWEEPS if size == times.batch_size]
+    for name, limit in (*limits, ("products", _BOUND)):
+        measured = times.ratio(STACKED, name)
+        if measured is not None:
+            promise = f"sweep, batch {times.batch_size}: stacked / {name}"
+            yield Verdict(promise, measured, limit, "x")
 
 
 def eager_remark(result: Result, name: str) -> str:

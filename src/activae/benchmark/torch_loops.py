@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,20 +52,15 @@ def products(task: Task, laps: Laps) -> None:
     """What no training step of this network in float32 can do without, on full batches."""
     workload = WORKLOADS[task.workload]
     _set_threads(network(), workload.batch_size, laps)
-    layers = [_Products(workload.batch_size, *widths) for widths in pairwise(WIDTHS)]
+    layers = [Products(workload.batch_size, *widths) for widths in pairwise(WIDTHS)]
     laps.begin()
     while True:
         for _ in range(task.steps):
-            for layer in layers:
-                layer.forward()
-            for layer in layers[:0:-1]:
-                layer.backward_weight()
-                layer.backward_input()
-            layers[0].backward_weight()  # nobody asks for the gradient of the data
+            Products.step(layers)
         laps.end(task.steps)
 
 
-class _Products:
+class Products:
     """A linear layer's three products, each into memory of its own."""
 
     def __init__(self, batch_size: int, width: int, units: int) -> None:
@@ -74,13 +70,26 @@ class _Products:
         self.x_gradient = torch.empty_like(self.x)
         self.weight_gradient = torch.empty_like(self.weight)
 
+    @staticmethod
+    def step(layers: Sequence[Products]) -> None:
+        """Those of a training step: forward, then backward without the gradient of the data."""
+        for layer in layers:
+            layer.forward()
+        for layer in layers[:0:-1]:
+            layer.backward_weight()
+            layer.backward_input()
+        layers[0].backward_weight()
+
     def forward(self) -> Tensor:
+        """The outputs [batch, units]."""
         return torch.mm(self.x, self.weight.t(), out=self.y)
 
     def backward_input(self) -> Tensor:
+        """The inputs' gradients [batch, width]."""
         return torch.mm(self.y_gradient, self.weight, out=self.x_gradient)
 
     def backward_weight(self) -> Tensor:
+        """The weights' gradients [units, width]."""
         return torch.mm(self.y_gradient.t(), self.x, out=self.weight_gradient)
 
 

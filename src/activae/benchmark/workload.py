@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 WIDTHS = (784, 64, 32, 32, 32, 64, 784)
 CODE_LAYER = 3
 
-_NETWORK = (
+NETWORK = (
     "activation=relu",
     "encoder=mlp",
     "decoder=mlp",
@@ -46,7 +46,7 @@ class Workload:
     @property
     def overrides(self) -> tuple[str, ...]:
         """What train.py would be given to train the article's network on this."""
-        return (*_NETWORK, *self.data, f"data.batch_size={self.batch_size}")
+        return (*NETWORK, *self.data, f"data.batch_size={self.batch_size}")
 
 
 ARTICLE = Workload(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.compiled_step import CompiledStep, Graph
+from activae.data.module import AutoencoderDataModule
 from activae.models.network import Autoencoder
 from activae.objectives import Objective
 from activae.schedules import Schedule
@@ -68,9 +69,10 @@ class AutoencoderModule(pl.LightningModule):
         self.seconds = 0.0
         self.stop_requested = False
         self.row: Row = {}
-        self._sums = _Sums()
-        self._evaluation = {"train": _Sums(), "val": _Sums()}
+        self.epoch_sums = Sums()
+        self._evaluation = {"train": Sums(), "val": Sums()}
         self._restored: dict[str, Any] | None = None
+        self.sync_optimizer: Callable[[], None]  # completes the state that the optimizer holds
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
@@ -84,16 +86,22 @@ class AutoencoderModule(pl.LightningModule):
         return optimizer
 
     def on_fit_start(self) -> None:
-        """Put the data beside the network, prepare the step, and take up a restored state."""
-        self.data = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.data.to(self.device, next(self.net.parameters()).dtype)
-        self.optimizer: torch.optim.Optimizer = self.trainer.optimizers[0]
+        """Get ready to train with what Lightning's trainer has made."""
+        trainer: Any = self.trainer
+        self.get_ready(trainer.datamodule, trainer.optimizers[0])
+        self.take_step = self._make_step()
+        self.sync_optimizer = self.take_step.sync
+
+    def get_ready(self, data: AutoencoderDataModule, optimizer: torch.optim.Optimizer) -> None:
+        """Put the data beside the network, and let the optimizer take up a restored state."""
+        self.data = data
+        data.to(self.device, next(self.net.parameters()).dtype)
+        self.optimizer = optimizer
         if self._restored is not None:
             self.optimizer.load_state_dict(self._restored["optimizer_states"][0])
             torch.set_rng_state(self._restored["rng_state"])
             if self.device.type == "cuda" and self._restored["cuda_rng_state"] is not None:
                 torch.cuda.set_rng_state(self._restored["cuda_rng_state"], self.device)
-        self.take_step = self._make_step()
 
     def _make_step(self) -> EagerStep | CompiledStep:
         parts = (self.net, self.objective, self.optimizer, self.clip_norm)
@@ -123,7 +131,7 @@ class AutoencoderModule(pl.LightningModule):
             if "returned nan values" in str(error):  # autograd's anomaly detection
                 raise Diverged(self.step) from error
             raise
-        self._sums.add(taken, [len(indices) for indices in batches[: len(taken)]])
+        self.epoch_sums.add(taken, [len(indices) for indices in batches[: len(taken)]])
         _raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
         if len(taken) < len(batches):
             self.seconds += perf_counter() - self._started
@@ -138,11 +146,18 @@ class AutoencoderModule(pl.LightningModule):
         self._evaluation[stage].add([scores], [len(x)])
 
     def on_validation_epoch_end(self) -> None:
-        """Gather the epoch's figures in `row`, and give SE/val to Lightning's callbacks."""
+        """Take the epoch's means, and the time it took."""
         self.seconds += perf_counter() - self._started
         self._started = perf_counter()
-        terms = self._sums.take()
         train, val = (self._evaluation[stage].take() for stage in ("train", "val"))
+        self.finish_epoch(self.epoch_sums.take(), train, val)
+
+    def finish_epoch(self, terms: Row, train: Row, val: Row) -> None:
+        """Gather the epoch's figures in `row`.
+
+        terms: the objective's, mean over the epoch's samples; train, val: `loss` and `SE` of the
+        weights as they are now. Raises Diverged where SE/val is not finite.
+        """
         self.row = {
             "epoch": self.epoch,
             "step": self.step,
@@ -161,18 +176,17 @@ class AutoencoderModule(pl.LightningModule):
         }
         if not isfinite(self.row["SE/val"]):
             raise Diverged(self.step)
-        self.log("SE/val", self.row["SE/val"], logger=False, batch_size=1)
 
     def snapshot(self) -> dict[str, Any]:
         """A copy of all that is needed to go on from here: tensors and primitives only."""
-        self.take_step.sync()
+        self.sync_optimizer()
         return {
             "state_dict": clone_tensors(self.state_dict()),
             "optimizer_states": [clone_tensors(self.optimizer.state_dict())],
             "epoch": self.epoch,
             "global_step": self.step,
             "seconds": self.seconds,
-            "epoch_sums": self._sums.state(),
+            "epoch_sums": self.epoch_sums.state(),
             "rng_state": torch.get_rng_state(),
             "cuda_rng_state": (
                 torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
@@ -186,11 +200,11 @@ class AutoencoderModule(pl.LightningModule):
         self.step = snapshot["global_step"]
         self.epoch = snapshot["epoch"]
         self.seconds = snapshot["seconds"]
-        self._sums.load(snapshot["epoch_sums"])
+        self.epoch_sums.load(snapshot["epoch_sums"])
         self._restored = snapshot
 
 
-class _Sums:
+class Sums:
     """Means of named values over samples, each weighted by its batch size, kept on the device."""
 
     def __init__(self) -> None:
@@ -215,9 +229,11 @@ class _Sums:
         return named
 
     def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of them."""
         return {"sums": dict(self.sums), "samples": self.samples}
 
     def load(self, state: dict[str, Any]) -> None:
+        """Go on from what a checkpoint kept."""
         self.sums, self.samples = dict(state["sums"]), state["samples"]
 
 

@@ -58,7 +58,7 @@ class Display:
         match event:
             case Stepped():
                 self._note_steps(event)
-            case Ended() if event.job not in self.outcomes:
+            case Ended() if event.job not in self.outcomes and not self._is_hearsay(event):
                 self.outcomes[event.job] = event.outcome
                 self._running.pop(event.job, None)
                 if event.outcome.fresh:
@@ -68,6 +68,10 @@ class Display:
         pause = 1 / REDRAWS_A_SECOND if self._bar else SECONDS_BETWEEN_LINES
         if monotonic() - self._shown_at > pause:
             self._show()
+
+    def _is_hearsay(self, event: Ended) -> bool:
+        """Another process has seen the result of a job before the one that trained it told it."""
+        return not event.outcome.fresh and event.job in self._running
 
     def _note_steps(self, event: Stepped) -> None:
         before = self._running.get(event.job)

@@ -92,6 +92,9 @@ def launch(
     if interrupted:
         log.warning("interrupted; continue with: python train.py %s", _resume(sweep))
         sys.exit(EXIT_INTERRUPTED)
+    for job in unique.values():
+        if job.id not in display.outcomes:  # its process died between the end and the telling
+            display.outcomes[job.id] = outcome_of(job) or Outcome("failed", reason="not trained")
     if whole:
         _conclude(unique, display.outcomes, sweep, perf_counter() - started)
     return _returns(jobs, display.outcomes)

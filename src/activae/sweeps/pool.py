@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 EXIT_INTERRUPTED = 130
-FORK = "fork" if sys.platform == "linux" else "spawn"
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 
 @dataclass
@@ -45,7 +45,6 @@ class Pool:
 
     workers: processes; with one, the work is done in this process.
     compiling: whether to compile the steps of alike runs; None: where it is worth it.
-    start_method: of multiprocessing.
     """
 
     sweep: SweepFolder
@@ -53,7 +52,6 @@ class Pool:
     report: Report
     workers: int
     compiling: bool | None = None
-    start_method: str = FORK
 
     def run(self, jobs: Sequence[Job]) -> None:
         """See all jobs to their end; KeyboardInterrupt when asked to stop."""
@@ -148,12 +146,12 @@ class _Worker:
     def __init__(
         self, jobs: Sequence[Job], pool: Pool, shared: Shared, inherited: Sequence[Connection]
     ) -> None:
-        context: Any = torch.multiprocessing.get_context(pool.start_method)
+        context: Any = torch.multiprocessing.get_context(START_METHOD)
         self.jobs = jobs
         self.at: str | None = None
         self.inbox, outbox = context.Pipe(duplex=False)
         here = (pool.sweep, pool.surroundings, shared)
-        to_close = [*inherited, self.inbox] if pool.start_method == "fork" else []
+        to_close = [*inherited, self.inbox] if START_METHOD == "fork" else []
         self.process: BaseProcess = context.Process(
             target=_main, args=(jobs, *here, outbox, to_close)
         )

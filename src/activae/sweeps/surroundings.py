@@ -33,7 +33,7 @@ def surroundings(job: Job, callbacks: Callbacks | None) -> Iterator[None]:
     _save_record(job)
     hydra.cfg = config  # type: ignore[assignment]
     try:
-        with _log_file(job, verbose=bool(config.hydra.verbose)):
+        with logged(job):
             if callbacks is not None:
                 callbacks.on_job_start(config=config, task_function=_no_function)
             yield
@@ -96,11 +96,12 @@ def _yaml(values: Any) -> str:
 
 
 @contextmanager
-def _log_file(job: Job, *, verbose: bool) -> Iterator[None]:
-    """The job's log, and nothing on the terminal, which shows the sweep."""
+def logged(job: Job) -> Iterator[None]:
+    """Log to the job's file, and nothing to the terminal, which shows the sweep."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    name = job.composed["hydra"]["job"]["name"]
+    hydra = job.composed["hydra"]
+    name, verbose = hydra["job"]["name"], bool(hydra["verbose"])
     file = logging.FileHandler(job.folder / f"{name}.log")
     file.setFormatter(logging.Formatter(_FORMAT))
     root.handlers[:] = [file]

@@ -71,7 +71,7 @@ def _train(job: Job, shared: Shared, surroundings: Surroundings, report: Report)
     except Exception as error:  # such as a log file that cannot be opened
         if not isinstance(error, (UserError, OSError)):
             report(Said(format_exc()))
-        outcome = _failed(job, error)
+        outcome = failed(job, error)
     return Outcome(outcome.status, outcome.se_val, outcome.reason, seconds=perf_counter() - started)
 
 
@@ -93,18 +93,19 @@ def _attempt(job: Job, shared: Shared, report: Report) -> Outcome:
     except TrainingDiverged as error:
         log.error("error: %s", error)
         return Outcome("diverged", reason=str(error))
-    except (UserError, OSError) as error:
-        log.error("error: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
-        return _failed(job, error)
     except Exception as error:
-        log.exception("unexpected error")
-        return _failed(job, error)
+        return failed(job, error)
     return Outcome(metrics["status"], metrics["val"]["SE"])
 
 
-def _failed(job: Job, error: Exception) -> Outcome:
-    expected = isinstance(error, (UserError, OSError))
-    reason = str(error) if expected else f"{type(error).__name__}: {error}"
+def failed(job: Job, error: Exception) -> Outcome:
+    """Note what ended a job, in its folder and as its outcome."""
+    if isinstance(error, (UserError, OSError)):
+        reason = str(error)
+        log.error("error: %s", reason, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+    else:
+        reason = f"{type(error).__name__}: {error}"
+        log.error("unexpected error", exc_info=error)
     note_failure(job.folder, reason)
     return Outcome("failed", reason=reason)
 

@@ -13,9 +13,10 @@ from omegaconf import DictConfig
 class StackedLauncher(Launcher):
     """Trains alike runs together; see `activae.sweeps`."""
 
-    def __init__(self, workers: int | None, compile: bool | None) -> None:
+    def __init__(self, workers: int | None, compile: bool | None, stack: bool | None) -> None:
         self.workers = workers
         self.compile = compile
+        self.stack = stack
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -31,5 +32,5 @@ class StackedLauncher(Launcher):
         from activae.sweeps.launch import launch  # here, because it imports torch
         from activae.sweeps.local import train_here
 
-        engine = train_here(self.workers, self.compile)
+        engine = train_here(self.workers, self.compile, self.stack)
         return launch(self.context, self.config, job_overrides, initial_job_idx, engine)

@@ -1,0 +1,102 @@
+"""Which runs can be stacked, and which of them together."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import torch
+from omegaconf import DictConfig
+
+from activae.config import container
+from activae.models.autoencoder import AutoencoderModule
+from activae.steps import total
+from activae.sweeps.stack.loss import stacked_loss
+from activae.sweeps.stack.update import LINEAR_IN_LR
+
+OBJECTIVE = "activae.objectives.Objective"
+
+
+def stack_key(cfg: DictConfig) -> str:
+    """What runs of one stack have in common: their settled configs but for what may differ.
+
+    That is: seed and initialisation, optimizer.lr and weight_decay, the penalties l1 and l2 of an
+    activae.objectives.Objective, the scheduler, how long to train, what is logged, and how the data
+    are split and normalised.
+    """
+    shared = container(cfg)
+    for key in ("seed", "init", "scheduler", "logger", "sweep", "resume", "trusted_modules"):
+        del shared[key]
+    for key in ("lr", "weight_decay"):
+        shared["optimizer"].pop(key, None)
+    if shared["objective"]["_target_"] == OBJECTIVE:
+        for key in ("l1", "l2"):
+            shared["objective"].pop(key, None)
+    for key in ("max_epochs", "max_steps", "early_stopping_patience"):
+        del shared["trainer"][key]
+    for key in ("normalisation", "train_fraction", "val_fraction", "test_fraction", "split_seed"):
+        del shared["data"][key]
+    return json.dumps(shared, sort_keys=True)
+
+
+def why_not_stackable(cfg: DictConfig, model: AutoencoderModule) -> str | None:
+    """Why a run has to be trained alone, in words; None where it can be stacked.
+
+    cfg is its settled config, model what `build_model` made of it. Takes a trial gradient.
+    """
+    return (
+        _trainer_objection(cfg)
+        or _network_objection(model)
+        or _optimizer_objection(model)
+        or _trial_objection(model)
+    )
+
+
+def _trainer_objection(cfg: DictConfig) -> str | None:
+    if cfg.trainer.detect_anomaly:
+        return "trainer.detect_anomaly=true watches one run's gradients"
+    if cfg.trainer.precision not in ("32-true", "64-true"):
+        return f"trainer.precision={cfg.trainer.precision} is not stacked"
+    return None
+
+
+def _network_objection(model: AutoencoderModule) -> str | None:
+    for name, _ in model.net.named_buffers():
+        return f"{name} is a buffer, which training may change (as it does those of BatchNorm)"
+    for name, parameter in model.net.named_parameters():
+        if not parameter.requires_grad:
+            return f"{name} is frozen"
+    return None
+
+
+def _optimizer_objection(model: AutoencoderModule) -> str | None:
+    optimizer = model.configure_optimizers()
+    name = type(optimizer).__name__
+    if type(optimizer) not in LINEAR_IN_LR:
+        return f"{name} is not known to be elementwise and linear in lr"
+    for key in ("maximize", "differentiable"):
+        if optimizer.param_groups[0].get(key):
+            return f"{name}({key}=True) is not stacked"
+    return None
+
+
+def _trial_objection(model: AutoencoderModule) -> str | None:
+    """What torch.func.vmap says of two members' gradients: random numbers, for one, it refuses."""
+    stacked = {name: torch.stack([p, p]) for name, p in model.net.named_parameters()}
+    x = next(model.net.parameters()).new_full((2, 2, *model.net.shape), 0.5)
+    loss = stacked_loss([model])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of operations that it knows only one member at a time
+        try:
+            terms = loss.terms(stacked, x)
+            torch.autograd.grad(total(terms).sum(), list(stacked.values()), allow_unused=True)
+            loss.scores(stacked, x[0])
+        except Exception as error:
+            return f"torch.func.vmap refuses its gradient: {_first_sentence(error)}"
+        finally:
+            model.net.train()
+    return None
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__

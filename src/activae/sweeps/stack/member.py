@@ -1,0 +1,133 @@
+"""One run within a stack: the model, and the callbacks that record it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+
+from activae.callbacks.checkpoint import RunCheckpoint
+from activae.data.module import AutoencoderDataModule
+from activae.fitting import event_logger, go_on, recorders, take_up
+from activae.models.autoencoder import AutoencoderModule, Row
+
+
+class Member:
+    """Stands between the stack, which trains, and the model and callbacks of an ordinary run.
+
+    `place` is the run's among all; `error` is what ended it before its time. To the callbacks it is
+    what Lightning's trainer is to those of a plain run.
+    """
+
+    def __init__(
+        self,
+        place: int,
+        cfg: DictConfig,
+        folder: Path,
+        model: AutoencoderModule,
+        data: AutoencoderDataModule,
+    ) -> None:
+        self.place = place
+        self.cfg = cfg
+        self.folder = folder
+        self.model = model
+        self.data = model.data = data
+        self.error: Exception | None = None
+        self.finished = False
+        self.started = False
+        self.seconds_alone = 0.0  # spent on this run alone, outside the stack
+        self.should_stop = False
+        self.logger: Logger | None = None
+        self.callbacks: list[pl.Callback] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.finished or self.error is not None
+
+    def take_up(self) -> None:
+        """Go on from the folder's last checkpoint, if there is one. Raises DataError."""
+        snapshot = take_up(self.model, self.folder)
+        self.finished = bool(snapshot and snapshot.get("finished"))
+        if not self.finished:
+            self.callbacks = recorders(self.cfg, self.folder)
+            go_on(self.callbacks, snapshot)
+            self.logger = event_logger(self.cfg, self.folder, self.model.step)
+
+    def start(self, device: torch.device, placed: dict[int, tuple[Tensor, Tensor]]) -> None:
+        """Put all on the device, samples that members share once, and get ready to train."""
+        if self.started:
+            return
+        model = self.model
+        dtype = torch.float64 if self.cfg.trainer.precision == "64-true" else torch.float32
+        self.data.samples = {
+            stage: placed.setdefault(id(samples), (samples, samples.to(device, dtype)))[1]
+            for stage, samples in self.data.samples.items()
+        }
+        model.to(device, dtype)
+        model.get_ready(self.data, model.configure_optimizers())
+        model.sync_optimizer = lambda: None  # it is as it was restored until a stack takes it
+        model.epoch = model.step // self.data.steps_per_epoch
+        self.call("on_train_start")
+        self.started = True
+
+    def rewind(self) -> None:
+        """Go back to the end of the last epoch, or to where training started, off the device."""
+        self.error = None
+        if not self.started:
+            return
+        checkpoint = next(c for c in self.callbacks if isinstance(c, RunCheckpoint))
+        snapshot = checkpoint.last
+        assert snapshot is not None, "taken when training starts"
+        for parameter in self.model.net.parameters():
+            parameter.data = torch.empty_like(parameter, device="cpu")
+        self.model.restore(snapshot)
+        self._leave_stack()
+        go_on(self.callbacks, snapshot)
+        self.finished = snapshot.get("finished", False)
+        self.should_stop = False
+        self.started = False
+
+    def end_epoch(self, terms: Row, scores: dict[str, Row]) -> None:
+        """Record the epoch. Raises Diverged where SE/val is not finite."""
+        model = self.model
+        model.finish_epoch(terms, scores["train"], scores["val"])
+        self.call("on_train_epoch_end")
+        self.finished = self.should_stop or model.step >= model.total_steps
+        model.epoch = model.step // self.data.steps_per_epoch
+
+    @property
+    def at_epoch_end(self) -> bool:
+        """Whether the step reached is the last of an epoch, or of the run."""
+        model = self.model
+        return model.step % self.data.steps_per_epoch == 0 or model.step >= model.total_steps
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Write the checkpoints and whatever else is open; `error` is what training ended with."""
+        if error is None:
+            self.call("on_fit_end")
+        else:
+            self.call("on_exception", error)
+        if self.logger is not None:
+            self.logger.finalize("failed" if error else "success")
+        self.callbacks = []  # with the snapshots that they hold
+        for parameter in self.model.net.parameters():
+            parameter.data = parameter.data.clone()
+        self._leave_stack()
+
+    def _leave_stack(self) -> None:
+        """Hold on to nothing of it, so that its memory can be freed."""
+        self.model.sync_optimizer = lambda: None
+        if self.started:
+            del self.model.optimizer
+
+    def call(self, hook: str, *arguments: Any) -> None:
+        """Call a hook of every callback."""
+        trainer = cast(pl.Trainer, self)
+        for callback in self.callbacks:
+            getattr(callback, hook)(trainer, self.model, *arguments)
