@@ -132,10 +132,12 @@ BAD_SECOND = (
 )
 
 
+@pytest.mark.parametrize("stack", ["true", "false"])
 def test_pruning_ends_a_bad_trial_early_and_says_so(
-    search: Search, trials: Trials, tmp_path: Path
+    stack: str, search: Search, trials: Trials, tmp_path: Path
 ) -> None:
-    outcome = search(*BAD_SECOND, trials=2)
+    how = (f"hydra.launcher.stack={stack}", "trainer.detect_anomaly=false")
+    outcome = search(*BAD_SECOND, *how, trials=2)
 
     assert outcome.code == 0, outcome.text
     good, bad = trials()
@@ -151,6 +153,7 @@ def test_pruning_ends_a_bad_trial_early_and_says_so(
     assert metrics["steps"] == whole["steps"] / 6
     assert metrics.keys() == whole.keys()
     assert "1 completed, 1 pruned" in outcome.text
+    assert ("stack  1 runs like" in outcome.text) == (stack == "true")
 
 
 def test_a_trial_killed_before_its_folder_says_pruned_is_pruned_all_the_same(

@@ -6,7 +6,7 @@ of it is in the study's storage, which is opened anew here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,11 @@ def judges(pruning: Pruning | None) -> Iterator[list[pl.Callback]]:
         yield [Judge(study, storage, id_of(storage, pruning.study, pruning.trial))]
 
 
+def status_of(callbacks: Iterable[pl.Callback]) -> str:
+    """How a run ended that was trained to its end with these callbacks: completed or pruned."""
+    return "pruned" if any(isinstance(c, Judge) and c.pruned for c in callbacks) else "completed"
+
+
 class Judge(pl.Callback):
     """Reports SE/val after each epoch, and stops the training where the study's pruner says so.
 
@@ -86,7 +91,7 @@ class Judge(pl.Callback):
         """Whether the run has been stopped."""
         return self.pruned_at is not None
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the epoch; before the checkpoint, which notes whether the run is finished."""
         assert isinstance(pl_module, AutoencoderModule)
         epoch = int(pl_module.row["epoch"]) + 1
