@@ -41,11 +41,6 @@ class Shared:
         self._pca: dict[tuple[str, int, str], Scores] = {}
         self._graphs: dict[str, Graph] = {}
 
-    def status(self) -> str:
-        """How the run ended whose training the watchers have seen."""
-        pruned = any(getattr(watcher, "pruned", False) for watcher in self.watchers or ())
-        return "pruned" if pruned else "completed"
-
     def load(self, cfg: DictConfig) -> AutoencoderDataModule:
         """The data of this and all similar runs: loaded, unless they are there."""
         key = data_key(cfg)
@@ -80,6 +75,12 @@ class Shared:
     def give_up_compiling(self, cfg: DictConfig) -> None:
         """Leave the steps of runs like this one uncompiled from now on."""
         self.compiled.discard(graph_key(cfg))
+
+
+def status_of(watchers: Sequence[pl.Callback]) -> str:
+    """How a run ended that none of its watchers saw fail: pruned, if one of them stopped it."""
+    pruned = any(getattr(watcher, "pruned", False) for watcher in watchers)
+    return "pruned" if pruned else "completed"
 
 
 def data_key(cfg: DictConfig) -> str:

@@ -6,7 +6,7 @@ of it is in the study's storage, which is opened anew here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,11 +64,6 @@ def judges(pruning: Pruning | None) -> Iterator[list[pl.Callback]]:
         pruner = make_pruner(pruning.pruner)
         study = optuna.load_study(study_name=pruning.study, storage=storage, pruner=pruner)
         yield [Judge(study, storage, id_of(storage, pruning.study, pruning.trial))]
-
-
-def status_of(callbacks: Iterable[pl.Callback]) -> str:
-    """How a run ended that was trained to its end with these callbacks: completed or pruned."""
-    return "pruned" if any(isinstance(c, Judge) and c.pruned for c in callbacks) else "completed"
 
 
 class Judge(pl.Callback):

@@ -20,8 +20,7 @@ from activae.data.module import AutoencoderDataModule
 from activae.evaluation import score
 from activae.models.autoencoder import Diverged
 from activae.process import process_state, stopping_on_interrupt
-from activae.shared import Shared
-from activae.sweeps.pruning import status_of
+from activae.shared import Shared, status_of
 from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
 from activae.sweeps.stack.member import Member
