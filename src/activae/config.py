@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -42,16 +43,15 @@ def settle(composed: DictConfig) -> DictConfig:
     Raises ConfigError with a line for each key at fault: the key, its value and what it may be.
     """
     try:
-        cfg = OmegaConf.merge(OmegaConf.structured(TrainConfig), composed)
-        missing = sorted(OmegaConf.missing_keys(cfg))
+        missing = sorted(OmegaConf.missing_keys(composed))
         _refuse(f"{key}: needs a value; give {key}=VALUE" for key in missing)
-        values: Any = OmegaConf.to_container(cfg, resolve=True)
+        values: Any = OmegaConf.to_container(composed, resolve=True)
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))
         for half in (values["encoder"], values["decoder"]):
             if "activation" in half and half["activation"] is None:
                 half["activation"] = values["activation"]
-        settled = OmegaConf.merge(OmegaConf.structured(TrainConfig), values)
+        settled = OmegaConf.merge(_schema(), values)
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(settled, DictConfig)
@@ -60,12 +60,17 @@ def settle(composed: DictConfig) -> DictConfig:
     return settled
 
 
-def typed(settled: Mapping[str, Any]) -> DictConfig:
-    """The config that `settle` made, from its plain dicts and lists."""
-    cfg = OmegaConf.merge(OmegaConf.structured(TrainConfig), settled)
-    assert isinstance(cfg, DictConfig)
+def from_values(settled: dict[str, Any]) -> DictConfig:
+    """The config that `settle` made, from its plain dicts and lists, as it is: they are checked."""
+    cfg = OmegaConf.create(settled)
     OmegaConf.set_readonly(cfg, True)
     return cfg
+
+
+@cache
+def _schema() -> DictConfig:
+    """The schema as a config: merging copies it, which is quicker than to make it."""
+    return OmegaConf.structured(TrainConfig)
 
 
 def read(file: Path) -> DictConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def job_id(settled: DictConfig) -> str:
 
 def identity(settled: Any) -> dict[str, Any]:
     """The part of a settled config that the results depend on, as plain dicts and lists."""
-    values = {key: node for key, node in container(settled).items() if key not in _PLACES}
+    plain = deepcopy(container(settled))
+    values = {key: node for key, node in plain.items() if key not in _PLACES}
     for group, keys in _PLACES_IN.items():
         values[group] = {key: value for key, value in values[group].items() if key not in keys}
     values["data"] = _without_paths(values["data"], settled)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,7 +16,7 @@ from activae.data.module import AutoencoderDataModule
 from activae.evaluation import Scores, score_pca
 from activae.identity import identity
 
-log = logging.getLogger(__name__)
+Settled = DictConfig | Mapping[str, Any]  # a settled config, or its plain values
 
 
 class Shared:
@@ -83,19 +82,19 @@ def status_of(watchers: Sequence[pl.Callback]) -> str:
     return "pruned" if pruned else "completed"
 
 
-def data_key(cfg: DictConfig) -> str:
+def data_key(settled: Settled) -> str:
     """What runs must agree on to train on the same tensors."""
-    data = {key: value for key, value in container(cfg.data).items() if key != "batch_size"}
+    data = {key: value for key, value in container(settled["data"]).items() if key != "batch_size"}
     return _text(data)
 
 
-def graph_key(cfg: DictConfig) -> str:
+def graph_key(settled: Settled) -> str:
     """What runs must agree on to take their steps with the same compiled graph.
 
     Seed, learning rate and the strengths of weight decay and penalties are inputs of the graph;
     whether there are any is part of it.
     """
-    same = identity(cfg)
+    same = identity(settled)
     kept = ("activation", "encoding", "encoder", "decoder", "output", "objective", "optimizer")
     parts = {key: same[key] for key in kept}
     for part, inputs in (("objective", ("l1", "l2")), ("optimizer", ("weight_decay",))):
@@ -105,7 +104,7 @@ def graph_key(cfg: DictConfig) -> str:
     parts["data"] = {key: same["data"][key] for key in of_data}
     of_trainer = ("precision", "gradient_clip_val", "detect_anomaly")
     parts["trainer"] = {key: same["trainer"][key] for key in of_trainer}
-    parts["device"] = cfg.trainer.accelerator
+    parts["device"] = settled["trainer"]["accelerator"]
     return _text(parts)
 
 

@@ -196,17 +196,17 @@ def test_trials_are_pruned_in_processes_of_their_own(search: Search, trials: Tri
 def test_a_failed_trial_is_named_and_tried_again(
     search: Search, trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from activae import assembly
+    from activae import training
 
-    build_network, calls = assembly.build_network, []
+    build_model, calls = training.build_model, []
 
     def broken_once(*args: Any) -> Any:
         calls.append(args)
         if len(calls) == 2:
             raise ZeroDivisionError("a bug")
-        return build_network(*args)
+        return build_model(*args)
 
-    monkeypatch.setattr(assembly, "build_network", broken_once)
+    monkeypatch.setattr(training, "build_model", broken_once)
     outcome = search(SPACE, trials=2)
 
     assert outcome.code == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig
 
-from activae.config import typed
+from activae.config import from_values
 
 if TYPE_CHECKING:
     from activae.sweeps.pruning import Pruning
@@ -47,7 +47,7 @@ class Job:
     @property
     def cfg(self) -> DictConfig:
         """Its settled config; made anew each time, which takes some milliseconds."""
-        return typed(self.settled)
+        return from_values(self.settled)
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,15 @@ class _Composed:
     """What is known of a job before it has a folder; `mistake` is why it cannot be trained."""
 
     id: str
-    config: DictConfig
+    name: str
+    composed: dict[str, Any]
     settled: dict[str, Any]
     mistake: str = ""
+
+    @property
+    def overrides(self) -> list[str]:
+        """What it was composed with."""
+        return list(self.composed["hydra"]["overrides"]["task"])
 
 
 def launch(
@@ -104,18 +110,24 @@ def _check(config: DictConfig, sweep: SweepFolder) -> _Composed:
     """Settle a composed config; a mistake in it is the job's failure, not the sweep's."""
     resumed = config.resume
     config.resume = None  # of the sweep; a job of it is trained, or goes on, as its folder tells
-    task = {key: node for key, node in config.items() if key != "hydra"}
+    name = str(config.hydra.sweep.subdir)
+    with open_dict(config):
+        config.hydra.output_subdir = config.hydra.output_subdir  # resolved, here and now
+        config.hydra.job.name = config.hydra.job.name
+        composed: Any = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+        del config["hydra"]
     try:
         if resumed and Path(resumed).resolve() != sweep.path.resolve():
             raise ConfigError(f"resume={resumed}: continues one run; leave out --multirun")
-        settled = container(settle(OmegaConf.create(task)))
+        settled = container(settle(config))
         if resumed:
             refuse_untrusted(settled, settled["trusted_modules"])
     except UserError as error:
-        text = json.dumps(container(OmegaConf.create(task)), sort_keys=True, default=str)
+        task = {key: value for key, value in composed.items() if key != "hydra"}
+        text = json.dumps(task, sort_keys=True, default=str)
         id_ = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
-        return _Composed(id_, config, {}, str(error))
-    return _Composed(job_id(settled), config, settled)
+        return _Composed(id_, name, composed, {}, str(error))
+    return _Composed(job_id(settled), name, composed, settled)
 
 
 def _with_folders(
@@ -124,29 +136,23 @@ def _with_folders(
     command: Sequence[str],
     trials: Mapping[int, Pruning],
 ) -> list[Job]:
-    names = {
-        each.id: (str(each.config.hydra.sweep.subdir), list(each.config.hydra.overrides.task))
+    folders = sweep.enrol(command, {each.id: (each.name, each.overrides) for each in found})
+    return [
+        _job(each, folders[each.id], trials.get(each.composed["hydra"]["job"]["num"]))
         for each in found
-    }
-    folders = sweep.enrol(command, names)
-    return [_job(each, folders[each.id], trials.get(each.config.hydra.job.num)) for each in found]
+    ]
 
 
 def _job(found: _Composed, folder: Path, pruning: Pruning | None) -> Job:
-    config = found.config
-    with open_dict(config):
-        config.hydra.runtime.output_dir = str(folder.resolve())
-        config.hydra.output_subdir = config.hydra.output_subdir  # resolved, here and now
-        config.hydra.job.name = config.hydra.job.name
-    composed = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
-    assert isinstance(composed, dict)
+    hydra = found.composed["hydra"]
+    hydra["runtime"]["output_dir"] = str(folder.resolve())
     return Job(
         id=found.id,
-        number=config.hydra.job.num,
-        overrides=tuple(config.hydra.overrides.task),
+        number=hydra["job"]["num"],
+        overrides=tuple(found.overrides),
         folder=folder,
         settled=found.settled,
-        composed={str(key): value for key, value in composed.items()},
+        composed=found.composed,
         old_failure=failure_noted(folder),
         pruning=pruning,
     )

@@ -57,7 +57,7 @@ class Lockstep:
         groups: dict[str, list[Job]] = {}
         for job in jobs:
             if outcome_of(job) is None:
-                groups.setdefault(stack_key(job.cfg), []).append(job)
+                groups.setdefault(stack_key(job.settled), []).append(job)
         for group in groups.values():
             self._train_group(group)
         # Those found done, those that cannot be stacked, and those that others were at.

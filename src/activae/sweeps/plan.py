@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-
-from omegaconf import DictConfig
+from typing import Any
 
 from activae.data.module import AutoencoderDataModule
 from activae.shared import data_key, graph_key
@@ -30,10 +29,9 @@ def group(jobs: Sequence[Job]) -> list[Group]:
     found: dict[tuple[str, str], list[Job]] = {}
     order: dict[str, int] = {}
     for job in jobs:
-        cfg = job.cfg
-        key = data_key(cfg)
+        key = data_key(job.settled)
         order.setdefault(key, len(order))
-        found.setdefault((key, graph_key(cfg)), []).append(job)
+        found.setdefault((key, graph_key(job.settled)), []).append(job)
     groups = [Group(data, graph, tuple(members)) for (data, graph), members in found.items()]
     return sorted(groups, key=lambda each: order[each.data])
 
@@ -47,11 +45,13 @@ def worth_compiling(groups: Sequence[Group], data: AutoencoderDataModule) -> set
     rows = len(data.samples["train"]) / data.train_fraction
     steps: dict[str, float] = {}
     for each in groups:
-        taken = sum(_steps(job.cfg, rows) for job in each.jobs)
+        taken = sum(_steps(job.settled, rows) for job in each.jobs)
         steps[each.graph] = steps.get(each.graph, 0) + taken
     return {graph for graph, taken in steps.items() if taken >= STEPS_WORTH_COMPILING}
 
 
-def _steps(cfg: DictConfig, rows: float) -> int:
-    whole = int(cfg.trainer.max_epochs) * ceil(rows * cfg.data.train_fraction / cfg.data.batch_size)
-    return min(whole, cfg.trainer.max_steps or whole)
+def _steps(settled: Mapping[str, Any], rows: float) -> int:
+    data, trainer = settled["data"], settled["trainer"]
+    epoch = ceil(rows * data["train_fraction"] / data["batch_size"])
+    whole = int(trainer["max_epochs"]) * epoch
+    return min(whole, trainer["max_steps"] or whole)

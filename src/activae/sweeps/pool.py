@@ -23,19 +23,24 @@ from typing import Any
 import torch
 import torch.multiprocessing  # makes tensors that are sent to a process shared ones
 
+from activae.assembly import build_model
+from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
 from activae.process import process_state
 from activae.shared import Shared
-from activae.sweeps.events import Ended, Event, Report, Stepped
+from activae.sweeps.events import Ended, Event, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
 from activae.sweeps.plan import Group, group, worth_compiling
+from activae.sweeps.stack import memory_per_member
 from activae.sweeps.work import Surroundings, work
 
 log = logging.getLogger(__name__)
 
 
 EXIT_INTERRUPTED = 130
+MEGABYTE = 1e6
+GROUPS_SHOWN = 20
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 
@@ -87,6 +92,22 @@ class Pool:
             shared.compiled = {each.graph for each in groups}
         elif self.compiling is None and _has_compiler():
             shared.compiled = worth_compiling(groups, data)
+        self._announce(shared, groups, data)
+
+    def _announce(
+        self, shared: Shared, groups: Sequence[Group], data: AutoencoderDataModule
+    ) -> None:
+        """Tell the grouping, and what memory it takes."""
+        size = sum(part.nbytes for part in data.samples.values()) / MEGABYTE
+        processes = f"{self.workers} processes" if self.workers > 1 else "this process"
+        self.report(Said(f"pool   {processes}; {data.source.name}: {size:.1f} MB, shared"))
+        for each in groups[:GROUPS_SHOWN]:
+            how = "one compiled step" if each.graph in shared.compiled else "not compiled"
+            memory = _memory_of_run(each.jobs[0], data)
+            count = f"{len(each.jobs)} run{'s' if len(each.jobs) > 1 else ''}"
+            self.report(Said(f"stack  {count} like {each.jobs[0].name}: {how}{memory}"))
+        if len(groups) > GROUPS_SHOWN:
+            self.report(Said(f"       and {len(groups) - GROUPS_SHOWN} more groups"))
 
     def _run_processes(self, jobs: Sequence[Job], shared: Shared, count: int) -> set[str]:
         """One round of processes; returns the jobs that ended, those that killed one included."""
@@ -200,6 +221,21 @@ def _main(
         sys.exit(EXIT_INTERRUPTED)
     finally:
         outbox.close()
+
+
+def _memory_of_run(job: Job, data: AutoencoderDataModule) -> str:
+    """What a run takes while it is trained; nothing where its network cannot be built."""
+    cfg = job.cfg
+    previous = logging.root.manager.disable
+    logging.disable()  # the run's own log will tell what it is
+    try:
+        with process_state(cfg.seed):
+            model = build_model(cfg, data)
+            return f", {memory_per_member(model, cfg.data.batch_size) / MEGABYTE:.1f} MB a run"
+    except Exception:  # whatever it is, the job will raise it again, and be named with it
+        return ""
+    finally:
+        logging.disable(previous)
 
 
 def _has_compiler() -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import warnings
+from copy import deepcopy
 
 import torch
 from omegaconf import DictConfig
 
 from activae.config import container
 from activae.models.autoencoder import AutoencoderModule
+from activae.shared import Settled
 from activae.steps import total
 from activae.sweeps.stack.loss import stacked_loss
 from activae.sweeps.stack.update import LINEAR_IN_LR
@@ -17,14 +19,14 @@ from activae.sweeps.stack.update import LINEAR_IN_LR
 OBJECTIVE = "activae.objectives.Objective"
 
 
-def stack_key(cfg: DictConfig) -> str:
+def stack_key(cfg: Settled) -> str:
     """What runs of one stack have in common: their settled configs but for what may differ.
 
     That is: seed and initialisation, optimizer.lr and weight_decay, the penalties l1 and l2 of an
     activae.objectives.Objective, the scheduler, how long to train, what is logged, and how the data
     are split and normalised.
     """
-    shared = container(cfg)
+    shared = deepcopy(container(cfg))
     for key in ("seed", "init", "scheduler", "logger", "sweep", "resume", "trusted_modules"):
         del shared[key]
     for key in ("lr", "weight_decay"):
