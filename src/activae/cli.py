@@ -92,6 +92,8 @@ def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
     except JobFailed as error:
         failures = _failures or [str(error)]
         _exit(f"{len(failures)} of the sweep's jobs failed:\n" + "\n".join(failures))
+    except UserError as error:
+        _exit(f"error: {error}")
     except _UNUSABLE as error:
         _exit(f"error: {explain(error)}")
     except ValueError as error:  # GROUP=null, which Hydra does not name

@@ -49,7 +49,7 @@ def fit(
         return
     callbacks = recorders(cfg, folder)
     if watchers is not None:
-        callbacks.extend(watchers)
+        callbacks[:0] = watchers  # before the snapshot, which notes whether they end the run
     elif cfg.logger.progress_bar:
         callbacks.append(Progress())
     go_on(callbacks, snapshot)

@@ -76,6 +76,12 @@ class Shared:
         self.compiled.discard(graph_key(cfg))
 
 
+def status_of(watchers: Sequence[pl.Callback]) -> str:
+    """How a run ended that none of its watchers saw fail: pruned, if one of them stopped it."""
+    pruned = any(getattr(watcher, "pruned", False) for watcher in watchers)
+    return "pruned" if pruned else "completed"
+
+
 def data_key(settled: Settled) -> str:
     """What runs must agree on to train on the same tensors."""
     data = {key: value for key, value in container(settled["data"]).items() if key != "batch_size"}

@@ -20,7 +20,7 @@ from activae.evaluation import score
 from activae.fitting import fit
 from activae.models.autoencoder import AutoencoderModule, Diverged
 from activae.process import process_state
-from activae.shared import Shared
+from activae.shared import Shared, status_of
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +51,12 @@ def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, An
         except Diverged as diverged:
             raise close_diverged(cfg, model, data, folder, diverged.step) from None
         metrics = score(cfg, model, data, folder, shared.pca)
+        metrics["status"] = status_of(shared.watchers or ())
         if cfg.logger.tensorboard:
             show_results(cfg, model, data, metrics, folder)
     metrics["seconds"]["all"] = perf_counter() - started
     run_folder.write_metrics(folder, metrics)
-    run_folder.close(folder, "completed")
+    run_folder.close(folder, metrics["status"])
     return metrics
 
 

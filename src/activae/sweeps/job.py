@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig
 
 from activae.config import from_values
+
+if TYPE_CHECKING:
+    from activae.sweeps.pruning import Pruning
 
 Status = Literal["completed", "diverged", "pruned", "failed", "interrupted"]
 
@@ -24,6 +27,7 @@ class Job:
     settled: its settled config.
     composed: the config as Hydra composed it, with Hydra's own part.
     old_failure: when the failure found at launch was noted; it is trained again nevertheless.
+    pruning: the trial of a search that it is, if others may show it not to be worth its end.
     """
 
     id: str
@@ -33,6 +37,7 @@ class Job:
     settled: dict[str, Any]
     composed: dict[str, Any]
     old_failure: int | None = None
+    pruning: Pruning | None = None
 
     @property
     def name(self) -> str:

@@ -27,6 +27,7 @@ from activae.sweeps.display import Display
 from activae.sweeps.events import Ended, Report
 from activae.sweeps.folder import SweepFolder, failure_noted, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
+from activae.sweeps.pruning import Pruning, batch_of, prunings
 from activae.sweeps.surroundings import job_return, surroundings
 from activae.sweeps.work import Surroundings
 from activae.trust import refuse_untrusted
@@ -76,10 +77,13 @@ def launch(
         _check(composed, sweep)
         for composed in compose_jobs(context.config_loader, config, job_overrides, first)
     ]
-    jobs = _with_folders(found, sweep, _command(config))
+    trials = prunings(config, first)
+    jobs = _with_folders(found, sweep, _command(config), trials)
     unique = {job.id: job for job in jobs}
     mistakes = {each.id: each.mistake for each in found if each.mistake}
-    log.info("sweep  %s: %s", sweep.path, _count(unique.values()))
+    whole = batch_of(config) is None  # else the sweeper tells of the whole
+    if whole:
+        log.info("sweep  %s: %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
     with Display(list(unique.values())) as display:
         for id_, mistake in mistakes.items():
@@ -97,7 +101,8 @@ def launch(
     for job in unique.values():
         if job.id not in display.outcomes:  # its process died between the end and the telling
             display.outcomes[job.id] = outcome_of(job) or Outcome("failed", reason="not trained")
-    _conclude(unique, display.outcomes, sweep, perf_counter() - started)
+    if whole:
+        _conclude(unique, display.outcomes, sweep, perf_counter() - started)
     return _returns(jobs, display.outcomes)
 
 
@@ -126,13 +131,19 @@ def _check(config: DictConfig, sweep: SweepFolder) -> _Composed:
 
 
 def _with_folders(
-    found: Sequence[_Composed], sweep: SweepFolder, command: Sequence[str]
+    found: Sequence[_Composed],
+    sweep: SweepFolder,
+    command: Sequence[str],
+    trials: Mapping[int, Pruning],
 ) -> list[Job]:
     folders = sweep.enrol(command, {each.id: (each.name, each.overrides) for each in found})
-    return [_job(each, folders[each.id]) for each in found]
+    return [
+        _job(each, folders[each.id], trials.get(each.composed["hydra"]["job"]["num"]))
+        for each in found
+    ]
 
 
-def _job(found: _Composed, folder: Path) -> Job:
+def _job(found: _Composed, folder: Path, pruning: Pruning | None) -> Job:
     hydra = found.composed["hydra"]
     hydra["runtime"]["output_dir"] = str(folder.resolve())
     return Job(
@@ -143,6 +154,7 @@ def _job(found: _Composed, folder: Path) -> Job:
         settled=found.settled,
         composed=found.composed,
         old_failure=failure_noted(folder),
+        pruning=pruning,
     )
 
 
@@ -175,7 +187,8 @@ def _returns(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[JobRe
 def _command(config: DictConfig) -> list[str]:
     """What was asked for, as it can be asked for again."""
     overrides = config.hydra.overrides
-    hydra = [line for line in overrides.hydra if not line.startswith("hydra.mode=")]
+    where = ("hydra.mode=", "hydra.sweep.dir=")  # said anew when the sweep is resumed
+    hydra = [line for line in overrides.hydra if not line.startswith(where)]
     return [*hydra, *(line for line in overrides.task if not line.startswith("resume="))]
 
 

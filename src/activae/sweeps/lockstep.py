@@ -20,6 +20,7 @@ from activae.shared import Shared, data_key
 from activae.sweeps.events import Ended, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, forget_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
+from activae.sweeps.pruning import judges
 from activae.sweeps.stack import (
     members_that_fit,
     memory_per_member,
@@ -116,14 +117,16 @@ class Lockstep:
                 self._told_at = monotonic()
 
         try:
-            train_stack(
-                [(job.cfg, job.folder) for job in jobs],
-                data_for=self._data_of,
-                shared=self.shared,
-                inside=lambda place: logged(jobs[place]),
-                on_steps=stepped,
-                on_end=ended,
-            )
+            with ExitStack() as open_studies:
+                train_stack(
+                    [(job.cfg, job.folder) for job in jobs],
+                    data_for=self._data_of,
+                    shared=self.shared,
+                    watchers=[open_studies.enter_context(judges(job.pruning)) for job in jobs],
+                    inside=lambda place: logged(jobs[place]),
+                    on_steps=stepped,
+                    on_end=ended,
+                )
         except Interrupted:
             raise KeyboardInterrupt from None
 
@@ -140,7 +143,7 @@ def _outcome(job: Job, result: dict[str, Any] | Exception) -> Outcome:
         return Outcome("diverged", reason=str(result))
     if isinstance(result, Exception):
         return failed(job, result)
-    return Outcome("completed", result["val"]["SE"], seconds=result["seconds"]["all"])
+    return Outcome(result["status"], result["val"]["SE"], seconds=result["seconds"]["all"])
 
 
 def _free_bytes(device: torch.device) -> int:

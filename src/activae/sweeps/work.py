@@ -18,6 +18,7 @@ from activae.shared import Shared
 from activae.sweeps.events import Ended, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, forget_failure, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
+from activae.sweeps.pruning import judges
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ def _train(job: Job, shared: Shared, surroundings: Surroundings, report: Report)
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
         forget_failure(job.folder)
-        with surroundings(job):
+        with surroundings(job), judges(job.pruning) as pruning:
+            shared.watchers = [Watcher(job, report), *pruning]
             outcome = _attempt(job, shared, report)
     except Exception as error:  # such as a log file that cannot be opened
         if not isinstance(error, (UserError, OSError)):
@@ -77,7 +79,6 @@ def _attempt(job: Job, shared: Shared, report: Report) -> Outcome:
     from activae.training import TrainingDiverged, train_settled
 
     cfg = job.cfg
-    shared.watchers = [Watcher(job, report)]
     try:
         try:
             metrics = train_settled(cfg, job.folder, shared)
@@ -94,7 +95,7 @@ def _attempt(job: Job, shared: Shared, report: Report) -> Outcome:
         return Outcome("diverged", reason=str(error))
     except Exception as error:
         return failed(job, error)
-    return Outcome("completed", metrics["val"]["SE"])
+    return Outcome(metrics["status"], metrics["val"]["SE"])
 
 
 def failed(job: Job, error: Exception) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ class Member:
     """Stands between the stack, which trains, and the model and callbacks of an ordinary run.
 
     `place` is the run's among all; `error` is what ended it before its time. To the callbacks it is
-    what Lightning's trainer is to those of a plain run.
+    what Lightning's trainer is to those of a plain run; `watchers` may end it early.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Member:
         folder: Path,
         model: AutoencoderModule,
         data: AutoencoderDataModule,
+        watchers: Sequence[pl.Callback] = (),
     ) -> None:
         self.place = place
         self.cfg = cfg
@@ -43,6 +45,7 @@ class Member:
         self.seconds_alone = 0.0  # spent on this run alone, outside the stack
         self.should_stop = False
         self.logger: Logger | None = None
+        self.watchers = watchers
         self.callbacks: list[pl.Callback] = []
 
     @property
@@ -55,7 +58,7 @@ class Member:
         snapshot = take_up(self.model, self.folder)
         self.finished = bool(snapshot and snapshot.get("finished"))
         if not self.finished:
-            self.callbacks = recorders(self.cfg, self.folder)
+            self.callbacks = [*self.watchers, *recorders(self.cfg, self.folder)]
             go_on(self.callbacks, snapshot)
             self.logger = event_logger(self.cfg, self.folder, self.model.step)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,7 +20,7 @@ from activae.data.module import AutoencoderDataModule
 from activae.evaluation import score
 from activae.models.autoencoder import Diverged
 from activae.process import process_state, stopping_on_interrupt
-from activae.shared import Shared
+from activae.shared import Shared, status_of
 from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
 from activae.sweeps.stack.member import Member
@@ -34,6 +35,7 @@ def train_stack(
     *,
     data_for: DataFor | None = None,
     shared: Shared | None = None,
+    watchers: Sequence[Sequence[pl.Callback]] | None = None,
     inside: Inside = lambda place: nullcontext(),
     on_steps: Callable[[Sequence[Member]], None] = lambda members: None,
     on_end: Callable[[int, Outcome], None] = lambda place, outcome: None,
@@ -46,6 +48,7 @@ def train_stack(
         data_for: the data of a config. It may return one object for several: samples are shared,
             and the order of batches follows each config's seed. None: built once for each `data`.
         shared: keeps PCA's scores for the runs of this process.
+        watchers: callbacks of each job, beside those that record it.
         inside: entered with a job's place in `jobs` around all that is done for it alone.
         on_steps: told after each chunk of steps, with all runs.
         on_end: told of each run that has ended, with what is returned for it.
@@ -69,7 +72,8 @@ def train_stack(
         for place, (cfg, folder) in enumerate(jobs):
             with inside(place):
                 try:
-                    members.append(_prepare(place, cfg, folder, data_for))
+                    own = watchers[place] if watchers else ()
+                    members.append(_prepare(place, cfg, folder, data_for, own))
                 except Exception as error:
                     ended(place, error)
         if members:  # the others' networks and optimizers are the same
@@ -110,6 +114,7 @@ def _prepare(
     cfg: DictConfig,
     folder: Path,
     data_for: DataFor,
+    watchers: Sequence[pl.Callback],
 ) -> Member:
     started = perf_counter()
     record(cfg, folder)
@@ -117,7 +122,7 @@ def _prepare(
     data = data_for(cfg).for_run(seed=cfg.seed, batch_size=cfg.data.batch_size)
     describe_data(data)
     model = build_model(cfg, data)
-    member = Member(place, cfg, folder, model, data)
+    member = Member(place, cfg, folder, model, data, watchers)
     member.take_up()
     member.seconds_alone = perf_counter() - started
     return member
@@ -141,10 +146,11 @@ def _scored(member: Member, shared: Shared) -> dict[str, Any]:
     if member.error is not None:
         raise member.error
     metrics = score(cfg, model, data, folder, shared.pca)
+    metrics["status"] = status_of(member.watchers)
     if cfg.logger.tensorboard:
         show_results(cfg, model, data, metrics, folder)
     member.seconds_alone += perf_counter() - started
     metrics["seconds"]["all"] = model.seconds + member.seconds_alone
     run_folder.write_metrics(folder, metrics)
-    run_folder.close(folder, "completed")
+    run_folder.close(folder, metrics["status"])
     return metrics

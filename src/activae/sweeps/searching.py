@@ -1,0 +1,169 @@
+"""A search: proposals, their training by the launcher, the best of them, until there are enough."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from hydra.core.config_loader import ConfigLoader
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from activae.config import container
+from activae.errors import ConfigError, SweepFailed
+from activae.process import cores
+from activae.run_folder import write_text
+from activae.sweeps.batches import Batches
+from activae.sweeps.composing import compose_jobs
+from activae.sweeps.folder import CLAIMS
+from activae.sweeps.space import Space, parse, space_of
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from activae.sweeps.study import Search
+
+log = logging.getLogger(__name__)
+
+STUDY = "study.db"
+BEST = "optimization_results.yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What configs/hydra/sweeper/optuna.yaml sets; see there."""
+
+    n_trials: int
+    n_jobs: int | None
+    study_name: str | None
+    storage: str | None
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any]
+
+
+def search(
+    loader: ConfigLoader,
+    config: DictConfig,
+    launcher: Launcher,
+    settings: Settings,
+    lines: Sequence[str],
+) -> None:
+    """Train `settings.n_trials` trials of the space that override lines describe, or what is left.
+
+    Leaves the study and the best trial in the sweep's folder. Raises ConfigError for settings and
+    spaces that cannot work, SweepFailed, at the end, if jobs failed.
+    """
+    folder = Path(str(config.hydra.sweep.dir))
+    overrides = parse(lines, loader)
+    space = space_of(overrides)
+    study = _study(settings, space, folder)
+    for _ in compose_jobs(loader, config, space.examples(), 0):
+        pass  # a mistake in a key or an option is met now, before there is a study
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "multirun.yaml")
+    batches = Batches(launcher, config)
+    workers = OmegaConf.select(config, "hydra.launcher.workers")
+    at_once = settings.n_jobs or (workers if type(workers) is int else None) or cores()
+    with _alone(folder):
+        finished = study.prepare()
+        log.info("search %s: %s", folder, _count(finished, settings.n_trials))
+        failed = 0
+        while trials := study.next(at_once, settings.n_trials - len(finished) - failed):
+            chosen = [space.overrides(trial.params) for trial in trials]
+            results = batches.launch(chosen, _pruning(study, trials))
+            finished = study.tell(trials, results)
+            failed += sum(result.status == "failed" for result in results)
+            _keep_best(finished, folder)
+    _conclude(finished, failed, study.storage, folder)
+    batches.conclude()
+
+
+def _study(settings: Settings, space: Space, folder: Path) -> Search:
+    """The study, its settings checked."""
+    try:
+        from activae.sweeps.sampling import make_pruner, make_sampler
+        from activae.sweeps.study import Search
+
+        sampler, pruner = container(settings.sampler), container(settings.pruner)
+        make_sampler(sampler, 0)
+        make_pruner(pruner)
+    except ImportError as error:
+        raise ConfigError(
+            "hydra/sweeper=optuna needs optuna: pip install 'activae[optuna]'"
+        ) from error
+    for key, value in (("n_trials", settings.n_trials), ("n_jobs", settings.n_jobs)):
+        optional = key == "n_jobs" and value is None
+        if not optional and (type(value) is not int or value < 1):
+            raise ConfigError(f"hydra.sweeper.{key}={value}: must be a whole number of 1 or more")
+    url = settings.storage or f"sqlite:///{(folder / STUDY).resolve()}"
+    return Search(url, settings.study_name or folder.name, space, sampler, pruner)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process searches in this folder: each would propose for itself."""
+    (folder / CLAIMS).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / CLAIMS / "search.lock")
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        log.info("search %s: another process is at it; waiting for its end", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _pruning(study: Search, trials: Sequence[FrozenTrial]) -> list[dict[str, Any]] | None:
+    if study.pruner["name"] == "none":
+        return None
+    known = {"storage": study.storage, "study": study.name, "pruner": dict(study.pruner)}
+    return [known | {"trial": trial.number} for trial in trials]
+
+
+def _keep_best(finished: Sequence[FrozenTrial], folder: Path) -> None:
+    """Write the best trial so far, under the names that Hydra's own Optuna plugin uses."""
+    best = best_of(finished)
+    if best is not None:
+        found = {
+            "name": "optuna",
+            "best_params": dict(best.params),
+            "best_value": best.value,
+            "best_trial": best.number,
+            "folder": best.user_attrs["folder"],
+        }
+        write_text(folder / BEST, OmegaConf.to_yaml(OmegaConf.create(found)))
+
+
+def best_of(finished: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """The trial with the lowest SE/val of those that were trained to their end."""
+    whole = [t for t in finished if t.state.name == "COMPLETE" and math.isfinite(t.value or 0.0)]
+    return min(whole, key=lambda trial: (trial.value, trial.number), default=None)
+
+
+def _conclude(finished: Sequence[FrozenTrial], failed: int, storage: str, folder: Path) -> None:
+    best = best_of(finished)
+    ended = [trial.user_attrs.get("status") for trial in finished]
+    counts = [f"{ended.count(status)} {status}" for status in ("completed", "pruned", "diverged")]
+    log.info("trials %s, %d failed", ", ".join(counts), failed)
+    if best is not None:
+        params = " ".join(f"{key}={value}" for key, value in best.params.items())
+        log.info("best   trial %d: SE/val %.4g with %s", best.number, best.value, params)
+        log.info("folder %s", best.user_attrs["folder"])
+    log.info("look   optuna-dashboard %s", quote(storage))
+    log.info("       tensorboard --logdir %s", quote(str(folder)))
+    if best is None and not failed:
+        raise SweepFailed(f"{folder}: none of the {len(finished)} trials was trained to its end")
+
+
+def _count(finished: Sequence[FrozenTrial], wanted: int) -> str:
+    done = f", {len(finished)} done" if finished else ""
+    return f"{wanted} trials, {max(0, wanted - len(finished))} to train{done}"

@@ -1,0 +1,175 @@
+"""A study of Optuna's: which trials come next, what became of them, and all of it on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from activae.errors import ConfigError
+from activae.sweeps.batches import Result
+from activae.sweeps.sampling import make_pruner, make_sampler
+from activae.sweeps.space import Space
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial
+
+SEARCH = "search"
+FOLDER = "folder"
+STATUS = "status"
+RETRIES = "retries trial"
+SECONDS_TO_WAIT_FOR_THE_FILE = 60
+
+
+@dataclass(frozen=True)
+class Search:
+    """A study and how it is searched.
+
+    storage: URL of Optuna's storage; name: the study's; sampler, pruner: `name` and its parameters.
+    """
+
+    storage: str
+    name: str
+    space: Space
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any]
+
+    def prepare(self) -> list[FrozenTrial]:
+        """Make the study unless it is there; return its trials that have a result.
+
+        What failed in it shall be tried again.
+
+        Raises ConfigError where it is the study of another search that has results.
+        """
+        import optuna
+
+        wanted = self.space.signature()
+        with opened_storage(self.storage) as storage:
+            study = self._study(storage)
+            found = json.loads(study.user_attrs.get(SEARCH, "null"))
+            if found not in (None, wanted):
+                if _finished(study):
+                    raise ConfigError(
+                        f"{self.storage}: holds another search ({_words(found)}) than this one "
+                        f"({_words(wanted)}); choose another folder: sweep=NAME"
+                    )
+                optuna.delete_study(study_name=self.name, storage=storage)
+                study = self._study(storage)
+            study.set_user_attr(SEARCH, json.dumps(wanted))
+            self._retry_failed(study)
+            return _finished(study)
+
+    def _retry_failed(self, study: Study) -> None:
+        from optuna.trial import TrialState
+
+        trials = study.get_trials()
+        retried = {trial.user_attrs.get(RETRIES) for trial in trials}
+        for trial in trials:
+            failed = trial.state == TrialState.FAIL and self._is_whole(trial)
+            if failed and trial.number not in retried:
+                study.enqueue_trial(trial.params, user_attrs={RETRIES: trial.number})
+
+    def next(self, at_once: int, wanted: int) -> list[FrozenTrial]:
+        """The trials to train now: those that an interruption left, and new ones up to `at_once`.
+
+        wanted: how many may be trained altogether from now on.
+        """
+        from optuna.trial import TrialState
+
+        with opened_storage(self.storage) as storage:
+            study = self._study(storage)
+            numbers = []
+            for trial in study.get_trials(states=[TrialState.RUNNING]):
+                if self._is_whole(trial):
+                    numbers.append(trial.number)
+                else:  # interrupted while its values were drawn
+                    study.tell(trial.number, state=TrialState.FAIL)
+            known = sum(map(self._is_whole, study.get_trials(deepcopy=False)))
+            for count in range(known, known + min(at_once, wanted) - len(numbers)):
+                # Seeded by the trial, not by the process: a search that is resumed goes on as it
+                # would have gone.
+                study.sampler = make_sampler(self.sampler, count)
+                numbers.append(study.ask(self.space.distributions()).number)
+            trials = {trial.number: trial for trial in study.get_trials()}
+        return [trials[number] for number in numbers]
+
+    def tell(self, trials: Sequence[FrozenTrial], results: Sequence[Result]) -> list[FrozenTrial]:
+        """Note how trials ended; return all that have a result, pruned and diverged ones included.
+
+        A diverged one is told as the worst there is, a failed one as failed.
+        """
+        from optuna.trial import TrialState
+
+        states = {"failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
+        with opened_storage(self.storage) as storage:
+            study = self._study(storage)
+            for trial, result in zip(trials, results, strict=True):
+                id_ = id_of(storage, self.name, trial.number)
+                storage.set_trial_user_attr(id_, FOLDER, str(result.folder))
+                storage.set_trial_user_attr(id_, STATUS, result.status)
+                if result.status in states:
+                    study.tell(trial.number, state=states[result.status])
+                else:
+                    study.tell(trial.number, result.se_val)
+            return _finished(study)
+
+    def _study(self, storage: RDBStorage) -> Study:
+        import optuna
+
+        return optuna.create_study(
+            study_name=self.name,
+            storage=storage,
+            sampler=make_sampler(self.sampler, 0),
+            pruner=make_pruner(self.pruner),
+            direction="minimize",
+            load_if_exists=True,
+        )
+
+    def _is_whole(self, trial: FrozenTrial) -> bool:
+        return trial.params.keys() == self.space.domains.keys()
+
+
+def _finished(study: Study) -> list[FrozenTrial]:
+    from optuna.trial import TrialState
+
+    return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
+
+
+def _words(signature: Mapping[str, Sequence[str]]) -> str:
+    return " ".join([*signature["space"], *signature["fixed"]])
+
+
+@contextmanager
+def opened_storage(url: str) -> Iterator[RDBStorage]:
+    """Optuna's storage at a URL; its connections are closed in the end, for none may cross a fork.
+
+    Raises ConfigError where there can be none.
+    """
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sqlite = {"connect_args": {"timeout": SECONDS_TO_WAIT_FOR_THE_FILE}}
+    try:
+        storage = optuna.storages.RDBStorage(
+            url, engine_kwargs=sqlite if url.startswith("sqlite:") else None
+        )
+    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"hydra.sweeper.storage={url}: cannot be opened: {reason}") from error
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def id_of(storage: RDBStorage, study: str, trial: int) -> int:
+    """What the storage calls a study's trial."""
+    return storage.get_trial_id_from_study_id_trial_number(
+        storage.get_study_id_from_name(study), trial
+    )

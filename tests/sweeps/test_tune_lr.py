@@ -1,0 +1,245 @@
+"""`experiment=tune_lr`: the learning rate of each activation, on a grid that extends itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+
+from activae.errors import ConfigError, SweepFailed
+from activae.sweeps.tuning import Grid, tune
+
+GRID = {
+    "key": "optimizer.lr",
+    "start": 1e-3,
+    "factor": 2,
+    "points": 8,
+    "extend": 2,
+    "limit": 4,
+    "seeds": [7, 8],
+}
+FIXED = "trainer=debug"
+
+# SE/val of (activation, lr, seed); None: the job fails.
+Landscape = Callable[[str, float, int], float | None]
+
+
+class StandIn:
+    """A launcher that does not train: what comes out is a function of the overrides."""
+
+    def __init__(self, folder: Path, landscape: Landscape) -> None:
+        self.folder = folder
+        self.landscape = landscape
+        self.batches: list[list[dict[str, str]]] = []
+
+    def launch(self, jobs: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        assert initial_job_idx == sum(map(len, self.batches))
+        chosen = [dict(line.split("=", 1) for line in lines) for lines in jobs]
+        self.batches.append(chosen)
+        return [self._ended(number, each) for number, each in enumerate(chosen, initial_job_idx)]
+
+    def _ended(self, number: int, job: dict[str, str]) -> JobReturn:
+        folder = self.folder / str(number)
+        folder.mkdir()
+        value = self.landscape(job["activation"], float(job["optimizer.lr"]), int(job["seed"]))
+        found = JobReturn(working_dir=str(folder), status=JobStatus.COMPLETED)
+        if value is None:
+            (folder / "FAILED").write_text("no room\n")
+            found = Failed(working_dir=str(folder))
+        elif math.isinf(value):
+            (folder / "DONE").write_text("diverged\n")
+            found = Failed(working_dir=str(folder))
+        else:
+            (folder / "DONE").write_text("completed\n")
+            found._return_value = value
+        return found
+
+
+class Failed(JobReturn):
+    @property
+    def return_value(self) -> Any:
+        raise SweepFailed("some of the sweep's jobs failed")
+
+
+Tune = Callable[..., tuple[dict[str, dict[str, Any]], StandIn]]
+
+
+@pytest.fixture
+def tuned(tmp_path: Path) -> Tune:
+    """`tuned(landscape, *lines, **settings)`: the table's rows by condition, and the launcher."""
+
+    def run(landscape: Landscape, *lines: str, **settings: Any) -> Any:
+        launcher = StandIn(tmp_path, landscape)
+        hydra = {
+            "sweep": {"dir": str(tmp_path)},
+            "runtime": {"choices": {"activation": "relu"}},
+            "sweeper": {},
+        }
+        config = OmegaConf.create({"hydra": hydra})
+        assert isinstance(config, DictConfig)
+        loader: Any = None
+        with_launcher: Any = launcher
+        chosen = lines or ("activation=relu", FIXED)
+        tune(loader, config, with_launcher, Grid(**(GRID | settings)), chosen)
+        rows = json.loads((tmp_path / "tuned_lr.json").read_text())
+        return {row["condition"]: row for row in rows}, launcher
+
+    return run
+
+
+def valley(best: float) -> Landscape:
+    """Lowest at `best`, by the logarithm of the learning rate."""
+    return lambda activation, lr, seed: abs(math.log2(lr / best))
+
+
+def test_the_best_by_the_mean_over_the_seeds_is_chosen(tuned: Tune, tmp_path: Path) -> None:
+    def landscape(activation: str, lr: float, seed: int) -> float:
+        best = {"relu": 0.008, "tanh": 0.016}[activation]
+        lucky = 5.0 if (lr, seed) == (0.032, 7) else 0.0
+        return 2 + abs(math.log2(lr / best)) - lucky + (8.0 if (lr, seed) == (0.032, 8) else 0)
+
+    rows, launcher = tuned(landscape, "activation=relu,tanh", FIXED)
+
+    assert OmegaConf.load(tmp_path / "tuned_lr.yaml") == {"relu": 0.008, "tanh": 0.016}
+    assert rows["relu"]["SE/val"] == 2
+    assert (rows["tanh"]["extended"], rows["tanh"]["at_edge"]) == ("no", "no")
+    lrs = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128]
+    assert list(map(float, rows["relu"]["grid"])) == lrs
+    assert [len(batch) for batch in launcher.batches] == [2 * 8 * 2]
+    assert {job["seed"] for job in launcher.batches[0]} == {"7", "8"}
+    assert {job["trainer"] for job in launcher.batches[0]} == {"debug"}
+
+
+@pytest.mark.parametrize(("best", "extended"), [(0.0005, "down"), (0.256, "up")])
+def test_the_grid_extends_itself_beyond_the_edge_with_the_best(
+    best: float, extended: str, tuned: Tune
+) -> None:
+    rows, launcher = tuned(valley(best))
+
+    assert rows["relu"]["lr"] == best
+    assert rows["relu"]["extended"] == extended
+    assert rows["relu"]["at_edge"] == "no"
+    assert len(rows["relu"]["grid"]) == 10
+    assert [len(batch) for batch in launcher.batches] == [16, 4]
+
+
+def test_only_the_condition_at_its_edge_is_extended(tuned: Tune) -> None:
+    def landscape(activation: str, lr: float, seed: int) -> float:
+        return abs(math.log2(lr / {"relu": 0.008, "tanh": 0.256}[activation]))
+
+    _, launcher = tuned(landscape, "activation=relu,tanh", FIXED)
+
+    assert {job["activation"] for job in launcher.batches[1]} == {"tanh"}
+
+
+@pytest.mark.parametrize(
+    ("best", "lr", "edge"), [(1e-9, 1e-3 / 16, "lowest"), (1e9, 2.048, "highest")]
+)
+def test_at_its_limit_the_grid_ends_and_says_so(
+    best: float, lr: float, edge: str, tuned: Tune, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows, launcher = tuned(valley(best))
+
+    assert rows["relu"]["lr"] == lr
+    assert rows["relu"]["at_edge"] == edge
+    assert [len(batch) for batch in launcher.batches] == [16, 4, 4]
+    assert "at the edge of the grid after all: relu; hydra.sweeper.limit" in caplog.text
+
+
+def test_a_diverged_learning_rate_is_the_worst_and_no_failure(tuned: Tune) -> None:
+    def landscape(activation: str, lr: float, seed: int) -> float:
+        return math.inf if lr > 0.005 and seed == 7 else -lr
+
+    rows, _ = tuned(landscape)
+
+    assert rows["relu"]["lr"] == 0.004
+    assert rows["relu"]["grid"]["0.008"] is None
+
+
+def test_where_all_diverge_smaller_rates_are_tried(tuned: Tune, tmp_path: Path) -> None:
+    rows, _ = tuned(lambda activation, lr, seed: math.inf if lr > 4e-4 else lr)
+    assert rows["relu"]["extended"] == "down"
+    assert rows["relu"]["lr"] is not None
+
+
+def test_where_none_trains_the_table_says_none(tuned: Tune, tmp_path: Path) -> None:
+    rows, _ = tuned(lambda activation, lr, seed: math.inf)
+
+    assert rows["relu"]["lr"] is None
+    assert OmegaConf.load(tmp_path / "tuned_lr.yaml") == {"relu": None}
+
+
+def test_a_failed_job_is_named_at_the_end_and_ends_the_extending(
+    tuned: Tune, tmp_path: Path
+) -> None:
+    def landscape(activation: str, lr: float, seed: int) -> float | None:
+        return None if (lr, seed) == (0.002, 8) else lr
+
+    with pytest.raises(SweepFailed, match=r"1 of the sweep's jobs failed:\n  .*: no room"):
+        tuned(landscape)
+
+    rows = json.loads((tmp_path / "tuned_lr.json").read_text())
+    assert (rows[0]["lr"], rows[0]["at_edge"], rows[0]["extended"]) == (0.001, "lowest", "no")
+
+
+def test_other_values_make_other_conditions_and_seeds_can_be_given(tuned: Tune) -> None:
+    rows, launcher = tuned(valley(0.008), "activation=relu,tanh", "encoder=mlp,conv", "seed=1,2,3")
+
+    assert list(rows) == ["relu,mlp", "relu,conv", "tanh,mlp", "tanh,conv"]
+    assert {job["seed"] for job in launcher.batches[0]} == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"points": 7}, r"hydra\.sweeper\.points=7: must be a whole number of 8 or more"),
+        ({"factor": 2.5}, r"hydra\.sweeper\.factor=2\.5: must be a number above 1, and 2"),
+        ({"factor": 1}, r"hydra\.sweeper\.factor=1"),
+        ({"start": 0}, r"hydra\.sweeper\.start=0: must be a number above 0"),
+        ({"extend": 0}, r"hydra\.sweeper\.extend=0"),
+        ({"limit": -1}, r"hydra\.sweeper\.limit=-1"),
+        ({"seeds": []}, r"hydra\.sweeper\.seeds=\[\]: must be a list of whole numbers"),
+    ],
+)
+def test_a_grid_that_cannot_tell_the_best_is_refused(
+    settings: Any, complaint: str, tuned: Tune
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        tuned(valley(1), **settings)
+
+
+def test_what_is_tuned_cannot_be_given_too(tuned: Tune) -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.lr=0\.1: optimizer\.lr is what is tuned"):
+        tuned(valley(1), "activation=relu", "optimizer.lr=0.1")
+    with pytest.raises(ConfigError, match=r"only listed values can be combined"):
+        tuned(valley(1), "data.train_fraction=interval(0,1)")
+
+
+def test_the_experiment_tunes_from_the_command_line_and_trains_nothing_twice(
+    train_py: Callable[..., Any], tmp_path: Path
+) -> None:
+    command = (
+        *("-m", "experiment=tune_lr", "activation=tanh", "sweep=s", "trainer=debug"),
+        *("data.train_fraction=0.1", "hydra.launcher.workers=1"),
+        *("hydra.sweeper.seeds=[5]", "hydra.sweeper.limit=0"),
+    )
+    outcome = train_py(*command)
+
+    assert outcome.code == 0, outcome.text
+    sweep = tmp_path / "outputs" / "sweeps" / "s"
+    table = json.loads((sweep / "tuned_lr.json").read_text())
+    assert OmegaConf.load(sweep / "tuned_lr.yaml") == {"tanh": table[0]["lr"]}
+    done = {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")}
+    assert len(done) == 8
+
+    again = train_py("resume=outputs/sweeps/s")
+
+    assert again.code == 0, again.text
+    assert json.loads((sweep / "tuned_lr.json").read_text()) == table
+    assert {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")} == done
