@@ -94,15 +94,18 @@ class TrainConfig:
     trusted_modules: list[str] = field(default_factory=list)
 
 
+_NAMES_OF_OURS = {"launcher": ("joblib", "ray", "submitit_local"), "sweeper": ("optuna",)}
+
+
 def register() -> None:
     """Make the schema known to Hydra under the name that configs/train.yaml starts from.
 
-    Hydra checks a yaml against what a plugin has registered under its name: Hydra's own launchers
-    for joblib, submitit and ray do that where they are installed, but ours have other options.
+    Hydra checks a yaml against what a plugin has registered under its name: Hydra's own plugins for
+    joblib, submitit, ray and optuna do that where they are installed, but ours have other options.
     """
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     Plugins.instance()  # registers what plugins bring along
-    launchers = store.repo.get("hydra", {}).get("launcher", {})
-    for name in ("joblib", "ray", "submitit_local"):
-        launchers.pop(f"{name}.yaml", None)
+    for kind, names in _NAMES_OF_OURS.items():
+        for name in names:
+            store.repo.get("hydra", {}).get(kind, {}).pop(f"{name}.yaml", None)

@@ -125,7 +125,7 @@ class AutoencoderModule(pl.LightningModule):
                 if self.stop_requested:
                     break
                 factor = self.schedule(self.step, self.total_steps)
-                taken.append(self.take_step(samples[indices], factor))
+                taken.append(self.take_step(samples.index_select(0, indices), factor))
                 self.step += 1
         except RuntimeError as error:
             if "returned nan values" in str(error):  # autograd's anomaly detection

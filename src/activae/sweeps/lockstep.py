@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 
 from activae.assembly import build_data, build_model
 from activae.data.module import AutoencoderDataModule
-from activae.errors import UserError
 from activae.models.autoencoder import Interrupted
 from activae.process import process_state
 from activae.shared import Shared, data_key
@@ -80,8 +79,8 @@ class Lockstep:
             with process_state(first.seed):
                 model = build_model(first, self._data_of(first))
                 reason = why_not_stackable(first, model)
-        except (UserError, OSError):
-            return 0  # each says so in its own log
+        except Exception:  # whatever it is, each will meet it, and say so in its own log
+            return 0
         title = f"{len(jobs)} runs like {jobs[0].name}"
         if reason:
             self.report(Said(f"single {title}: {reason}"))

@@ -25,7 +25,6 @@ import torch.multiprocessing  # makes tensors that are sent to a process shared 
 
 from activae.assembly import build_model
 from activae.data.module import AutoencoderDataModule
-from activae.errors import UserError
 from activae.process import process_state
 from activae.shared import Shared
 from activae.sweeps.events import Ended, Event, Report, Said, Stepped
@@ -93,7 +92,7 @@ class Pool:
             with process_state(0):
                 torch.set_num_threads(1)  # no pool of threads, which a fork would not survive
                 data = shared.load(first.cfg)
-        except (UserError, OSError):
+        except Exception:
             return  # every job will meet it, and say so in its log
         if self.compiling:
             shared.compiled = {each.graph for each in groups}
