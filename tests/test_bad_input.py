@@ -49,7 +49,7 @@ def test_unknown_option(override: str, said: list[str], complaint: Complain) -> 
         ("hidden=[8]", ["hidden", "Did you mean encoder.hidden or decoder.hidden?"]),
         ("encoder.channels=[8]", ["encoder.channels", "hidden, activation"]),
         ("+data.foo=1", ["data.foo", "batch_size, normalisation"]),
-        ("+experiment=best", ["experiment", "no such key"]),
+        ("+phase=best", ["phase", "no such key"]),
         ("+activation.alpha=1", ["activation.alpha", "torch.nn.ReLU", "inplace"]),
         ("+activation._args_=[1]", ["activation._args_", "by their names"]),
         ("optimizer.lr.x=3", ["optimizer.lr.x"]),

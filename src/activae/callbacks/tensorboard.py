@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytorch_lightning as pl
 import torch
@@ -34,11 +32,6 @@ LAYOUT = {
         "saturated units": ["Multiline", ["saturated/.*"]],
     },
 }
-
-
-# TensorBoard's own switch against importing TensorFlow, where it is installed: that takes seconds,
-# and files on disk need none of it.
-sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
 
 class EventLogger(TensorBoardLogger):
