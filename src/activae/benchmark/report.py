@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
@@ -64,12 +63,6 @@ def show_start_up(start_up: StartUp, console: Console) -> None:
     ):
         table.add_row(title, f"{median(seconds):.2f}", f"{min(seconds):.2f} - {max(seconds):.2f}")
     console.print(table)
-    if find_spec("tensorflow"):
-        console.print(
-            "note     the TensorBoard writer imports tensorflow where it is installed, as here: "
-            "`python train.py` is quicker without it",
-            highlight=False,
-        )
 
 
 def show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
