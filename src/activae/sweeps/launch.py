@@ -85,17 +85,13 @@ def launch(
     if whole:
         log.info("sweep  %s: %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
-    with Display(list(unique.values())) as display:
-        for id_, mistake in mistakes.items():
-            note_failure(unique[id_].folder, mistake)
-            display(Ended(id_, Outcome("failed", reason=mistake)))
-        try:
+    try:
+        with Display(list(unique.values())) as display:
+            for id_, mistake in mistakes.items():
+                note_failure(unique[id_].folder, mistake)
+                display(Ended(id_, Outcome("failed", reason=mistake)))
             engine([j for j in unique.values() if j.id not in mistakes], sweep, around, display)
-        except KeyboardInterrupt:
-            interrupted = True
-        else:
-            interrupted = False
-    if interrupted:
+    except KeyboardInterrupt:
         log.warning("interrupted; continue with: python train.py %s", _resume(sweep))
         sys.exit(EXIT_INTERRUPTED)
     for job in unique.values():
