@@ -296,6 +296,26 @@ def test_what_one_job_leaks_does_not_reach_the_next(
     assert drawn != drawn_after  # the global generator goes on as if there had been no job
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_the_memory_of_a_process_does_not_grow_with_its_jobs(
+    sweep: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from activae import training
+
+    megabytes, train_settled = [], training.train_settled
+
+    def watched(cfg: Any, folder: Path, shared: Any) -> Any:
+        status = Path("/proc/self/status").read_text()
+        megabytes.append(int(status.split("VmRSS:")[1].split()[0]) / 1e3)
+        return train_settled(cfg, folder, shared)
+
+    monkeypatch.setattr(training, "train_settled", watched)
+    assert sweep("seed=range(60)", "logger=tensorboard", "logger.projector_samples=0").code == 0
+
+    # 500 jobs may take 100 MB; the first ones fill caches.
+    assert megabytes[59] - megabytes[19] < 16
+
+
 def test_a_sweep_in_processes_of_torchrun_is_refused(
     sweep: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
