@@ -138,3 +138,30 @@ def weights() -> Callable[..., dict[str, Tensor]]:
         return state
 
     return read
+
+
+@pytest.fixture
+def sweep(train_py: Callable[..., Any]) -> Callable[..., Any]:
+    """`sweep(*arguments)`: a small one by the name of s, in this process."""
+    quick = ("trainer=debug", "logger=minimal", "data.train_fraction=0.1")
+
+    def run(*arguments: str) -> Any:
+        return train_py("-m", "sweep=s", *quick, "hydra.launcher.workers=1", *arguments)
+
+    return run
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Callable[..., dict[str, Path]]:
+    """`folders()`: the run folders of the sweep s, by what tells them apart."""
+
+    def found() -> dict[str, Path]:
+        sweep = tmp_path / "outputs" / "sweeps" / "s"
+        index = json.loads((sweep / "sweep.json").read_text())
+        kept = ("trainer", "logger", "data", "sweep")
+        return {
+            ",".join(o for o in job["overrides"] if not o.startswith(kept)): sweep / job["folder"]
+            for job in index["jobs"].values()
+        }
+
+    return found
