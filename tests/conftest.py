@@ -9,9 +9,10 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hydra
 import pytest
@@ -21,11 +22,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from activae import hydra_names, schema
+from activae import hydra_names, schema, training
 from activae.assembly import build_data, build_model
 from activae.config import settle
 from activae.errors import UserError
 from activae.mistakes import explain
+from activae.models.autoencoder import AutoencoderModule, Interrupted
+from activae.run_folder import DONE, LAST, METRICS, load_checkpoint
+from activae.training import train
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
@@ -217,3 +221,43 @@ def shared_sweep(
     sweep = SharedSweep(python, train_py, tmp_path)
     sweep.write_activation("pass", seed=0)
     return sweep
+
+
+@pytest.fixture
+def stopping_after() -> Callable[[int], AbstractContextManager[None]]:
+    """`with stopping_after(steps)`: asked to stop during that step, which is finished."""
+    return _stopping_after
+
+
+@contextmanager
+def _stopping_after(steps: int) -> Iterator[None]:
+    build_model = training.build_model
+
+    def build(*args: Any) -> AutoencoderModule:
+        model = build_model(*args)
+        schedule = model.schedule
+
+        def watched(step: int, total_steps: int) -> float:
+            model.stop_requested |= step == steps - 1
+            return schedule(step, total_steps)
+
+        model.schedule = watched
+        return model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "build_model", build)
+        yield
+
+
+@pytest.fixture
+def interrupt() -> Callable[[DictConfig, Path, int], None]:
+    """`interrupt(cfg, folder, steps)`: start or resume the run, and stop it after so many steps."""
+
+    def interrupted(cfg: DictConfig, folder: Path, steps: int) -> None:
+        with _stopping_after(steps), pytest.raises(Interrupted):
+            train(cfg, folder)
+        assert load_checkpoint(folder / LAST)["global_step"] == steps
+        assert not (folder / DONE).exists()
+        assert not (folder / METRICS).exists()
+
+    return interrupted

@@ -18,14 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from activae.config import container, read
-from activae.errors import ConfigError, SweepFailed, UserError
+from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.mistakes import explain
 from activae.run_folder import CONFIG, DONE
 from activae.sweep_commands import commands_of, resumed_sweep
 
 log = logging.getLogger(__name__)
 
-EXIT_INTERRUPTED = 130
 FULL_ERRORS = "HYDRA_FULL_ERROR"
 
 # What Hydra lets through while it composes a config, makes the output folder or launches a sweep.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+EXIT_INTERRUPTED = 130  # what a shell makes of Ctrl-C
+
 
 class UserError(ValueError):
     """A mistake the user can mend. The message names what is wrong, its value and what to do."""

@@ -13,6 +13,7 @@ CONFIG = "config.yaml"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 DONE = "DONE"
+FAILED = "FAILED"
 BEST = "checkpoints/best.ckpt"
 LAST = "checkpoints/last.ckpt"
 

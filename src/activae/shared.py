@@ -24,6 +24,7 @@ class Shared:
 
     watchers: callbacks that stand in for the progress bar.
     threads: how many torch uses where the config says nothing; None: as many as suit the network.
+    keeps_all_data: whether every data set stays in memory; else the one that was used last.
     compiled: the `graph_key` of the runs whose steps are compiled though their config does not ask.
     """
 
@@ -32,9 +33,11 @@ class Shared:
         *,
         watchers: Sequence[pl.Callback] | None = None,
         threads: int | None = None,
+        keeps_all_data: bool = False,
     ) -> None:
         self.watchers = watchers
         self.threads = threads
+        self.keeps_all_data = keeps_all_data
         self.compiled: set[str] = set()
         self._data: dict[str, AutoencoderDataModule] = {}
         self._pca: dict[tuple[str, int, str], Scores] = {}
@@ -44,14 +47,13 @@ class Shared:
         """The data of this and all similar runs: loaded, unless they are there."""
         key = data_key(cfg)
         if key not in self._data:
-            self._data = {key: build_data(cfg)}
+            if not self.keeps_all_data:
+                self._data.clear()
+            self._data[key] = build_data(cfg)
         return self._data[key]
 
     def data(self, cfg: DictConfig) -> AutoencoderDataModule:
-        """The run's DataModule; its tensors are those of all runs with the same data.
-
-        Only one data set is kept in memory: a sweep comes to the next when it is done with one.
-        """
+        """The run's DataModule; its tensors are those of all runs with the same data."""
         data = self.load(cfg).for_run(seed=cfg.seed, batch_size=cfg.data.batch_size)
         describe_data(data)
         return data
@@ -66,6 +68,8 @@ class Shared:
 
     def graph(self, cfg: DictConfig) -> Graph | None:
         """Where the run finds its compiled step, or leaves it for others; None: not compiled."""
+        if not (cfg.trainer.compile or self.compiled):
+            return None  # and no key: it takes reading the data's file
         key = graph_key(cfg)
         if not (cfg.trainer.compile or key in self.compiled):
             return None

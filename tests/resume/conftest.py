@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from activae import training
 from activae.callbacks import checkpoint
 from activae.data import module as data_module
-from activae.models.autoencoder import AutoencoderModule, Interrupted
 from activae.run_folder import BEST, DONE, HISTORY, LAST, METRICS, load_checkpoint
 from activae.training import train
 
@@ -60,46 +57,6 @@ def uninterrupted(tmp_path: Path, small: Small) -> Callable[..., Path]:
         return folder
 
     return run
-
-
-@pytest.fixture
-def stopping_after() -> Callable[[int], AbstractContextManager[None]]:
-    """`with stopping_after(steps)`: asked to stop during that step, which is finished."""
-    return _stopping_after
-
-
-@contextmanager
-def _stopping_after(steps: int) -> Iterator[None]:
-    build_model = training.build_model
-
-    def build(*args: Any) -> AutoencoderModule:
-        model = build_model(*args)
-        schedule = model.schedule
-
-        def watched(step: int, total_steps: int) -> float:
-            model.stop_requested |= step == steps - 1
-            return schedule(step, total_steps)
-
-        model.schedule = watched
-        return model
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "build_model", build)
-        yield
-
-
-@pytest.fixture
-def interrupt() -> Callable[[DictConfig, Path, int], None]:
-    """`interrupt(cfg, folder, steps)`: start or resume the run, and stop it after so many steps."""
-
-    def interrupted(cfg: DictConfig, folder: Path, steps: int) -> None:
-        with _stopping_after(steps), pytest.raises(Interrupted):
-            train(cfg, folder)
-        assert load_checkpoint(folder / LAST)["global_step"] == steps
-        assert not (folder / DONE).exists()
-        assert not (folder / METRICS).exists()
-
-    return interrupted
 
 
 @pytest.fixture

@@ -87,6 +87,22 @@ def test_a_stacked_sweep_names_those_that_failed_and_spares_the_rest(
     assert "4 runs, 2 to train, 2 done" in again.text
 
 
+def test_a_stacked_run_whose_folder_cannot_be_written_fails_alone(
+    sweep: Callable[..., Any], tmp_path: Path
+) -> None:
+    sweep("seed=0")
+    [first] = runs(tmp_path)
+    taken = first.with_name(first.name.replace("seed=0", "seed=1"))
+    taken.write_text("a file")
+
+    outcome = sweep("seed=0,1,2")
+
+    assert outcome.code == 1
+    assert "1 of the sweep's jobs failed:" in outcome.text
+    assert taken.name in outcome.text
+    assert [(run / "DONE").exists() for run in runs(tmp_path)] == [True, True]
+
+
 def test_a_stack_that_is_interrupted_goes_on_where_it_was(
     sweep: Callable[..., Any], train_py: TrainPy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

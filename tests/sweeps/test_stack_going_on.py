@@ -21,6 +21,7 @@ from activae.sweeps.stack.stack import Stack
 from activae.training import train
 
 Settled = Callable[..., DictConfig]
+Interrupt = Callable[[DictConfig, Path, int], None]
 STEPS_PER_EPOCH = 4
 
 
@@ -65,6 +66,7 @@ def test_plain_and_stacked_runs_take_up_each_others_folders(
     tmp_path: Path,
     history: Callable,
     metrics: Callable,
+    interrupt: Interrupt,
 ) -> None:
     cfg = settled(f"optimizer={optimizer}", "trainer.early_stopping_patience=5", "scheduler=cosine")
     (expected,) = runs.plain([cfg])
@@ -73,7 +75,7 @@ def test_plain_and_stacked_runs_take_up_each_others_folders(
     with interrupted_after(6) as press, pytest.raises(Interrupted):
         train_stack([(cfg, stacked_first)], on_steps=press)
     train(cfg, stacked_first)
-    _interrupted_plain_run(cfg, plain_first, steps=6)
+    interrupt(cfg, plain_first, 6)
     (outcome,) = train_stack([(cfg, plain_first)])
 
     assert isinstance(outcome, dict)
@@ -85,13 +87,18 @@ def test_plain_and_stacked_runs_take_up_each_others_folders(
 
 @pytest.mark.parametrize("optimizer", ["adam", "nadam"])
 def test_runs_that_were_cut_off_at_different_steps_go_on_together(
-    optimizer: str, settled: Settled, runs: Any, tmp_path: Path, history: Callable
+    optimizer: str,
+    settled: Settled,
+    runs: Any,
+    tmp_path: Path,
+    history: Callable,
+    interrupt: Interrupt,
 ) -> None:
     configs = [settled(f"optimizer={optimizer}", f"seed={seed}") for seed in range(4)]
     expected = runs.plain(configs)
     jobs = [(cfg, tmp_path / f"{cfg.seed}") for cfg in configs]
     for (cfg, folder), steps in zip(jobs, (3, 6, 6), strict=False):
-        _interrupted_plain_run(cfg, folder, steps)
+        interrupt(cfg, folder, steps)
 
     train_stack(jobs)
 
@@ -152,29 +159,6 @@ def test_where_not_even_one_fits_that_is_its_outcome(
     outcomes = train_stack([(settled(f"seed={seed}"), tmp_path / f"{seed}") for seed in (0, 1, 2)])
 
     assert [type(outcome) for outcome in outcomes] == [torch.OutOfMemoryError] * 3
-
-
-def _interrupted_plain_run(cfg: DictConfig, folder: Path, steps: int) -> None:
-    """Start the run alone, and stop it after so many steps."""
-    from activae import training
-
-    build_model = training.build_model
-
-    def build(*arguments: Any) -> Any:
-        model = build_model(*arguments)
-        schedule = model.schedule
-
-        def watched(step: int, total_steps: int) -> float:
-            model.stop_requested |= step == steps - 1
-            return schedule(step, total_steps)
-
-        model.schedule = watched
-        return model
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "build_model", build)
-        with pytest.raises(Interrupted):
-            train(cfg, folder)
 
 
 def _short_of_memory(monkeypatch: pytest.MonkeyPatch, fits: int, failing_call: int) -> list[int]:

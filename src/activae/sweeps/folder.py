@@ -19,11 +19,10 @@ from filelock import FileLock, Timeout
 from activae.config import read
 from activae.errors import ConfigError, UserError
 from activae.identity import job_id
-from activae.run_folder import CONFIG, DONE, METRICS, write_text
+from activae.run_folder import CONFIG, DONE, FAILED, METRICS, write_text
 from activae.sweep_commands import INDEX
 from activae.sweeps.job import Job, Outcome
 
-FAILED = "FAILED"
 CLAIMS = ".claims"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 

@@ -20,7 +20,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from activae.config import container, settle
-from activae.errors import ConfigError, SweepFailed, UserError
+from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.identity import ID_LENGTH, job_id
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.display import Display
@@ -34,7 +34,6 @@ from activae.trust import refuse_untrusted
 
 log = logging.getLogger(__name__)
 
-EXIT_INTERRUPTED = 130
 
 # Sees all jobs of a sweep to their end: (jobs, folder, what surrounds a job, report).
 Engine = Callable[[Sequence[Job], SweepFolder, Surroundings, Report], None]

@@ -9,13 +9,11 @@ from time import monotonic
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
-from activae.assembly import build_data, build_model
-from activae.data.module import AutoencoderDataModule
+from activae.assembly import build_model
 from activae.models.autoencoder import Interrupted
 from activae.process import process_state
-from activae.shared import Shared, data_key
+from activae.shared import Shared
 from activae.sweeps.events import Ended, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, forget_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
@@ -47,8 +45,7 @@ class Lockstep:
         self.sweep = sweep
         self.surroundings = surroundings
         self.report = report
-        self.shared = Shared()
-        self._data: dict[str, AutoencoderDataModule] = {}
+        self.shared = Shared(keeps_all_data=True)  # a sweep's are few, and a stack may mix them
         self._told_at = 0.0
 
     def run(self, jobs: Sequence[Job]) -> None:
@@ -69,6 +66,7 @@ class Lockstep:
             with ExitStack() as claims:
                 ours = [job for job in chunk if claims.enter_context(self.sweep.claim(job))]
                 ours = [job for job in ours if outcome_of(job) is None]
+                ours = [job for job in ours if self._opened(job)]
                 if ours:
                     self._train(ours)
 
@@ -77,7 +75,7 @@ class Lockstep:
         first = jobs[0].cfg
         try:
             with process_state(first.seed):
-                model = build_model(first, self._data_of(first))
+                model = build_model(first, self.shared.load(first))
                 reason = why_not_stackable(first, model)
         except Exception:  # whatever it is, each will meet it, and say so in its own log
             return 0
@@ -94,14 +92,19 @@ class Lockstep:
         )
         return size
 
-    def _train(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
+    def _opened(self, job: Job) -> bool:
+        """Whether the job's folder can be written; if not, that is its end."""
+        self.report(Stepped(job.id, 0, 0))
+        try:
             job.folder.mkdir(parents=True, exist_ok=True)
             forget_failure(job.folder)
             with self.surroundings(job):  # leaves Hydra's record
-                pass
-            self.report(Stepped(job.id, 0, 0))
+                return True
+        except Exception as error:
+            self.report(Ended(job.id, failed(job, error)))
+            return False
 
+    def _train(self, jobs: Sequence[Job]) -> None:
         def ended(place: int, result: dict[str, Any] | Exception) -> None:
             with logged(jobs[place]):
                 self.report(Ended(jobs[place].id, _outcome(jobs[place], result)))
@@ -119,7 +122,7 @@ class Lockstep:
             with ExitStack() as open_studies:
                 train_stack(
                     [(job.cfg, job.folder) for job in jobs],
-                    data_for=self._data_of,
+                    data_for=self.shared.load,
                     shared=self.shared,
                     watchers=[open_studies.enter_context(judges(job.pruning)) for job in jobs],
                     inside=lambda place: logged(jobs[place]),
@@ -128,13 +131,6 @@ class Lockstep:
                 )
         except Interrupted:
             raise KeyboardInterrupt from None
-
-    def _data_of(self, cfg: DictConfig) -> AutoencoderDataModule:
-        """The data of a config: a sweep's are few, and stay in memory."""
-        key = data_key(cfg)
-        if key not in self._data:
-            self._data[key] = build_data(cfg)
-        return self._data[key]
 
 
 def _outcome(job: Job, result: dict[str, Any] | Exception) -> Outcome:

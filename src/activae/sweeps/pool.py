@@ -25,6 +25,7 @@ import torch.multiprocessing  # makes tensors that are sent to a process shared 
 
 from activae.assembly import build_model
 from activae.data.module import AutoencoderDataModule
+from activae.errors import EXIT_INTERRUPTED
 from activae.process import process_state
 from activae.shared import Shared
 from activae.sweeps.events import Ended, Event, Report, Said, Stepped
@@ -37,7 +38,6 @@ from activae.sweeps.work import Surroundings, work
 log = logging.getLogger(__name__)
 
 
-EXIT_INTERRUPTED = 130
 MEGABYTE = 1e6
 GROUPS_SHOWN = 20
 FORK = "fork" if sys.platform == "linux" else "spawn"

@@ -1,13 +1,15 @@
-"""What activae's launchers have in common; Hydra looks for plugins in files without the _ alone."""
+"""What activae's launchers and sweepers share; Hydra finds plugins in files without the _ alone."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -36,3 +38,37 @@ class SweepLauncher(Launcher):
         from activae.sweeps.launch import launch  # here, because it imports torch
 
         return launch(self.context, self.config, job_overrides, initial_job_idx, self.engine())
+
+
+class BatchSweeper(Sweeper):
+    """Launches batch after batch, as the last ones ended; `settings` are its yaml's, but params."""
+
+    def __init__(self, params: dict[str, Any] | None, **settings: Any) -> None:
+        self.params = params or {}
+        self.settings = settings
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra gives, and make the launcher."""
+        from hydra.core.plugins import Plugins  # it imports this module
+
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """See the sweep that the command line and `params` describe to its end."""
+        assert self.launcher is not None
+        assert self.hydra_context is not None
+        assert self.config is not None
+        lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        self.run(self.hydra_context.config_loader, self.config, self.launcher, lines)
+
+    @abstractmethod
+    def run(
+        self, loader: ConfigLoader, config: DictConfig, launcher: Launcher, lines: list[str]
+    ) -> None:
+        """Launch what the override lines describe."""
