@@ -72,6 +72,9 @@ def build_model(
         schedule, "scheduler", 0, total_steps
     )  # refuses its parameters now, not after the first step
     call(make_optimizer, "optimizer", optimizer, net)
+    phases = None
+    if cfg.phases is not None:
+        phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
     log.info(
         "model  %s, code %d, %s; %s; %s parameters",
         label(cfg.encoder),
@@ -90,6 +93,7 @@ def build_model(
         clip_norm=cfg.trainer.gradient_clip_val,
         graph=graph or (Graph() if cfg.trainer.compile else None),
         noise=noise,
+        phases=phases,
     )
 
 

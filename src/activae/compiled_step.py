@@ -31,7 +31,13 @@ class Graph:
     rate, the strengths of weight decay and penalties. They agree in everything else.
     """
 
-    compiled: Callable[..., Any] | None = None
+    def __init__(self) -> None:
+        self.compiled: Callable[..., Any] | None = None
+        self.phases: dict[str, Graph] = {}
+
+    def slot(self, phase: str) -> Graph:
+        """The graph of a phase of the run, of which there may be several."""
+        return self.phases.setdefault(phase, Graph())
 
 
 class CompiledStep:
@@ -65,6 +71,8 @@ class CompiledStep:
         named = {name: p for name, p in net.named_parameters() if p.requires_grad}
         self.leaves = list(named.values())
         self.parameters = [leaf.detach() for leaf in self.leaves]  # the same memory, no graph
+        # Given with each step, for a graph must not keep those of the run that it was made for.
+        self.frozen = {name: p for name, p in net.named_parameters() if not p.requires_grad}
         self.group_of = _group_of(self.leaves, optimizer)
         self.state = [
             _state_of(optimizer, leaf, self.rules[group])
@@ -82,7 +90,9 @@ class CompiledStep:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         step = self._compiled() if len(samples_of(batch)) == self.batch_size else self.step
-        terms, gradients = step(self.parameters, self.state, self._scalars(), self.strengths, batch)
+        terms, gradients = step(
+            self.parameters, self.frozen, self.state, self._scalars(), self.strengths, batch
+        )
         if gradients is not None:
             for leaf, gradient in zip(self.leaves, gradients, strict=True):
                 leaf.grad = gradient
@@ -141,19 +151,23 @@ class _Loss(nn.Module):
 
 
 def _gradient(loss: _Loss, names: Sequence[str], clip_norm: float | None) -> Callable[..., Any]:
-    """(parameters, strengths, batch) -> (terms, gradients clipped as clip_grad_norm_ does)."""
+    """(parameters, frozen ones, strengths, batch) -> (terms, gradients clipped by their norm)."""
 
     def objective(
-        parameters: dict[str, Tensor], strengths: Tensor, batch: Batch
+        parameters: dict[str, Tensor], fixed: dict[str, Tensor], strengths: Tensor, batch: Batch
     ) -> tuple[Tensor, Terms]:
-        terms: Terms = functional_call(loss, parameters, (batch, strengths))
+        terms: Terms = functional_call(loss, parameters | fixed, (batch, strengths))
         return total(terms), terms
 
     def gradient(
-        parameters: Sequence[Tensor], strengths: Tensor, batch: Batch
+        parameters: Sequence[Tensor],
+        frozen: dict[str, Tensor],
+        strengths: Tensor,
+        batch: Batch,
     ) -> tuple[Terms, list[Tensor]]:
         lent = {f"net.{name}": p for name, p in zip(names, parameters, strict=True)}
-        by_name, (_, terms) = grad_and_value(objective, has_aux=True)(lent, strengths, batch)
+        fixed = {f"net.{name}": p for name, p in frozen.items()}
+        by_name, (_, terms) = grad_and_value(objective, has_aux=True)(lent, fixed, strengths, batch)
         gradients = list(by_name.values())
         if clip_norm is not None:
             norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
@@ -166,16 +180,17 @@ def _gradient(loss: _Loss, names: Sequence[str], clip_norm: float | None) -> Cal
 def _whole_step(
     gradient: Callable[..., Any], rules: Sequence[Rule | None], group_of: Sequence[int]
 ) -> Callable[..., Any]:
-    """(parameters, state, scalars, strengths, batch) -> terms, and gradients no rule applied."""
+    """(parameters, frozen, state, scalars, strengths, batch) -> terms, and unused gradients."""
 
     def step(
         parameters: list[Tensor],
+        frozen: dict[str, Tensor],
         state: list[list[Tensor]],
         scalars: list[Tensor],
         strengths: Tensor,
         batch: Batch,
     ) -> tuple[Terms, list[Tensor] | None]:
-        terms, gradients = gradient(parameters, strengths, batch)
+        terms, gradients = gradient(parameters, frozen, strengths, batch)
         if rules[0] is None:
             return terms, gradients
         for p, g, kept, group in zip(parameters, gradients, state, group_of, strict=True):

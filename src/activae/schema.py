@@ -89,6 +89,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: Any = MISSING
     scheduler: Any = MISSING
+    phases: Any = None
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     sweep: str | None = None

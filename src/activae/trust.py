@@ -16,6 +16,7 @@ TRUSTED_MODULES = (
     "activae.data",
     "activae.models",
     "activae.objectives",
+    "activae.phases",
     "activae.regularisers",
     "activae.schedules",
     "torch.nn",

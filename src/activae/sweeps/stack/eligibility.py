@@ -51,6 +51,7 @@ def why_not_stackable(cfg: DictConfig, model: AutoencoderModule) -> str | None:
     """
     return (
         _trainer_objection(cfg)
+        or _phases_objection(model)
         or _network_objection(model)
         or _optimizer_objection(model)
         or _trial_objection(model)
@@ -62,6 +63,12 @@ def _trainer_objection(cfg: DictConfig) -> str | None:
         return "trainer.detect_anomaly=true watches one run's gradients"
     if cfg.trainer.precision not in ("32-true", "64-true"):
         return f"trainer.precision={cfg.trainer.precision} is not stacked"
+    return None
+
+
+def _phases_objection(model: AutoencoderModule) -> str | None:
+    if len(model.phases) > 1:
+        return "its phases train different parameters, and a stack has one optimizer for all"
     return None
 
 
