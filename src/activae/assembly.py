@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from math import isfinite
+from math import isfinite, prod
 from typing import Any
 
 import torch
@@ -75,6 +75,14 @@ def build_model(
     phases = None
     if cfg.phases is not None:
         phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
+    if cfg.encoding.dim >= prod(data.shape):
+        log.warning(
+            "note   encoding.dim=%d is no smaller than the %d values of a sample: a code that need "
+            "not compress can copy its input; choose a smaller one, or penalise it (regulariser, "
+            "corruption)",
+            cfg.encoding.dim,
+            prod(data.shape),
+        )
     log.info(
         "model  %s, code %d, %s; %s; %s parameters",
         label(cfg.encoder),
