@@ -58,6 +58,16 @@ def samples_of(batch: Batch) -> Tensor:
     return batch if isinstance(batch, Tensor) else batch["x"]
 
 
+def rows_of(batch: Batch, start: int, end: int) -> Batch:
+    """Samples `start` up to, not including, `end` of a batch, with what was drawn for them."""
+    if isinstance(batch, Tensor):
+        return batch[start:end]
+    return {
+        name: drawn[:, start:end] if name == "probes" else drawn[start:end]
+        for name, drawn in batch.items()
+    }
+
+
 def parts_of(batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Clean samples, what the encoder sees if that is something else, and probes if any."""
     if isinstance(batch, Tensor):

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from activae.config import container, read
+from activae.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.mistakes import explain
 from activae.run_folder import CONFIG, DONE, LAST
@@ -159,7 +160,10 @@ def _train(composed: DictConfig, folder: Path) -> float:
     from activae.report import conclude
     from activae.training import train
 
+    refuse_torchrun()
     cfg = _config_of_run(composed, folder) if composed.resume else composed
+    if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a launcher that is not ours
+        refuse_several_in_a_sweep(cfg.trainer)
     try:
         metrics = train(cfg, folder)
     except Interrupted:

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from activae.build import faults, label
+from activae.devices import ALL, STRATEGIES, device_faults
 from activae.errors import ConfigError
 from activae.mistakes import explain
 from activae.run_folder import CONFIG, DONE, write_text
@@ -164,6 +165,12 @@ def _out_of_range(cfg: DictConfig) -> Iterator[str]:
             "trainer.accelerator=gpu: torch finds no GPU here (neither CUDA nor Apple's MPS); "
             "trainer=auto takes one where there is one, trainer=cpu never"
         )
+    if _is_count(cfg.trainer.devices):
+        yield from device_faults(cfg)
+
+
+def _is_count(devices: int) -> bool:
+    return devices >= 1 or devices == ALL
 
 
 def _is_number(value: Any) -> bool:
@@ -202,6 +209,8 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("trainer.early_stopping_patience", *_POSITIVE_INT),
     ("trainer.threads", *_POSITIVE_INT),
     ("trainer.accelerator", *_one_of(ACCELERATORS)),
+    ("trainer.strategy", *_one_of(STRATEGIES)),
+    ("trainer.devices", "a whole number of 1 or more, or -1 for all GPUs", _is_count),
     ("trainer.precision", *_one_of(PRECISIONS)),
     ("logger.snapshots", *_NOT_NEGATIVE),
     ("logger.images", *_NOT_NEGATIVE),

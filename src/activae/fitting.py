@@ -19,6 +19,7 @@ from activae.callbacks.history import History
 from activae.callbacks.progress import Progress
 from activae.config import container
 from activae.data.module import AutoencoderDataModule
+from activae.devices import device_count
 from activae.errors import ConfigError, DataError
 from activae.models.autoencoder import AutoencoderModule
 from activae.process import choose_threads, stopping_on_interrupt
@@ -41,19 +42,26 @@ def fit(
     `watchers` take the progress bar's place; `threads` are torch's, unless the config sets them.
     Raises Interrupted or Diverged after the checkpoints are written.
     """
-    suitable = threads or choose_threads(model.net, data.batch_size)
-    torch.set_num_threads(cfg.trainer.threads or suitable)
     model.data = data  # also for what follows a fit that finds nothing left to do
     snapshot = take_up(model, folder)
     if snapshot is not None and snapshot.get("finished"):
         return
+    if device_count(cfg.trainer) > 1:
+        from activae.parallel.fleet import fit_in_ranks
+
+        fit_in_ranks(cfg, model, folder)
+        model.restore(load_checkpoint(folder / LAST))
+        return
+    suitable = threads or choose_threads(model.net, data.batch_size)
+    torch.set_num_threads(cfg.trainer.threads or suitable)
     callbacks = recorders(cfg, folder)
     if watchers is not None:
         callbacks[:0] = watchers  # before the snapshot, which notes whether they end the run
     elif cfg.logger.progress_bar:
         callbacks.append(Progress())
     go_on(callbacks, snapshot)
-    trainer = _trainer(cfg, model, data, folder, callbacks)
+    logger = event_logger(cfg, folder, model.step)
+    trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
 
@@ -75,12 +83,16 @@ def take_up(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
     return snapshot
 
 
+def early_stopping(cfg: DictConfig) -> list[pl.Callback]:
+    """The callback that ends a run early, if that is wanted."""
+    patience = cfg.trainer.early_stopping_patience
+    return [EarlyStopping(patience)] if patience else []
+
+
 def recorders(cfg: DictConfig, folder: Path) -> list[pl.Callback]:
     """The callbacks that record a run and that end it early."""
     callbacks: list[pl.Callback] = [History(folder / HISTORY)]
-    if cfg.trainer.early_stopping_patience:
-        # Before the snapshot, which holds its state.
-        callbacks.append(EarlyStopping(cfg.trainer.early_stopping_patience))
+    callbacks += early_stopping(cfg)  # before the snapshot, which holds its state
     callbacks.append(RunCheckpoint((folder / LAST).parent, container(cfg)))
     if cfg.logger.tensorboard:
         from activae.callbacks.tensorboard import TensorBoardLog
@@ -97,21 +109,25 @@ def go_on(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None) -> 
             callback.load_state_dict(state)
 
 
-def _trainer(
+def new_trainer(
     cfg: DictConfig,
     model: AutoencoderModule,
     data: AutoencoderDataModule,
-    folder: Path,
     callbacks: list[pl.Callback],
+    logger: Logger | None,
+    *,
+    accelerator: str,
+    device: int | None = None,
 ) -> pl.Trainer:
+    """Lightning's Trainer for what is left of the run, on one device: a given GPU, or any."""
     epochs = ceil(model.total_steps / data.steps_per_epoch)
     try:
         return pl.Trainer(
-            accelerator=cfg.trainer.accelerator,
-            devices=1,
+            accelerator=accelerator,
+            devices=1 if device is None else [device],
             precision=cfg.trainer.precision,
             max_epochs=epochs - model.step // data.steps_per_epoch,
-            logger=event_logger(cfg, folder, model.step) or False,
+            logger=logger or False,
             callbacks=callbacks,
             detect_anomaly=cfg.trainer.detect_anomaly,
             num_sanity_val_steps=0,

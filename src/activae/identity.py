@@ -21,7 +21,7 @@ _BLOCKS = 64
 _PLACES = ("resume", "trusted_modules", "sweep")
 _PLACES_IN = {
     "data": ("root",),
-    "trainer": ("accelerator", "threads", "compile"),
+    "trainer": ("accelerator", "strategy", "devices", "threads", "compile"),
     "logger": ("progress_bar",),
 }
 

@@ -17,12 +17,21 @@ def generator(seed: int, *purpose: str | int, at: Tensor | None = None) -> torch
 
     It is the device's of the tensor `at`, otherwise the CPU's; devices draw different numbers.
     """
-    text = "/".join(map(str, (seed, *purpose)))
-    digest = hashlib.sha256(text.encode()).digest()
     device = torch.device("cpu") if at is None else at.device
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+    return torch.Generator(device).manual_seed(_hashed(seed, *purpose))
 
 
 def batch_order(seed: int, epoch: int, samples: int) -> Tensor:
     """The order in which an epoch (from 0) visits the training samples: int64 [samples], CPU."""
     return torch.randperm(samples, generator=generator(seed, "batches", epoch))
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """For torch's global generator in a step (from 0) of a rank, which serves stochastic layers."""
+    return _hashed(seed, "forward pass", step, rank)
+
+
+def _hashed(seed: int, *purpose: str | int) -> int:
+    text = "/".join(map(str, (seed, *purpose)))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -51,6 +51,8 @@ class TrainerConfig:
     """How long and on what to train; names are those of Lightning's Trainer where it has them."""
 
     accelerator: str = "auto"
+    strategy: str = "auto"
+    devices: int = 1
     precision: str = "32-true"
     max_epochs: int = 50
     max_steps: int | None = None

@@ -36,8 +36,7 @@ class EagerStep:
 
     def __call__(self, batch: Batch, factor: float) -> dict[str, Tensor]:
         """Take a step on a batch of samples with `factor` times lr; return the terms, detached."""
-        terms = self.objective(self.net, batch)
-        total(terms).backward()
+        terms = self._backward(batch)
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         if factor != self.factor:
@@ -48,6 +47,12 @@ class EagerStep:
         # the context spans many of these steps.
         torch.clear_autocast_cache()
         return {name: term.detach() for name, term in terms.items()}
+
+    def _backward(self, batch: Batch) -> dict[str, Tensor]:
+        """Leave the gradient of the batch's loss in the parameters; return the loss's terms."""
+        terms = self.objective(self.net, batch)
+        total(terms).backward()
+        return terms
 
     def sync(self) -> None:
         """Nothing to do: torch's optimizer holds all there is to know."""

@@ -17,6 +17,8 @@ from activae.compiled_step import CompiledStep, Graph
 from activae.data.module import AutoencoderDataModule
 from activae.epoch_sums import Sums
 from activae.models.network import Autoencoder
+from activae.parallel.step import ParallelStep
+from activae.parallel.team import Team
 from activae.phases import Phase
 from activae.schedules import Schedule
 from activae.steps import EagerStep, Objective, total
@@ -78,6 +80,7 @@ class AutoencoderModule(pl.LightningModule):
         self.epoch = 0
         self.seconds = 0.0
         self.stop_requested = False
+        self.team: Team | None = None  # the other devices that the run trains on
         self.row: Row = {}
         self.epoch_sums = Sums()
         self._evaluation = {"train": Sums(), "val": Sums()}
@@ -142,6 +145,10 @@ class AutoencoderModule(pl.LightningModule):
 
     def _make_step(self) -> EagerStep | CompiledStep:
         parts = (self.net, self.objective, self.optimizer, self.clip_norm)
+        if self.team is not None:
+            return ParallelStep(
+                *parts, team=self.team, fit=self, seed=self.data.seed, step=self.step
+            )
         if self.graph is None:
             return EagerStep(*parts)
         size = self.data.batch_size
@@ -216,7 +223,8 @@ class AutoencoderModule(pl.LightningModule):
         """Take the epoch's means, and the time it took."""
         self.seconds += perf_counter() - self._started
         self._started = perf_counter()
-        train, val = (self._evaluation[stage].take() for stage in ("train", "val"))
+        scores = [self._evaluation[stage].take() for stage in ("train", "val")]
+        train, val = scores if self.team is None else self.team.as_the_first(scores)
         self.finish_epoch(self.epoch_sums.take(), train, val)
 
     def finish_epoch(self, terms: Row, train: Row, val: Row) -> None:

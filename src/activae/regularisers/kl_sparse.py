@@ -22,6 +22,8 @@ class KLSparse(Regulariser):
     loss of a batch is not the mean of its samples'. Raises ConfigError unless 0 < activity < 1.
     """
 
+    of_batch = True
+
     def __init__(self, weight: float, activity: float) -> None:
         super().__init__("kl_sparse", weight)
         if not 0 < activity < 1:

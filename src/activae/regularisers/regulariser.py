@@ -16,6 +16,7 @@ class Regulariser(ABC):
     Raises ConfigError for a negative weight.
     """
 
+    of_batch = False  # whether it is one of the batch as a whole, not the mean of its samples'
     probes = 0  # how many random vectors [B, code_dim] ~ N(0, 1) it needs at each step
 
     def __init__(self, name: str, weight: float) -> None:

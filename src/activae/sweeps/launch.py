@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from activae.config import container, settle
+from activae.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.identity import ID_LENGTH, job_id
 from activae.sweeps.composing import compose_jobs
@@ -69,7 +69,7 @@ def launch(
     """
     started = perf_counter()
     setup_globals()
-    _refuse_ranks()
+    refuse_torchrun()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep = SweepFolder(Path(str(config.hydra.sweep.dir)))
     found = [
@@ -102,7 +102,11 @@ def launch(
 
 
 def _check(config: DictConfig, sweep: SweepFolder) -> _Composed:
-    """Settle a composed config; a mistake in it is the job's failure, not the sweep's."""
+    """Settle a composed config; a mistake in it is the job's failure, not the sweep's.
+
+    Raises ConfigError for a run on several devices, which no sweep can have.
+    """
+    refuse_several_in_a_sweep(config.trainer)
     resumed = config.resume
     config.resume = None  # of the sweep; a job of it is trained, or goes on, as its folder tells
     name = str(config.hydra.sweep.subdir)
@@ -189,18 +193,3 @@ def _command(config: DictConfig) -> list[str]:
 
 def _resume(sweep: SweepFolder) -> str:
     return quote(f"resume={sweep.path}")
-
-
-def _refuse_ranks() -> None:
-    """Raise ConfigError where this process is one of several that torchrun has started.
-
-    Each of them would go through the whole sweep, and train its jobs in its own order: collective
-    operations would mix the gradients of different configs.
-    """
-    ranks = os.environ.get("WORLD_SIZE", "1")
-    if ranks != "1" and "TORCHELASTIC_RUN_ID" in os.environ:
-        raise ConfigError(
-            f"WORLD_SIZE={ranks}: a sweep cannot run in processes that torchrun has started, for "
-            "each of them would train other configs; start it with plain python, which uses all "
-            "cores by itself"
-        )

@@ -26,7 +26,7 @@ import torch.multiprocessing  # makes tensors that are sent to a process shared 
 from activae.assembly import build_model
 from activae.data.module import AutoencoderDataModule
 from activae.errors import EXIT_INTERRUPTED
-from activae.process import process_state
+from activae.process import meaning_of_exit, process_state
 from activae.shared import Shared
 from activae.sweeps.events import Ended, Event, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
@@ -162,7 +162,7 @@ class Pool:
         job = next((job for job in worker.jobs if job.id == worker.at), None)
         if code in (0, EXIT_INTERRUPTED) or job is None or job.id in ended:
             return
-        reason = f"the process that trained it ended with {_meaning(code)}"
+        reason = f"the process that trained it ended with {meaning_of_exit(code)}"
         note_failure(job.folder, reason)
         ended.add(job.id)
         self.report(Ended(job.id, Outcome("failed", reason=reason)))
@@ -250,10 +250,3 @@ def _memory_of_run(job: Job, data: AutoencoderDataModule) -> str:
 def _has_compiler() -> bool:
     """Whether there is the C++ compiler that torch.compile needs on a CPU."""
     return any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++"))))
-
-
-def _meaning(code: int | None) -> str:
-    """An exit code in words."""
-    if code == -signal.SIGKILL:
-        return "SIGKILL: somebody ended it, or memory ran out"
-    return signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
