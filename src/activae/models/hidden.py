@@ -93,8 +93,8 @@ def build_matched(
 
     An activation with several inputs or outputs for each unit makes a network of the same widths a
     larger one. With `match`, all widths are multiplied by the factor that brings the half's
-    parameters closest to those it has with an elementwise activation (about 2/3 for a GLU between
-    wide layers, Shazeer 2020; less where one layer holds most of them). The log tells the numbers.
+    parameters closest to those it has with an elementwise activation, as Shazeer (2020) does. For a
+    GLU that is 0.7 where all layers are alike, 1/2 where the data's holds most. The log tells all.
     """
     if not match or hidden.inputs == hidden.outputs == 1:
         return build(hidden, widths)
