@@ -41,6 +41,8 @@ SPREAD = [
     ("activation=gelu", "optimizer=adamw", "scheduler=onecycle", "objective=huber"),
     ("activation=prelu", "optimizer=rmsprop", "optimizer.lr=1e-4", "objective=l1"),
     ("activation=snake", "optimizer=nadam", "trainer.gradient_clip_val=0.01"),
+    ("activation=rrelu", "encoder.dropout=0.1", "init=lsuv"),
+    ("activation=geglu", "encoder.normalisation=layer", "decoder.normalisation=group"),
 ]
 # What members that share one graph may differ in.
 ALIKE = [

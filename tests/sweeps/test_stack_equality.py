@@ -17,6 +17,8 @@ from activae.sweeps.stack.stack import Stack
 STEPS = 52  # 13 epochs
 SLOWER = "optimizer.lr=0.02"
 CLIPPED = "trainer.gradient_clip_val=0.02"
+LAYERS = ("encoder.normalisation=layer", "decoder.normalisation=layer")
+GROUPS = ("encoder.normalisation=group", "decoder.normalisation=group")
 # What its config says for each case, and for each of its three members.
 CASES = {
     "relu, adam": ((), ("seed=0", "seed=1", "seed=2")),
@@ -44,6 +46,14 @@ CASES = {
     "convolutions, elu, adam with decay": (
         ("encoder=conv", "decoder=conv", "activation=elu", "optimizer.weight_decay=0.01"),
         ("seed=1", "objective.l2=1e-4", "trainer.max_steps=30"),
+    ),
+    "swiglu in residual blocks with layer normalisation, lsuv": (
+        ("encoder=residual_mlp", "decoder=residual_mlp", "activation=swiglu", "init=lsuv", *LAYERS),
+        ("seed=1", "optimizer.lr=1e-2", "encoder.match_parameters=true"),
+    ),
+    "maxout in convolutions with group normalisation, siren": (
+        ("encoder=conv", "activation=maxout", "activation@decoder.activation=siren", *GROUPS),
+        ("seed=1", "optimizer.lr=1e-4", "init=lsuv"),
     ),
     "adam with amsgrad, which has no rule": (
         ("+optimizer.amsgrad=true", "activation=softplus", "init=torch"),
