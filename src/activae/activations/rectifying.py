@@ -1,4 +1,8 @@
-"""Relatives of the ReLU: linear or faster to the right, flat or much flatter to the left."""
+"""Relatives of the ReLU: linear or faster to the right, flat or much flatter to the left.
+
+In sums of ReLUs rather than torch.where, which takes five times as long uncompiled. x - relu(x) is
+min(0, x) with slope 1 at 0, relu'(0) being 0: so the slopes of the two sides add up there.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +31,10 @@ class Squareplus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), in the shape of x."""
-        root = torch.sqrt(x.square() + self.b)
-        # Left of 0 the two terms of the formula cancel: the same number, as a quotient.
-        return torch.where(x < 0, self.b / (2 * (root + x.abs())), (x + root) / 2)
+        # The two terms of the formula cancel to the left; as a quotient what they add to max(0, x)
+        # keeps its digits.
+        above, root = F.relu(x), torch.sqrt(x.square() + self.b)
+        return above + self.b / (2 * (root + (2 * above - x)))
 
     def extra_repr(self) -> str:
         """Show the parameter in the module's text."""
@@ -75,7 +80,9 @@ class ISRLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), in the shape of x."""
-        return torch.where(x < 0, x * torch.rsqrt(1 + self.alpha * x.square()), x)
+        above = F.relu(x)
+        below = x - above
+        return above + below * torch.rsqrt(1 + self.alpha * below.square())
 
     def extra_repr(self) -> str:
         """Show the parameter in the module's text."""
@@ -97,8 +104,9 @@ class SmeLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), in the shape of x."""
-        bend = x.clamp(-self.beta, self.beta) + self.beta
-        return bend.square() / (4 * self.beta) + F.relu(x - self.beta)
+        beyond = F.relu(x - self.beta)
+        bend = F.relu(x + self.beta) - beyond  # from 0 to 2 beta
+        return bend.square() / (4 * self.beta) + beyond
 
     def extra_repr(self) -> str:
         """Show the parameter in the module's text."""
@@ -144,10 +152,11 @@ class XIELU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), in the shape of x."""
-        right = F.softplus(self.raw_p) * x.square()
-        below = x.clamp(max=0)  # exp must not overflow where it isn't used
+        above = F.relu(x)
+        below = x - above
+        right = F.softplus(self.raw_p) * above.square()
         left = (self.beta + F.softplus(self.raw_n)) * (torch.expm1(below) - below)
-        return torch.where(x > 0, right, left) + self.beta * x
+        return right + left + self.beta * x
 
     def extra_repr(self) -> str:
         """Show the parameters' first values in the module's text."""

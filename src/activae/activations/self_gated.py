@@ -84,7 +84,7 @@ class ELiSH(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), in the shape of x."""
-        return torch.where(x >= 0, x, torch.expm1(x.clamp(max=0))) * torch.sigmoid(x)
+        return F.elu(x) * torch.sigmoid(x)
 
 
 class QuickGELU(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from activae.activations.parameters import finite, positive
 
@@ -46,8 +47,7 @@ class PenalizedTanh(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), in the shape of x."""
-        y = torch.tanh(x)
-        return torch.where(x > 0, y, self.a * y)
+        return F.leaky_relu(torch.tanh(x), self.a)
 
     def extra_repr(self) -> str:
         """Show the parameter in the module's text."""
