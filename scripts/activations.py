@@ -1,13 +1,13 @@
 """Show every activation that can be chosen, with its figures and its cost.
 
-    python scripts/activations.py                     the table of all
-    python scripts/activations.py relu gelu mish      of some
-    python scripts/activations.py --check             compare with the figures in docs/reference_figures.csv
-    python scripts/activations.py --check mine.csv    with those of another file
-    python scripts/activations.py --docs              write docs/activations.md and its pictures anew
+    python scripts/activations.py                   the table of all
+    python scripts/activations.py relu gelu mish    of some
+    python scripts/activations.py --check           beside docs/reference_figures.csv
+    python scripts/activations.py --check mine.csv  beside figures of another file
+    python scripts/activations.py --docs            write docs/activations.md and its pictures
 
-What gain, chi_1 and s mean: docs/activations.md. Options are the yamls of configs/activation, built as a
-run builds them, at their own parameters.
+What gain, chi_1 and s mean: docs/activations.md. Options are the yamls of configs/activation, built
+as a run builds them, at their own parameters.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         const=REFERENCE,
         metavar="FILE",
-        help="compare gain, chi_1 and s with a csv (default: docs/reference_figures.csv), to as many "
-        "decimals as it gives; exit code 1 where one differs",
+        help="compare gain, chi_1 and s with a csv (default: docs/reference_figures.csv), to as "
+        "many decimals as it gives; exit code 1 where one differs",
     )
     parser.add_argument(
         "--docs",
@@ -109,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         const=ROOT / "docs" / "activations.md",
         metavar="FILE",
-        help="write the page about all activations (default: docs/activations.md), and the pictures "
-        "into images/activations beside it",
+        help="write the page about all activations (default: docs/activations.md), and the "
+        "pictures into images/activations beside it",
     )
     parser.add_argument(
         "--rounds",

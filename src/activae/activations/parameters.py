@@ -8,7 +8,7 @@ from activae.errors import ConfigError
 
 
 def positive(name: str, value: float, formula: str) -> float:
-    """Return the value of `activation.name`. Raises ConfigError unless it is positive and finite."""
+    """Return the value of `activation.name`; ConfigError unless it is positive and finite."""
     if not 0 < value < math.inf:
         raise ConfigError(
             f"activation.{name}={value} makes no activation of {formula}: "
@@ -18,7 +18,7 @@ def positive(name: str, value: float, formula: str) -> float:
 
 
 def finite(name: str, value: float) -> float:
-    """Return the value of `activation.name`. Raises ConfigError if it is infinite or NaN."""
+    """Return the value of `activation.name`; ConfigError if it is infinite or NaN."""
     if not math.isfinite(value):
         raise ConfigError(f"activation.{name}={value} is no number that f can be computed with.")
     return value

@@ -44,8 +44,8 @@ class Squareplus(nn.Module):
 class ShiftedSoftplus(nn.Module):
     """log((exp(x) + 1) / 2), elementwise on any shape.
 
-    Softplus lowered by log 2, so that f(0) = 0; infinitely often differentiable (Schütt et al. 2017,
-    SchNet). Gain 1.8756.
+    Softplus lowered by log 2, so that f(0) = 0; infinitely often differentiable (Schütt et al.
+    2017, SchNet). Gain 1.8756.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -114,11 +114,11 @@ class ISRU(nn.Module):
 class DynamicTanh(nn.Module):
     """gamma tanh(alpha x) + beta, elementwise on any shape, with all three learned.
 
-    DyT, which the paper puts in a normalisation layer's place (Zhu et al. 2025, Transformers without
-    normalization): alpha starts at 0.5, gamma at 1, beta at 0. There gamma and beta are vectors, an
-    entry a channel. An activation doesn't know its layer's width, so here all three are scalars of
-    this instance, one set for each layer; the weights and biases that follow scale and shift each
-    unit anyway. Gain 2.4007 at the start.
+    DyT, which the paper puts in a normalisation layer's place (Zhu et al. 2025, Transformers
+    without normalization): alpha starts at 0.5, gamma at 1, beta at 0. There gamma and beta are
+    vectors, an entry a channel. An activation doesn't know its layer's width, so here all three are
+    scalars of this instance, one set for each layer; the weights and biases that follow scale and
+    shift each unit anyway. Gain 2.4007 at the start.
 
     Raises ConfigError for a start that is not finite, or an alpha that is not positive.
     """

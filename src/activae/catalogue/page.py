@@ -13,35 +13,44 @@ from activae.catalogue.terminal import cells
 _INTRODUCTION = """\
 # Activations
 
-<!-- Written by `python scripts/activations.py --docs` from configs/activation and the classes' docstrings. -->
+<!-- Written by `python scripts/activations.py --docs`, from the yamls and the docstrings. -->
 
-Every option of `configs/activation`, at the parameters of its yaml: `python train.py activation=NAME`, and
-`activation.PARAMETER=VALUE` for another value. `python scripts/activations.py` prints this table, and times it, on your machine.
+Every option of `configs/activation`, at the parameters of its yaml: `python train.py
+activation=NAME`, and `activation.PARAMETER=VALUE` for another value. `python
+scripts/activations.py` prints this table, and times it, on your machine.
 
 ## How to read the figures
 
-They come from the mean-field theory of wide networks ([Poole et al. 2016](https://arxiv.org/abs/1606.05340),
-[Schoenholz et al. 2017](https://arxiv.org/abs/1611.01232)). In a wide layer of random weights pre-activations are nearly
-normal, so that what a layer does to them is an average over z ~ N(0, 1), computed here by quadrature.
+They come from the mean-field theory of wide networks ([Poole et al.
+2016](https://arxiv.org/abs/1606.05340), [Schoenholz et al.
+2017](https://arxiv.org/abs/1611.01232)). In a wide layer of random weights pre-activations are
+nearly normal, so that what a layer does to them is an average over z ~ N(0, 1), computed here by
+quadrature.
 
-- **gain** = 1 / √E[f(z)²]. With weights of standard deviation gain / √(fan-in) and biases 0, which `init=fitted` draws,
-  pre-activations have second moment 1 in every layer: neither vanish nor explode. √2 is He et al.'s (2015), of ReLU.
-- **chi_1** = E[f′(z)²] / E[f(z)²], with that gain. From layer to layer the squared gradient is multiplied by chi_1 on its way
-  back, and on the way forward so is the squared distance between two nearly equal inputs. Over 10 layers tanh's 1.178 makes
-  5.1; sigmoid's 0.153 makes 7e-9, so that the first layers hardly learn and all inputs come to look alike. 1 is best. Far
-  below 1 are those whose mean output is large beside its spread (sigmoid, softplus).
-- **s** = E[z f(z) f′(z)] / E[f(z)²]. A small relative error of the second moment is multiplied by s in each layer. Between -1
-  and 1 the gain's fixed point is stable, and the closer to 0 the faster an error heals (data are not normal, weights drift
-  in training); above 1 it grows: relu_squared doubles it.
-- **range**: the least and the largest output, attained or approached. The output activation must reach the data's range.
-- **ns** and **x ReLU**: forward and backward of one element, uncompiled, in float32 on one thread: the fastest of many
-  interleaved passes. The ratio holds elsewhere too, roughly; `trainer.compile=true` fuses it into its neighbours.
-- **parameters**: what is learned, for each layer, which owns its activation. They count as no weights: neither decay nor
-  penalties apply to them. The figures are those at the start.
+- **gain** = 1 / √E[f(z)²]. With weights of standard deviation gain / √(fan-in) and biases 0, which
+  `init=fitted` draws, pre-activations have second moment 1 in every layer: neither vanish nor
+  explode. √2 is He et al.'s (2015), of ReLU.
+- **chi_1** = E[f′(z)²] / E[f(z)²], with that gain. From layer to layer the squared gradient is
+  multiplied by chi_1 on its way back, and on the way forward so is the squared distance between two
+  nearly equal inputs. Over 10 layers tanh's 1.178 makes 5.1; sigmoid's 0.153 makes 7e-9, so that
+  the first layers hardly learn and all inputs come to look alike. 1 is best. Far below 1 are those
+  whose mean output is large beside its spread (sigmoid, softplus).
+- **s** = E[z f(z) f′(z)] / E[f(z)²]. A small relative error of the second moment is multiplied by s
+  in each layer. Between -1 and 1 the gain's fixed point is stable, and the closer to 0 the faster
+  an error heals (data are not normal, weights drift in training); above 1 it grows: relu_squared
+  doubles it.
+- **range**: the least and the largest output, attained or approached. The output activation must
+  reach the data's range.
+- **ns** and **x ReLU**: forward and backward of one element, uncompiled, in float32 on one thread:
+  the fastest of many interleaved passes. The ratio holds elsewhere too, roughly;
+  `trainer.compile=true` fuses it into its neighbours.
+- **parameters**: what is learned, for each layer, which owns its activation. They count as no
+  weights: neither decay nor penalties apply to them. The figures are those at the start.
 
-Random activations count as their mean, but are timed in training. Where f jumps (hardshrink, threshold), f′ is what autograd
-passes on, which knows nothing of the jump. Where a unit has several inputs or outputs only the gain is defined in this form.
-Pictures show f, and f′ dashed, on equal axes; of several inputs, f along the last (a gate's), the others held.
+Random activations count as their mean, but are timed in training. Where f jumps (hardshrink,
+threshold), f′ is what autograd passes on, which knows nothing of the jump. Where a unit has several
+inputs or outputs only the gain is defined in this form. Pictures show f, and f′ dashed, on equal
+axes; of several inputs, f along the last (a gate's), the others held.
 """
 _HEADINGS = ("activation", "gain", "chi_1", "s", "range", "ns", "x ReLU", "parameters", "f(x)")
 _MEASURED = re.compile(r"^Timed on (.*)\.$", re.MULTILINE)

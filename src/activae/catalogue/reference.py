@@ -30,8 +30,9 @@ def check(path: Path, options: Mapping[str, Option]) -> list[Verdict]:
     """Compare each row of a csv with what is computed here, to the decimals that the row gives.
 
     Columns: activation, parameters (`alpha=2.0 beta=1`, or empty for the yaml's own), gain, chi_1,
-    s; an empty figure is not compared, lines that begin with # are comments. A figure that cannot be
-    computed is a difference. Raises ConfigError, naming file and line, for a row that can't be read.
+    s; an empty figure is not compared, lines that begin with # are comments. A figure that cannot
+    be computed is a difference. Raises ConfigError, naming file and line, for a row that can't be
+    read.
     """
     return [_compare(row, options) for row in read_rows(path)]
 

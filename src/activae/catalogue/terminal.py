@@ -42,8 +42,8 @@ def cells(figures: Figures, cost: Cost | None) -> list[str]:
         _number(figures.chi_1, 3),
         _number(figures.s, 3),
         output_interval(figures),
-        _number(cost and cost.nanoseconds, 1),
-        _number(cost and cost.relus, 1),
+        _number(cost.nanoseconds if cost else None, 1),
+        _number(cost.relus if cost else None, 1),
         str(figures.parameters),
     ]
 
