@@ -15,9 +15,9 @@ _INTRODUCTION = """\
 
 <!-- Written by `python scripts/activations.py --docs`, from the yamls and the docstrings. -->
 
-Every option of `configs/activation`, at the parameters of its yaml: `python train.py
-activation=NAME`, and `activation.PARAMETER=VALUE` for another value. `python
-scripts/activations.py` prints this table, and times it, on your machine.
+Every option of `configs/activation`, at the parameters of its yaml. Choose one by
+`python train.py activation=NAME`, change a parameter by `activation.PARAMETER=VALUE`.
+`python scripts/activations.py` prints this table, timed on your machine.
 
 ## How to read the figures
 
@@ -42,8 +42,8 @@ quadrature.
 - **range**: the least and the largest output, attained or approached. The output activation must
   reach the data's range.
 - **ns** and **x ReLU**: forward and backward of one element, uncompiled, in float32 on one thread:
-  the fastest of many interleaved passes. The ratio holds elsewhere too, roughly;
-  `trainer.compile=true` fuses it into its neighbours.
+  the fastest of many interleaved passes. Both change with the machine, and shrink where
+  `trainer.compile=true` fuses an activation into its neighbours.
 - **parameters**: what is learned, for each layer, which owns its activation. They count as no
   weights: neither decay nor penalties apply to them. The figures are those at the start.
 
