@@ -75,6 +75,7 @@ FORMULAS: list[tuple[nn.Module, Callable[[float], float]]] = [
     (ours.GCU(), lambda x: x * math.cos(x)),
     (ours.LiSHT(), lambda x: x * tanh(x)),
     (ours.Rational(*PADE), pade),
+    (ours.Rational([2.0], [0.5]), lambda x: 2 / (1 + abs(x) / 2)),
 ]
 each = pytest.mark.parametrize(
     ("module", "formula"), FORMULAS, ids=[str(module) for module, _ in FORMULAS]

@@ -54,7 +54,9 @@ class Rational(nn.Module):
 def _polynomial(coefficients: Tensor, x: Tensor) -> Tensor:
     """Horner's scheme, the constant first."""
     *lower, highest = coefficients.unbind()
-    result = highest * torch.ones_like(x)  # in x's dtype, whatever that of the coefficients
+    if not lower:
+        return highest * torch.ones_like(x)
+    result = highest * x + lower.pop()
     for coefficient in reversed(lower):
         result = result * x + coefficient
     return result

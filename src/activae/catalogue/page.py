@@ -96,7 +96,7 @@ def _section(
         yield f"![f and its slope: {option.name}]({images}/{option.name}.svg)\n"
     notes = option.notes
     named = not option.source or any(option.source in paragraph for paragraph in notes)
-    source = "" if named else f" {option.source}."
+    source = "" if named else f" {option.source[0].upper()}{option.source[1:]}."
     yield f"**{option.title}**: `{option.formula}`.{source}\n"
     for paragraph in notes:
         yield f"{paragraph}\n"
