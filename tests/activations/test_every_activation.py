@@ -50,12 +50,13 @@ def test_in_mixed_precision_it_gives_the_same_to_bfloat16(option: Option) -> Non
     with torch.autocast("cpu", torch.bfloat16):
         output, gradients = forward_and_backward(module, x)
 
-    expected, _ = forward_and_backward(module, x.float())
+    expected, (slopes, *_) = forward_and_backward(module, x.float())
     assert output.dtype == torch.bfloat16
     assert all(gradient.isfinite().all() for gradient in gradients)
     # x within 1 only: a large one, rounded, is another point of a wave.
     near = (x.abs() <= 1).all(1)
-    torch.testing.assert_close(output[near].float(), expected[near], rtol=3e-2, atol=2e-2)
+    error = 2e-2 * max(1.0, slopes[near].abs().max().item())
+    torch.testing.assert_close(output[near].float(), expected[near], rtol=3e-2, atol=error)
 
 
 @each_option
