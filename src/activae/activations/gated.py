@@ -56,7 +56,7 @@ class SwiGLU(_Gated):
 
 
 class Bilinear(_Gated):
-    """v w: gated by the bare inputs (Mnih & Hinton 2007; Shazeer 2020). Gain 1."""
+    """v w: gated by the bare inputs (Mnih & Hinton 2007; Shazeer 2020). Gain 1.0000."""
 
     @staticmethod
     def gate(x: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ from activae.errors import ConfigError
 
 
 class Sin(nn.Module):
-    """sin(frequency * x), elementwise on any shape (SIREN, Sitzmann et al. 2020, has frequency 30).
+    """sin(frequency x), elementwise on any shape.
+
+    frequency is 1 by default; SIREN (Sitzmann et al. 2020) has 30. Gain 1.5209.
 
     Raises ConfigError for a frequency that is 0 or not finite.
     """
@@ -71,9 +73,12 @@ class Siren(nn.Module):
 
 
 class Snake(nn.Module):
-    """x + sin(a x)^2 / a, elementwise on any shape (Ziyin et al. 2020, equation 3).
+    """x + sin(a x)^2 / a, elementwise on any shape.
 
-    With `learnable`, a is a parameter of this instance, a scalar that starts at the given value.
+    Periodic and growing, with a slope from 0 to 2 (Ziyin et al. 2020, equation 3); a is 1 by
+    default. With `learnable`, a is a parameter of this instance, a scalar that starts at the value
+    given. Gain 0.8746.
+
     Raises ConfigError for an a that is not positive and finite.
     """
 
