@@ -46,7 +46,9 @@ class CompiledStep:
     A short last batch goes through the same functions uncompiled: a graph of its own would take
     seconds to compile. The optimizer's tensors hold the state, so that its state_dict() is the
     usual one after `sync()`. An optimizer without a rule takes its own step after the compiled
-    gradient.
+    gradient. Random numbers, of dropout for one, are those that a plain step draws. Raises
+    CompileFailed, a ConfigError, for a network with buffers, which the graph would not update, and
+    where torch.compile fails.
 
     `graph` holds the compiled graph or is given it; `steps_taken` is how many steps the optimizer
     has taken, for a resumed run.
@@ -63,6 +65,12 @@ class CompiledStep:
         batch_size: int,
         steps_taken: int,
     ) -> None:
+        for name, _ in net.named_buffers():
+            raise CompileFailed(
+                f"trainer.compile=true: {name} is a buffer, which training may change (as it does "
+                "those of BatchNorm), and a compiled step changes parameters alone; use "
+                "trainer.compile=false"
+            )
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.steps_taken = steps_taken
@@ -130,7 +138,10 @@ class CompiledStep:
                 own,
                 fullgraph=True,
                 dynamic=False,
-                options={"guard_filter_fn": lambda guards: [False for _ in guards]},
+                options={
+                    "guard_filter_fn": lambda guards: [False for _ in guards],
+                    "fallback_random": True,  # the numbers that a plain step draws
+                },
             )
             self.graph.compiled = _explaining(graph)
         return self.graph.compiled

@@ -17,6 +17,9 @@ from activae.sweeps.stack.stack import Stack
 STEPS = 52  # 13 epochs
 SLOWER = "optimizer.lr=0.02"
 CLIPPED = "trainer.gradient_clip_val=0.02"
+DOUBLE = "trainer.precision=64-true"
+LAYERS = ("encoder.normalisation=layer", "decoder.normalisation=layer")
+GROUPS = ("encoder.normalisation=group", "decoder.normalisation=group")
 # What its config says for each case, and for each of its three members.
 CASES = {
     "relu, adam": ((), ("seed=0", "seed=1", "seed=2")),
@@ -44,6 +47,20 @@ CASES = {
     "convolutions, elu, adam with decay": (
         ("encoder=conv", "decoder=conv", "activation=elu", "optimizer.weight_decay=0.01"),
         ("seed=1", "objective.l2=1e-4", "trainer.max_steps=30"),
+    ),
+    # In double precision, for at Adam's first steps single precision decides the sign of gradients
+    # that normalisation makes 0.
+    "swiglu in residual blocks with layer normalisation, lsuv": (
+        ("encoder=residual_mlp", "activation=swiglu", "init=lsuv", *LAYERS, DOUBLE),
+        ("seed=1", "optimizer.lr=3e-4", "init=fitted"),
+    ),
+    "maxout in convolutions with group normalisation": (
+        ("encoder=conv", "decoder=conv", "activation=maxout", *GROUPS, DOUBLE),
+        ("seed=1", "optimizer.lr=3e-4", "init=lsuv"),
+    ),
+    "siren, whose frequency amplifies rounding": (
+        ("activation=siren", "optimizer.lr=1e-4", DOUBLE),
+        ("seed=1", "optimizer.lr=3e-5", "optimizer.weight_decay=0.1"),
     ),
     "adam with amsgrad, which has no rule": (
         ("+optimizer.amsgrad=true", "activation=softplus", "init=torch"),
