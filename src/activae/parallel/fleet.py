@@ -66,8 +66,8 @@ def refuse_unsuited(model: AutoencoderModule) -> None:
     for name, module in model.net.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise ConfigError(
-                f"{name}: batch normalisation takes its statistics from the whole batch, of which "
-                f"each of {way} has a share; train on one, or without it"
+                f"normalisation=batch (in {name}): takes its statistics from the whole batch, of "
+                f"which each of {way} has a share; train on one, or with normalisation=layer"
             )
     losses = [model.whole_objective, *(phase.objective for phase in model.phases)]
     for loss in losses:
