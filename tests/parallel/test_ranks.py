@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
@@ -107,6 +108,21 @@ def test_ctrl_c_stops_all_after_one_step_and_a_resumed_run_ends_the_same(
     train(cfg, tmp_path / "run")
 
     assert_same(tmp_path / "run", tmp_path / "uninterrupted", exactly=True)
+
+
+def test_a_second_ctrl_c_ends_at_once_with_the_last_whole_epoch(
+    small: Small, odd: Odd, tmp_path: Path
+) -> None:
+    press = f"os.kill({os.getpid()}, signal.SIGINT); time.sleep(0.5);"
+    cfg = small("trainer=ddp", *odd("torch.tanh(x)", 1, press * 2 + "time.sleep(60)"))
+    handler = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cfg, tmp_path / "run")
+
+    assert load_checkpoint(tmp_path / "run" / LAST)["global_step"] == 2 * STEPS_PER_EPOCH
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert_none_is_left(tmp_path)
 
 
 def test_a_run_moves_between_one_device_and_several(

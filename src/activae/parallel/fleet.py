@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_END = 30.0  # for the other ranks to write their checkpoint, once one has failed
+SECONDS_TO_WRITE = 5.0  # for the first, when the user wants all to end at once
 
 _ERRORS = {error.__name__: error for error in (ConfigError, DataError, UserError, OSError)}
 
@@ -114,6 +115,12 @@ class Fleet:
                     self._hear(line)
                 if self._has_failed() and deadline == float("inf"):
                     deadline = monotonic() + SECONDS_TO_END
+        except KeyboardInterrupt:
+            for process in self._processes[1:]:
+                process.kill()  # the first one notices, and writes its last whole epoch
+            for process in self._processes[:1]:
+                process.join(SECONDS_TO_WRITE)
+            raise
         finally:
             for process in self._processes:
                 if self._lines:  # those still there will not end by themselves
