@@ -20,6 +20,7 @@ from activae.models import Autoencoder
 from activae.models.autoencoder import AutoencoderModule
 from activae.objectives import Objective
 from activae.optimizers import make_optimizer
+from activae.schedules import make_schedule
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def build_model(
     objective = build(container(cfg.objective), "objective")
     net = build_network(cfg, data, objective)
     optimizer = build(container(cfg.optimizer), "optimizer")
-    schedule = build(container(cfg.scheduler), "scheduler")
+    schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
     whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
     total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
     call(

@@ -13,7 +13,7 @@ from torch.func import functional_call, grad_and_value
 from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.objectives import Objective as PenalisedObjective
-from activae.steps import Objective, total
+from activae.steps import Objective, needs_closure, total
 from activae.update_rules import Rule, rule_for
 
 Terms = dict[str, Tensor]
@@ -39,7 +39,8 @@ class CompiledStep:
     A short last batch goes through the same functions uncompiled: a graph of its own would take
     seconds to compile. The optimizer's tensors hold the state, so that its state_dict() is the
     usual one after `sync()`. An optimizer without a rule takes its own step after the compiled
-    gradient.
+    gradient. One that evaluates the loss itself, as often as its line search takes, cannot be
+    compiled with it: CompileFailed.
 
     `graph` holds the compiled graph or is given it; `steps_taken` is how many steps the optimizer
     has taken, for a resumed run.
@@ -56,6 +57,11 @@ class CompiledStep:
         batch_size: int,
         steps_taken: int,
     ) -> None:
+        if needs_closure(optimizer):
+            raise CompileFailed(
+                f"trainer.compile=true: {type(optimizer).__name__} evaluates the loss as often as "
+                "its line search takes, which makes no one graph: use trainer.compile=false"
+            )
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.steps_taken = steps_taken

@@ -15,7 +15,7 @@ from activae.compiled_step import CompiledStep, Graph
 from activae.data.module import AutoencoderDataModule
 from activae.models.network import Autoencoder
 from activae.objectives import Objective
-from activae.schedules import Schedule
+from activae.schedules import Adaptive, Schedule
 from activae.steps import EagerStep, total
 
 Row = dict[str, float]
@@ -176,6 +176,8 @@ class AutoencoderModule(pl.LightningModule):
         }
         if not isfinite(self.row["SE/val"]):
             raise Diverged(self.step)
+        if isinstance(self.schedule, Adaptive):
+            self.schedule.observe(self.row["SE/val"], self.step)
 
     def snapshot(self) -> dict[str, Any]:
         """A copy of all that is needed to go on from here: tensors and primitives only."""
@@ -187,6 +189,9 @@ class AutoencoderModule(pl.LightningModule):
             "global_step": self.step,
             "seconds": self.seconds,
             "epoch_sums": self.epoch_sums.state(),
+            "schedule": (
+                self.schedule.state_dict() if isinstance(self.schedule, Adaptive) else None
+            ),
             "rng_state": torch.get_rng_state(),
             "cuda_rng_state": (
                 torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
@@ -201,6 +206,8 @@ class AutoencoderModule(pl.LightningModule):
         self.epoch = snapshot["epoch"]
         self.seconds = snapshot["seconds"]
         self.epoch_sums.load(snapshot["epoch_sums"])
+        if isinstance(self.schedule, Adaptive):
+            self.schedule.load_state_dict(snapshot["schedule"])
         self._restored = snapshot
 
 
