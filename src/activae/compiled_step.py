@@ -97,8 +97,9 @@ class CompiledStep:
     def sync(self) -> None:
         """Write the number of steps into the optimizer's state, where it keeps one."""
         for leaf, group in zip(self.leaves, self.group_of, strict=True):
-            if self.rules[group] is not None and not isinstance(self.optimizer, torch.optim.SGD):
-                self.optimizer.state[leaf]["step"] = torch.tensor(float(self.steps_taken))
+            rule = self.rules[group]
+            if rule is not None:
+                rule.write_count(self.optimizer, [leaf], self.steps_taken)
 
     def _scalars(self) -> list[Tensor]:
         """What each parameter group's rule needs of this step."""
