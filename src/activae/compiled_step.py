@@ -92,6 +92,7 @@ class CompiledStep:
                 leaf.grad = gradient
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
+        torch.clear_autocast_cache()  # a short batch's bf16 copies of the weights
         return terms
 
     def sync(self) -> None:

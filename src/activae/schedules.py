@@ -100,14 +100,14 @@ class Plateau:
         self, *, factor: float, patience: int, threshold: float, cooldown: int, min_factor: float
     ) -> None:
         for key, value, wanted, fine in (
-            ("factor", factor, "greater than 0 and less than 1", 0 < factor < 1),
-            ("patience", patience, "0 or a positive number of epochs", patience >= 0),
-            ("threshold", threshold, "at least 0 and less than 1", 0 <= threshold < 1),
-            ("cooldown", cooldown, "0 or a positive number of epochs", cooldown >= 0),
-            ("min_factor", min_factor, "between 0 and 1", 0 <= min_factor <= 1),
+            ("factor", factor, "be greater than 0 and less than 1", 0 < factor < 1),
+            ("patience", patience, "be 0 or a positive number of epochs", patience >= 0),
+            ("threshold", threshold, "be at least 0 and less than 1", 0 <= threshold < 1),
+            ("cooldown", cooldown, "be 0 or a positive number of epochs", cooldown >= 0),
+            ("min_factor", min_factor, "lie between 0 and 1", 0 <= min_factor <= 1),
         ):
             if not fine:
-                raise ConfigError(f"scheduler.{key}={value}: must be {wanted}")
+                raise ConfigError(f"scheduler.{key}={value}: must {wanted}")
         self.factor = factor
         self.patience = patience
         self.threshold = threshold

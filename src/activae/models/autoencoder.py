@@ -141,8 +141,9 @@ class AutoencoderModule(pl.LightningModule):
         """Score some samples of a stage: the whole of val, and as many of train."""
         stage, indices = batch
         x = self.data.samples[stage][indices]
-        squared_error = (self.net(x) - x).square().sum() / len(x)
-        scores = {"loss": total(self.objective(self.net, x)), "SE": squared_error}
+        with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
+            squared_error = (self.net(x) - x).square().sum() / len(x)
+            scores = {"loss": total(self.objective(self.net, x)), "SE": squared_error}
         self._evaluation[stage].add([scores], [len(x)])
 
     def on_validation_epoch_end(self) -> None:
