@@ -72,7 +72,7 @@ class EagerStep:
             self.optimizer.zero_grad(set_to_none=True)
             torch.clear_autocast_cache()  # of the weights as they were at the last evaluation
             evaluated.append(self._differentiate(batch))
-            return float(total(evaluated[-1]))
+            return total(evaluated[-1]).item()
 
         self.optimizer.step(closure)
         return evaluated[0]

@@ -54,12 +54,6 @@ CASES = {
         "trainer.gradient_clip_val=0.5",
         "scheduler=step",
     ),
-    "lbfgs in float64": ("optimizer=lbfgs", "trainer.precision=64-true", "trainer.max_steps=22"),
-    "radam, milestones": (
-        "optimizer=radam",
-        "scheduler=step",
-        "scheduler.milestones=[0.3,0.6]",
-    ),
     "learnable activations, nadam, float64, a last epoch cut short": (
         "activation=prelu",
         "optimizer=nadam",
