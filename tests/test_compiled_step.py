@@ -183,7 +183,9 @@ def test_two_compiled_steps_keep_apart() -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", ["sgd with decay", "adam with decay", "adamw", "rmsprop", "lion with decay"])
+@pytest.mark.parametrize(
+    "name", ["sgd with decay", "adam with decay", "adamw", "rmsprop", "lion with decay"]
+)
 def test_one_graph_serves_runs_that_differ_in_what_it_is_given(name: str) -> None:
     graph, data = Graph(), batches(6)
     strengths = [(0.01, 1e-3), (0.03, 5e-3)]  # of weight decay and of l2

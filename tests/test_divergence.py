@@ -248,9 +248,7 @@ def test_other_precisions_are_replayed_too(
 
 @pytest.mark.parametrize("search", ["strong_wolfe", "null"])
 def test_steps_that_search_are_replayed_too(search: str, diverge: Callable[..., str]) -> None:
-    message = diverge(
-        "optimizer=lbfgs", "optimizer.lr=1e30", f"optimizer.line_search_fn={search}"
-    )
+    message = diverge("optimizer=lbfgs", "optimizer.lr=1e30", f"optimizer.line_search_fn={search}")
 
     assert "is the first that is not finite" in message
 

@@ -6,7 +6,6 @@ from itertools import pairwise
 from math import cos, pi
 
 import pytest
-
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,7 +189,14 @@ def test_the_rate_of_steps_in_the_past_stays_known() -> None:
     schedule = Plateau(**PLATEAU | {"patience": 0})
     after(schedule, [1, 1, 1])
 
-    assert [schedule(step, 1000) for step in (0, 19, 20, 29, 30, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert [schedule(step, 1000) for step in (0, 19, 20, 29, 30, 99)] == [
+        1,
+        1,
+        0.5,
+        0.5,
+        0.25,
+        0.25,
+    ]
 
 
 @given(

@@ -271,7 +271,7 @@ def test_mixed_precision_is_validated_in_full(run: Callable[..., Path]) -> None:
 
 
 def test_mixed_precision_is_as_accurate_as_stated(run: Callable[..., Path]) -> None:
-    """configs/trainer/auto.yaml: test SE within 5 % on digits, over three seeds."""
+    """configs/trainer/auto.yaml: test SE within 5 % on digits, for three seeds."""
     longer = ("data.train_fraction=1", "trainer.max_epochs=8", "scheduler=cosine")
     for seed in range(3):
         single, mixed = (

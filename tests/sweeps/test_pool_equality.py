@@ -115,7 +115,9 @@ def test_a_run_whose_optimizer_cannot_be_compiled_is_trained_step_by_step(
     [job] = jobs_of([cfg], tmp_path / "sweep")
     told = train_in_pool([job], tmp_path / "sweep", compiling=True)
 
-    [said] = [event.text for event in told if isinstance(event, Said) and "step by step" in event.text]
+    [said] = [
+        event.text for event in told if isinstance(event, Said) and "step by step" in event.text
+    ]
     assert "LBFGS evaluates the loss" in said
     found = [json.loads((f / "metrics.json").read_text()) for f in (job.folder, tmp_path / "plain")]
     assert found[0]["test"] == found[1]["test"]

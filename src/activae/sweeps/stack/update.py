@@ -118,7 +118,9 @@ class _RuleUpdate:
     def state(self) -> dict[str, Tensor]:
         return dict(zip(self.rule.state, self.tensors, strict=True))
 
-    def write_count(self, optimizer: torch.optim.Optimizer, own: list[Tensor], steps: int) -> None:
+    def write_count(
+        self, optimizer: torch.optim.Optimizer, own: Sequence[Tensor], steps: int
+    ) -> None:
         self.rule.write_count(optimizer, own, steps)
 
 
@@ -154,7 +156,9 @@ class _TorchUpdate:
         kept = self.optimizer.state[self.leaf]
         return {name: value for name, value in kept.items() if isinstance(value, Tensor)}
 
-    def write_count(self, optimizer: torch.optim.Optimizer, own: list[Tensor], steps: int) -> None:
+    def write_count(
+        self, optimizer: torch.optim.Optimizer, own: Sequence[Tensor], steps: int
+    ) -> None:
         """Nothing to do: it is one of the tensors of the state."""
 
 
