@@ -161,7 +161,6 @@ def test_wrong_parameter_of_an_activation(
             "scheduler=step scheduler.milestones=[10,20]",
             "scheduler.milestones=[10, 20]: must be shares of the run",
         ),
-        ("scheduler=plateau scheduler.patience=-1", "scheduler.patience=-1: must be 0 or a pos"),
         (
             "optimizer=lbfgs optimizer.line_search_fn=armijo",
             "optimizer.line_search_fn=armijo: must be strong_wolfe or null",
