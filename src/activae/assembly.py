@@ -27,6 +27,7 @@ from activae.objectives import Objective
 from activae.optimizers import make_optimizer
 from activae.randomness import generator
 from activae.regularisers import Regularised, Regulariser
+from activae.schedules import make_schedule
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def build_model(
     noise = build_noise(cfg, data, regularisers)
     check_batches(net, data)
     optimizer = build(container(cfg.optimizer), "optimizer")
-    schedule = build(container(cfg.scheduler), "scheduler")
+    schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
     whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
     total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
     call(

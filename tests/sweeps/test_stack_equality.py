@@ -67,7 +67,7 @@ CASES = {
         ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
     ),
     "adagrad": (
-        ("optimizer._target_=torch.optim.Adagrad", "~optimizer.betas", "~optimizer.eps"),
+        ("optimizer=adagrad",),
         ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
     ),
     "denoising, every regulariser, penalties": (
@@ -81,6 +81,18 @@ CASES = {
     "masked input, convolutions": (
         ("encoder=conv", "corruption=masking", "corruption.probability=0.5"),
         ("seed=0", "seed=1", "optimizer.lr=3e-3"),
+    ),
+    "radam": (
+        ("optimizer=radam", "activation=tanh"),
+        ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
+    ),
+    "lion, a schedule in steps": (
+        ("optimizer=lion", "optimizer.lr=1e-4", "scheduler=step"),
+        ("optimizer.lr=3e-4", "optimizer.weight_decay=0.1", "seed=1"),
+    ),
+    "each on a plateau of its own": (
+        ("scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.1"),
+        ("optimizer.lr=1e-2", "scheduler.factor=0.5", "seed=1"),
     ),
     "double precision, sin": (
         ("trainer.precision=64-true", "activation=sin"),
@@ -129,9 +141,12 @@ def test_losses_and_scores_are_those_of_the_plain_run(
         "rmsprop +optimizer.centered=true",
         "nadam",
         "nadam +optimizer.decoupled_weight_decay=true",
-        "rmsprop optimizer._target_=torch.optim.Adagrad ~optimizer.alpha ~optimizer.momentum",
+        "adagrad optimizer.lr_decay=0.01 +optimizer.initial_accumulator_value=0.1",
+        "lion",
+        "lion +optimizer.weight_decouple=false",
+        "radam",
+        "radam +optimizer.decoupled_weight_decay=true",
         "rmsprop optimizer._target_=torch.optim.Adadelta ~optimizer.alpha ~optimizer.momentum",
-        "adam optimizer._target_=torch.optim.RAdam",
         "adam optimizer._target_=torch.optim.Adamax",
     ],
 )

@@ -11,7 +11,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from activae.models.autoencoder import AutoencoderModule, Interrupted, clone_tensors
+from activae.epoch_sums import clone_tensors
+from activae.models.autoencoder import AutoencoderModule, Interrupted
 
 SECONDS_BETWEEN_WRITES = 5.0
 
