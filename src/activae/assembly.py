@@ -18,7 +18,9 @@ from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.models.autoencoder import AutoencoderModule
-from activae.objectives import Objective
+from activae.models.counts import TotalSharingHead
+from activae.objectives import Demand, Objective
+from activae.objectives.demand import plain
 from activae.optimizers import make_optimizer
 
 log = logging.getLogger(__name__)
@@ -95,7 +97,9 @@ def build_network(
         check_activation(cfg[half].get("activation"), f"{half}.activation")
     dim = cfg.encoding.dim
     encoder = call(build(container(cfg.encoder), "encoder"), "encoder", data.shape, dim)
-    decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, data.shape)
+    demand = demand_of(objective)
+    decoded = (demand.outputs * data.shape[0], *data.shape[1:])
+    decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, decoded)
     code = build(container(cfg.encoding.activation), "encoding.activation")
     net = Autoencoder(
         encoder,
@@ -103,6 +107,7 @@ def build_network(
         shape=data.shape,
         code_activation=code and call(code, "encoding.activation"),
         output_activation=output_activation(cfg, data, objective),
+        input_transform=demand.reads and demand.reads(),
     )
     call(build(container(cfg.init), "init"), "init", net, seed=cfg.seed)
     return net
@@ -115,26 +120,53 @@ def output_activation(
 
     Raises ConfigError if it does not fit the data's range.
     """
+    demand, loss = demand_of(objective), _name_of(objective)
+    _check_data(cfg, data, demand, loss)
+    asked = demand.output(data.shape) if demand.output else None
     factory = build(container(cfg.output.activation), "output.activation")
     if factory is None:
-        activation: nn.Module = nn.Sigmoid() if objective.wants_sigmoid else nn.Identity()
+        activation = asked or nn.Identity()
     else:
         activation = call(factory, "output.activation")
     name = label(cfg.output.activation) if factory else type(activation).__name__
-    if objective.wants_sigmoid and not isinstance(activation, nn.Sigmoid):
+    if asked and type(activation) is not type(asked):
         raise ConfigError(
-            f"output.activation={name}: objective=bce takes the output for a probability, which "
-            "only the sigmoid makes of it; leave output.activation out, or choose another objective"
+            f"output.activation={name}: objective={loss} takes the output for "
+            f"{demand.takes_output_for}; leave output.activation out, or choose another objective"
         )
-    data_range = data.normalisation.target_range.tolist()
-    if objective.wants_sigmoid and not -1e-3 <= data_range[0] < data_range[1] <= 1 + 1e-3:
-        raise ConfigError(
-            "objective=bce: needs data in [0, 1], and with "
-            f"data.normalisation={cfg.data.normalisation} they lie in [{data_range[0]:.4g}, "
-            f"{data_range[1]:.4g}]; set data.normalisation=unit_range, or choose another objective"
-        )
-    check_output_range(name, activation, data_range)
+    if not isinstance(activation, TotalSharingHead):
+        check_output_range(name, activation, data.normalisation.target_range.tolist())
     return activation
+
+
+def demand_of(objective: Any) -> Demand:
+    """What an objective asks of data and network; one of the user's own need not say."""
+    demand: Demand = getattr(objective, "demand", Demand())
+    return demand
+
+
+def _name_of(objective: Any) -> str:
+    loss = plain(getattr(objective, "reconstruction", objective))
+    return str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _check_data(cfg: DictConfig, data: AutoencoderDataModule, demand: Demand, loss: str) -> None:
+    """Raise ConfigError where the normalised data are not what the objective is defined for."""
+    low, high = data.normalisation.target_range.tolist()
+    bounds = f"in [{demand.least:g}, {demand.most:g}]" if isfinite(demand.most) else "of 0 or more"
+    if not demand.least - 1e-3 <= low < high <= demand.most + 1e-3:
+        raise ConfigError(
+            f"objective={loss}: needs data {bounds}, and with data.normalisation="
+            f"{cfg.data.normalisation} they lie in [{low:.4g}, {high:.4g}]; set "
+            f"data.normalisation={demand.normalisation}, or choose another objective"
+        )
+    if demand.counts and not data.holds_counts():
+        raise ConfigError(
+            f"objective={loss}: needs counts, whole numbers of 0 or more, and these are not (with "
+            f"data.normalisation={cfg.data.normalisation}); set "
+            f"data.normalisation={demand.normalisation} and, where the data have that choice, "
+            "data.source.counts=true, or choose another objective"
+        )
 
 
 def check_activation(node: Any, key: str) -> None:
