@@ -5,17 +5,24 @@ from activae.data.bundled import digits
 from activae.data.images import torchvision_images
 from activae.data.noise import random_noise
 from activae.data.normalisation import Normalisation, fit_normalisation
+from activae.data.preparation import Preparation, Unprepared, restored
 from activae.data.source import Source
 from activae.data.split import Split, split_indices
+from activae.data.texts import newsgroups, text
 
 __all__ = [
     "Normalisation",
+    "Preparation",
     "Source",
     "Split",
+    "Unprepared",
     "array",
     "digits",
     "fit_normalisation",
+    "newsgroups",
     "random_noise",
+    "restored",
     "split_indices",
+    "text",
     "torchvision_images",
 ]
