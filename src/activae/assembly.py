@@ -124,10 +124,8 @@ def output_activation(
     _check_data(cfg, data, demand, loss)
     asked = demand.output(data.shape) if demand.output else None
     factory = build(container(cfg.output.activation), "output.activation")
-    if factory is None:
-        activation = asked or nn.Identity()
-    else:
-        activation = call(factory, "output.activation")
+    chosen = factory and call(factory, "output.activation")
+    activation: nn.Module = chosen or asked or nn.Identity()
     name = label(cfg.output.activation) if factory else type(activation).__name__
     if asked and type(activation) is not type(asked):
         raise ConfigError(

@@ -6,8 +6,10 @@ from activae.data.images import torchvision_images
 from activae.data.noise import random_noise
 from activae.data.normalisation import Normalisation, fit_normalisation
 from activae.data.preparation import Preparation, Unprepared, restored
+from activae.data.single_cells import h5ad, pbmc
 from activae.data.source import Source
 from activae.data.split import Split, split_indices
+from activae.data.tabular import tabular
 from activae.data.texts import newsgroups, text
 
 __all__ = [
@@ -19,10 +21,13 @@ __all__ = [
     "array",
     "digits",
     "fit_normalisation",
+    "h5ad",
     "newsgroups",
+    "pbmc",
     "random_noise",
     "restored",
     "split_indices",
+    "tabular",
     "text",
     "torchvision_images",
 ]

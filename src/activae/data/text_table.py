@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,12 +43,12 @@ def read_text_table(path: Path, encoding: str) -> TextTable:
     first line names the columns. Raises DataError: no rows, ragged rows, names that repeat.
     """
     text = read_text(path, encoding)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in io.StringIO(text) if line.strip()), "")
     delimiter = next((mark for mark in ";\t" if mark in first), ",")
     rows, lines = [], []
     try:
         with _long_cells():
-            reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
             for row in reader:
                 if any(cell.strip() for cell in row):
                     rows.append([cell.strip() for cell in row])

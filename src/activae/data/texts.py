@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -173,9 +174,9 @@ def _read(
             f"data.path={path}: unknown ending '{path.suffix}'; give a folder of .txt files, a "
             ".csv file or a .txt file with one text a line."
         )
-    lines = read_text(path, encoding).splitlines()
+    lines = io.StringIO(read_text(path, encoding), newline=None)
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    return _Texts([line for _, line in numbered], [f"line {n}" for n, _ in numbered], None)
+    return _Texts([line.strip() for _, line in numbered], [f"line {n}" for n, _ in numbered], None)
 
 
 def _read_folder(folder: Path, encoding: str) -> _Texts:
