@@ -130,18 +130,16 @@ class ColumnFeatures(Preparation):
 
     def state(self) -> dict[str, Any]:
         """Settings, column names, and what was learnt of each column."""
-        learnt = (self.imputer.statistics_, self.scaler.mean_, self.scaler.scale_)
-        names = ("medians", "means", "deviations")
-        numbers = learnt if self.numeric else ([], [], [])
+        learnt: dict[str, list[float]] = {"medians": [], "means": [], "deviations": []}
+        if self.numeric:
+            vectors = (self.imputer.statistics_, self.scaler.mean_, self.scaler.scale_)
+            learnt = {k: list(map(float, v)) for k, v in zip(learnt, vectors, strict=True)}
         return {
             "min_frequency": self.min_frequency,
             "numeric": list(self.numeric),
             "categorical": list(self.categorical),
             "categories": [list(kept) for kept in self.categories],
-            **{
-                name: [float(v) for v in vector]
-                for name, vector in zip(names, numbers, strict=True)
-            },
+            **learnt,
         }
 
     @classmethod

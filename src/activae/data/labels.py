@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def encoded(names: Sequence[str] | None) -> tuple[Tensor | None, tuple[str, ...] | None]:
-    """int64 indices [N] into the sorted names, and those; None for no names or a single one."""
+    """int64 indices [N] into the sorted names, and those; None for fewer than two."""
     if names is None or len(set(names)) < 2:
         return None, None
     classes, indices = np.unique(np.array(names, dtype=str), return_inverse=True)

@@ -68,7 +68,9 @@ class Preparation(ABC):
 
 def stored(preparation: Preparation | None) -> dict[str, Any] | None:
     """What a checkpoint keeps of a preparation: plain values."""
-    return preparation and {"kind": preparation.kind, **preparation.state()}
+    if preparation is None:
+        return None
+    return {"kind": preparation.kind, **preparation.state()}
 
 
 def restored(kept: dict[str, Any] | None) -> Preparation | None:
@@ -89,7 +91,7 @@ def restored(kept: dict[str, Any] | None) -> Preparation | None:
 
 @dataclass(frozen=True, eq=False)
 class Unprepared:
-    """A data set whose samples are made by a preparation, once it is known which rows are trained on.
+    """A data set whose samples a preparation makes, once it is known which rows are trained on.
 
     Attributes:
         name, train_labels, test_labels, class_names, note: those of the `Source` to be.

@@ -42,8 +42,9 @@ def tabular(
     """A table from a `.csv` file, whose first line names the columns, or a `.parquet` file.
 
     A column in which every cell that is not a gap is a number is numeric, any other categorical;
-    one of numbers with a few other cells is refused. `numeric` and `categorical` decide instead. Gaps are empty cells, NA, N/A, NaN, null, None and ?.
-    What is made of the columns is learnt from the training split alone (`ColumnFeatures`).
+    one of numbers with a few other cells is refused. `numeric` and `categorical` decide instead.
+    Gaps are empty cells, NA, N/A, NaN, null, None and ?. What is made of the columns is learnt from
+    the training split alone (`ColumnFeatures`).
 
     Args:
         path: the file.
@@ -66,8 +67,8 @@ def tabular(
     if label_column is not None:
         kinds["label_column"] = [label_column]
     _check_names(file, cells.names, kinds)
-    found = None if label_column is None else cells.columns[cells.names.index(label_column)]
-    labels, names = encoded(found and [MISSING if cell is None else cell for cell in found])
+    found = [] if label_column is None else cells.columns[cells.names.index(label_column)]
+    labels, names = encoded([MISSING if cell is None else cell for cell in found])
     return Unprepared(
         name=str(file),
         train=_columns(file, cells, kinds),

@@ -120,7 +120,7 @@ def _check_settings(
         raise ConfigError(
             f"data.source.max_features={max_features}: give how many words, 1 or more, or null."
         )
-    if not (min_df >= 1 and min_df == int(min_df) or 0 <= min_df < 1):
+    if min_df < 0 or not (min_df < 1 or float(min_df).is_integer()):
         raise ConfigError(
             f"data.source.min_df={min_df}: give a number of texts, 1 or more, or a share below 1."
         )

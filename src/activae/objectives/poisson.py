@@ -10,7 +10,7 @@ from activae.objectives.demand import demands
 
 @demands(
     output=lambda shape: Exponential(),
-    takes_output_for="the logarithm of a rate, of which only the exponential makes a reconstruction",
+    takes_output_for="the logarithm of a rate, of which only the exponential makes one",
     reads=LogCounts,
     least=0.0,
     normalisation="none",
