@@ -50,7 +50,7 @@ class WordCounts(Preparation):
                 "data.source.sublinear_tf=true: is for TF-IDF; leave it out with counts=true."
             )
         self.max_features = max_features
-        self.min_df = min_df
+        self.min_df = int(min_df) if min_df >= 1 else float(min_df)  # what counts, what is a share
         self.stop_words = stop_words if isinstance(stop_words, str | None) else list(stop_words)
         self.sublinear_tf = sublinear_tf
         self.counts = counts
