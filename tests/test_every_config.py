@@ -70,17 +70,18 @@ def posts(**_: Any) -> SimpleNamespace:
     return SimpleNamespace(data=texts, target=groups, target_names=["a", "b", "c"])
 
 
-@pytest.fixture
-def examples(tmp_path: Path) -> list[Path]:
-    """A file or folder of each kind that a data set may be made from."""
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A file of each kind that a data set may be made from."""
+    folder = tmp_path_factory.mktemp("examples")
     numbers = np.random.default_rng(0)
-    np.save(tmp_path / "mine.npy", numbers.normal(size=(80, 12)))
+    np.save(folder / "mine.npy", numbers.normal(size=(80, 12)))
     rows = [f"{n},{n % 7},{'red' if n % 3 else 'blue'}" for n in range(80)]
-    (tmp_path / "mine.csv").write_text("\n".join(["weight,size,colour", *rows]))
-    (tmp_path / "mine.txt").write_text("\n".join(posts().data))
+    (folder / "mine.csv").write_text("\n".join(["weight,size,colour", *rows]))
+    (folder / "mine.txt").write_text("\n".join(posts().data))
     cells = AnnData(csr_matrix(numbers.poisson(1.0, size=(80, 12)).astype(np.float32)))
-    cells.write_h5ad(tmp_path / "mine.h5ad")
-    return sorted(tmp_path.glob("mine.*"))
+    cells.write_h5ad(folder / "mine.h5ad")
+    return sorted(folder.glob("mine.*"))
 
 
 @pytest.fixture
@@ -98,7 +99,8 @@ def mandatory(examples: list[Path], compose: Compose) -> Callable[[str, str], li
             demand = demand_of(
                 build(container(OmegaConf.load(CONFIGS / group / f"{name}.yaml")), "")
             )
-            needed += [f"data.normalisation={demand.normalisation}"] * bool(demand.normalisation)
+            if demand.normalisation:
+                needed.append(f"data.normalisation={demand.normalisation}")
         return needed
 
     return overrides

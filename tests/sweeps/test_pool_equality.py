@@ -40,6 +40,8 @@ SPREAD = [
     ("activation=tanh", "optimizer=momentum", "scheduler=cosine", "objective=bce"),
     ("activation=gelu", "optimizer=adamw", "scheduler=onecycle", "objective=huber"),
     ("activation=prelu", "optimizer=rmsprop", "optimizer.lr=1e-4", "objective=l1"),
+    ("activation=tanh", "optimizer=adam", "objective=zinb", "data.normalisation=none"),
+    ("activation=tanh", "optimizer=adam", "objective=poisson", "data.normalisation=none"),
     ("activation=snake", "optimizer=nadam", "trainer.gradient_clip_val=0.01"),
 ]
 # What members that share one graph may differ in.
