@@ -19,6 +19,7 @@ from activae.data import restored
 from activae.data.preparation import Unprepared
 from activae.errors import DataError
 from activae.run_folder import BEST, LAST, load_checkpoint
+from activae.shared import Shared
 from activae.sweeps.stack import train_stack
 from activae.training import train
 
@@ -114,3 +115,18 @@ def test_members_of_a_sweep_whose_splits_make_other_features_are_trained_apart(
         assert not isinstance(outcome, Exception), outcome
         assert math.isfinite(outcome["test"]["SE"])
         assert load_checkpoint(folder / BEST)["preparation"]["kind"] == "word_counts"
+
+
+def test_runs_share_a_compiled_step_only_where_their_features_are_as_many(
+    compose: Compose, tmp_path: Path
+) -> None:
+    shared = Shared(keeps_all_data=True)
+    compiled = (*SMALL, "trainer.compile=true")
+
+    def graphs(*overrides: str) -> set[int]:
+        fractions = ("data.train_fraction=1.0", "data.train_fraction=0.2")
+        configs = [settle(compose(*compiled, *overrides, fraction)) for fraction in fractions]
+        return {id(shared.graph(cfg)) for cfg in configs}
+
+    assert len(graphs(*texts(tmp_path), "data.source.min_df=5")) == 2
+    assert len(graphs("data=digits")) == 1

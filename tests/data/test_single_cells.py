@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +193,24 @@ def test_scanpys_blood_cells_are_log_normalised_by_default() -> None:
     places = [genes.index(gene) for gene in source.preparation.features]
     torch.testing.assert_close(source.train, everything[:, places])
     assert len(places) == 100
+
+
+@pytest.mark.parametrize(
+    ("module", "option"), [("scanpy", "pbmc"), ("anndata", "h5ad"), ("scanpy", "n_top_genes=10")]
+)
+def test_what_is_not_installed_is_named_with_the_command(
+    module: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, some_counts())
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(ConfigError, match=rf"{option}.* needs {module}: pip install .activae\[bio"):
+        (pbmc() if option == "pbmc" else h5ad(file, n_top_genes=10)).prepared(torch.arange(40))
+
+
+def test_they_are_imported_when_they_are_needed(
+    python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    result = python("-c", "import sys, activae.data; print({'scanpy', 'sklearn'} & {*sys.modules})")
+
+    assert result.stdout.strip() == "set()", result.stderr

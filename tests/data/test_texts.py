@@ -183,7 +183,9 @@ def test_settings_of_no_sense(settings: dict[str, Any], said: str, tmp_path: Pat
 
 @pytest.mark.parametrize("settings", [{"min_df": 5}, {"stop_words": ["sea", "salt", "and"]}])
 def test_a_vocabulary_of_nothing_is_explained(settings: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"leave no word .*data\.source\.min_df=.*stop_words=null"):
+    with pytest.raises(
+        DataError, match=r"mine\.csv: the .* leave no word .*data\.source\.min_df=.*stop_words=null"
+    ):
         text(csv_file(tmp_path), **(PLAIN | settings)).prepared(torch.tensor([1, 1]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -157,12 +156,9 @@ def _most_variable(logarithms: Any, number: int) -> NDArray[np.bool_]:
             f"data.source.n_top_genes={number}: choosing genes needs scanpy: {ADVICE}; or set "
             "data.source.n_top_genes=null to keep all"
         ) from error
-    with warnings.catch_warnings():  # scanpy's and pandas', of each other's ways
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)
-        found = scanpy.pp.highly_variable_genes(
-            anndata.AnnData(logarithms), n_top_genes=number, flavor="seurat", inplace=False
-        )
+    found = scanpy.pp.highly_variable_genes(
+        anndata.AnnData(logarithms), n_top_genes=number, flavor="seurat", inplace=False
+    )
     varies: NDArray[np.bool_] = found["highly_variable"].to_numpy()
     return varies
 

@@ -114,14 +114,18 @@ class Unprepared:
         Raises UserError where the rows are of no use.
         """
         preparation = self.preparation()
-        preparation.fit(self.train[places.numpy()])
-        samples = preparation.transform(self.train)
+        try:
+            preparation.fit(self.train[places.numpy()])
+            samples = preparation.transform(self.train)
+            test = None if self.test is None else preparation.transform(self.test)
+        except DataError as error:
+            raise DataError(f"{self.name}: {error}") from error
         notes = [self.note, preparation.note(samples)]
         return Source(
             name=self.name,
             train=samples,
             train_labels=self.train_labels,
-            test=None if self.test is None else preparation.transform(self.test),
+            test=test,
             test_labels=self.test_labels,
             class_names=self.class_names,
             note=" ".join(note for note in notes if note),

@@ -108,8 +108,8 @@ def _read(file: Path) -> Any:
         import anndata
     except ImportError as error:
         raise ConfigError(f"data=h5ad needs anndata: {ADVICE}") from error
-    with warnings.catch_warnings():  # of names that are not unique, which are made so below
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings():  # they are made unique below
+        warnings.filterwarnings("ignore", message=".* names are not unique", category=UserWarning)
         try:
             cells = anndata.read_h5ad(file)
         except Exception as error:  # whatever h5py and anndata come upon in a damaged file
