@@ -65,7 +65,7 @@ def complaint(compose: Compose) -> Callable[..., str]:
             cfg = settle(compose("trainer=cpu", *overrides))
             data = build_data(cfg)
             model = build_model(cfg, data)
-            model.objective(model.net, data.samples["val"][:2])  # as the first step does
+            model.terms(data.samples["val"][:2])  # as the first step does
         except UserError as error:
             return str(error)
         except (HydraException, OmegaConfBaseException) as error:
@@ -235,13 +235,13 @@ def _stopping_after(steps: int) -> Iterator[None]:
 
     def build(*args: Any) -> AutoencoderModule:
         model = build_model(*args)
-        schedule = model.schedule
+        factor = model.factor
 
-        def watched(step: int, total_steps: int) -> float:
+        def watched(step: int) -> float:
             model.stop_requested |= step == steps - 1
-            return schedule(step, total_steps)
+            return factor(step)
 
-        model.schedule = watched
+        model.factor = watched  # type: ignore[method-assign]
         return model
 
     with pytest.MonkeyPatch.context() as patch:

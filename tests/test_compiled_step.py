@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activae.compiled_step import CompiledStep, Graph
+from activae.activations import RReLU
+from activae.compiled_step import CompiledStep, CompileFailed, Graph
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
+from activae.models.initialisation import fitted
 from activae.objectives import Objective, mse
 from activae.optimizers import make_optimizer
 from activae.steps import EagerStep
@@ -54,9 +56,14 @@ def run(step: EagerStep | CompiledStep, data: list[Tensor], first: int = 0) -> l
 
 
 def prepared(
-    factory: partial, clip: float | None, kind: str, graph: Graph | None = None, l2: float = 1e-3
+    factory: partial,
+    clip: float | None,
+    kind: str,
+    graph: Graph | None = None,
+    l2: float = 1e-3,
+    net: Autoencoder | None = None,
 ) -> tuple:
-    net = network()
+    net = net or network()
     optimizer = make_optimizer(factory, net)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
@@ -164,3 +171,26 @@ def test_one_graph_serves_runs_that_differ_in_what_it_is_given(name: str) -> Non
             torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
         graphs.append(graph.compiled)
     assert graphs[0] is graphs[1] is not None
+
+
+def test_random_numbers_are_those_of_an_eager_step() -> None:
+    """Of dropout and RReLU: else a compiled run would not be the plain one, nor resume as it."""
+    losses = {}
+    for kind in ("eager", "compiled"):
+        half = {"activation": RReLU, "hidden": [6], "dropout": 0.3}
+        net = Autoencoder(MLPEncoder((10,), 3, **half), MLPDecoder(3, (10,), **half), shape=(10,))
+        fitted(net, seed=0)
+        step = prepared(OPTIMIZERS["adam"], None, kind, net=net)[2]
+        torch.manual_seed(3)
+        losses[kind] = run(step, batches(6))
+
+    assert losses["compiled"] == pytest.approx(losses["eager"], rel=1e-5)
+
+
+def test_a_network_with_buffers_is_refused_before_anything_is_compiled() -> None:
+    half = {"activation": nn.ReLU, "hidden": [6]}
+    encoder = MLPEncoder((10,), 3, **half, normalisation="batch")
+    net = Autoencoder(encoder, MLPDecoder(3, (10,), **half), shape=(10,))
+
+    with pytest.raises(CompileFailed, match=r"encoder\.normalisation1\.running_mean is a buffer"):
+        prepared(OPTIMIZERS["adam"], None, "compiled", net=net)

@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 import torch
 from anndata import AnnData
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from scipy.sparse import csr_matrix
 
-from activae.assembly import build_data, build_model, demand_of
+from activae import activations
+from activae.assembly import build_data, build_model
 from activae.build import build
 from activae.config import container, settle
 from activae.errors import ConfigError, UserError
+from activae.output_layer import demand_of
 from activae.randomness import batch_order
 from activae.steps import EagerStep
 from activae.training import train
@@ -39,6 +42,14 @@ QUICK = (
     "trainer.max_epochs=1",
 )
 VECTORS = ("data=random", "data.source.samples=60", "data.source.features=16")
+
+
+def is_elementwise(name: str) -> bool:
+    """Whether an activation has one input and one output for each unit."""
+    node = OmegaConf.load(CONFIGS / "activation" / f"{name}.yaml")
+    for key in OmegaConf.missing_keys(node):
+        OmegaConf.update(node, key, "torch.nn.functional.gelu")
+    return activations.is_elementwise(instantiate(node)())
 
 
 def options(*, fitted: bool) -> list[Any]:
@@ -129,7 +140,8 @@ def take_a_step(cfg: DictConfig) -> None:
     indices = batch_order(cfg.seed, 0, len(data.samples["train"]))[: cfg.data.batch_size]
 
     step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
-    terms = step(data.samples["train"][indices], model.schedule(0, model.total_steps))
+    batch = model.training_batch(data.samples["train"][indices], 0)
+    terms = step(batch, model.schedule(0, model.total_steps))
 
     assert all(term.isfinite() for term in terms.values())
     after = dict(model.net.named_parameters())
@@ -152,7 +164,9 @@ def test_an_option_takes_a_step(
 def test_an_activation_takes_a_step_in_both_halves_and_the_code(
     name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
 ) -> None:
-    places = ["activation", "decoder.activation", "encoding.activation"]
+    places = ["activation", "decoder.activation"]
+    if is_elementwise(name):  # the width of the code is fixed
+        places.append("encoding.activation")
     chosen = [f"activation={name}", *(f"activation@{place}={name}" for place in places[1:])]
     function = [
         override.replace("activation.", f"{place}.", 1)
@@ -161,6 +175,14 @@ def test_an_activation_takes_a_step_in_both_halves_and_the_code(
     ]
 
     take_a_step(compose(*chosen, *function, *QUICK, *VECTORS))
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if not is_elementwise(name)])
+def test_an_activation_that_changes_the_width_is_refused_in_the_code(
+    name: str, compose: Compose
+) -> None:
+    with pytest.raises(ConfigError, match=r"encoding\.activation=.*the width is fixed here"):
+        take_a_step(compose(f"activation@encoding.activation={name}", *QUICK, *VECTORS))
 
 
 @pytest.fixture(scope="module")

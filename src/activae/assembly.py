@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+from collections.abc import Callable
 from functools import partial
-from math import isfinite
+from math import prod
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
-from activae.activations import output_range
+from activae.batch import Noise
 from activae.build import build, call, label, locate
 from activae.compiled_step import Graph
 from activae.config import container
+from activae.corruption import corrupts
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.models.autoencoder import AutoencoderModule
-from activae.models.counts import TotalSharingHead
-from activae.objectives import Demand, Objective
-from activae.objectives.demand import plain
+from activae.objectives import Objective
 from activae.optimizers import make_optimizer
+from activae.output_layer import demand_of, output_activation, refuse_unless_elementwise
+from activae.randomness import generator
+from activae.regularisers import Regularised, Regulariser
 
 log = logging.getLogger(__name__)
 
-# A bounded output whose interval is more than this many times the data's wastes its range on values
-# that never occur: tanh for data in [0, 1].
-WIDEST_OUTPUT = 1.5
+
+INIT_SAMPLES = 1024
 
 
 def build_data(cfg: DictConfig) -> AutoencoderDataModule:
@@ -60,6 +64,9 @@ def build_model(
     """The LightningModule around a freshly initialised network; `graph` may be shared."""
     objective = build(container(cfg.objective), "objective")
     net = build_network(cfg, data, objective)
+    regularisers = build_regularisers(cfg, net)
+    noise = build_noise(cfg, data, regularisers)
+    check_batches(net, data)
     optimizer = build(container(cfg.optimizer), "optimizer")
     schedule = build(container(cfg.scheduler), "scheduler")
     whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
@@ -68,6 +75,17 @@ def build_model(
         schedule, "scheduler", 0, total_steps
     )  # refuses its parameters now, not after the first step
     call(make_optimizer, "optimizer", optimizer, net)
+    phases = None
+    if cfg.phases is not None:
+        phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
+    if cfg.encoding.dim >= prod(data.shape):
+        log.warning(
+            "note   encoding.dim=%d is no smaller than the %d values of a sample: a code that need "
+            "not compress can copy its input; choose a smaller one, or penalise it (regulariser, "
+            "corruption)",
+            cfg.encoding.dim,
+            prod(data.shape),
+        )
     log.info(
         "model  %s, code %d, %s; %s; %s parameters",
         label(cfg.encoder),
@@ -78,14 +96,59 @@ def build_model(
     )
     return AutoencoderModule(
         net,
-        objective,
+        Regularised(objective, regularisers) if regularisers or noise else objective,
         data.normalisation,
         optimizer=partial(make_optimizer, optimizer),
         schedule=schedule,
         total_steps=total_steps,
         clip_norm=cfg.trainer.gradient_clip_val,
         graph=graph or (Graph() if cfg.trainer.compile else None),
+        noise=noise,
+        phases=phases,
     )
+
+
+def build_regularisers(cfg: DictConfig, net: Autoencoder) -> dict[str, Regulariser]:
+    """Those of the config that have a weight, by name. Raises ConfigError for others than ours."""
+    built = {}
+    for name, node in container(cfg.regulariser).items():
+        regulariser = build(node, f"regulariser.{name}")
+        if not isinstance(regulariser, Regulariser):
+            raise ConfigError(
+                f"regulariser.{name}._target_={node.get('_target_')}: makes a "
+                f"{type(regulariser).__name__}, not an activae.regularisers.Regulariser"
+            )
+        regulariser.check(net)
+        if regulariser.weight:
+            built[str(name)] = regulariser
+    return built
+
+
+def build_noise(
+    cfg: DictConfig, data: AutoencoderDataModule, regularisers: dict[str, Regulariser]
+) -> Noise | None:
+    """What draws the random numbers that the run's steps need; None where they need none."""
+    corrupt = None
+    if corrupts(cfg.corruption):
+        low, high = data.normalisation.target_range.tolist()
+        factory = build(container(cfg.corruption), "corruption")
+        corrupt = partial(factory, value_range=(low, high))
+        # Refuses its parameters now, not at the first step.
+        call(corrupt, "corruption", torch.zeros(1, *data.shape), noise=torch.Generator())
+    probes = sum(regulariser.probes for regulariser in regularisers.values())
+    return Noise(cfg.seed, corrupt, probes, cfg.encoding.dim) if corrupt or probes else None
+
+
+def check_batches(net: Autoencoder, data: AutoencoderDataModule) -> None:
+    """Raise ConfigError where batch normalisation would meet a batch of one sample."""
+    size, samples = data.batch_size, len(data.samples["train"])
+    normalises = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules())
+    if normalises and 1 in (size, samples % size):
+        raise ConfigError(
+            f"data.batch_size={size}: leaves a batch of one of the {samples} training samples, "
+            "which cannot be normalised by its own mean and variance; choose another batch size, "
+            "or normalisation=layer"
+        )
 
 
 def build_network(
@@ -100,71 +163,43 @@ def build_network(
     demand = demand_of(objective)
     decoded = (demand.outputs * data.shape[0], *data.shape[1:])
     decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, decoded)
-    code = build(container(cfg.encoding.activation), "encoding.activation")
     net = Autoencoder(
         encoder,
         decoder,
         shape=data.shape,
-        code_activation=code and call(code, "encoding.activation"),
+        code_activation=code_activation(cfg),
         output_activation=output_activation(cfg, data, objective),
         input_transform=demand.reads and demand.reads(),
     )
-    call(build(container(cfg.init), "init"), "init", net, seed=cfg.seed)
+    init = build(container(cfg.init), "init")
+    needs = {"samples": init_samples(cfg.seed, data, net)} if _takes(init, "samples") else {}
+    call(init, "init", net, seed=cfg.seed, **needs)
     return net
 
 
-def output_activation(
-    cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
-) -> nn.Module:
-    """The chosen output activation, or the one the objective needs.
+def init_samples(seed: int, data: AutoencoderDataModule, net: Autoencoder) -> Tensor:
+    """Training samples [B, *shape] for an init that looks at data, beside the network.
 
-    Raises ConfigError if it does not fit the data's range.
+    At most INIT_SAMPLES, which depend on seed and split alone.
     """
-    demand, loss = demand_of(objective), _name_of(objective)
-    _check_data(cfg, data, demand, loss)
-    asked = demand.output(data.shape) if demand.output else None
-    factory = build(container(cfg.output.activation), "output.activation")
-    chosen = factory and call(factory, "output.activation")
-    activation: nn.Module = chosen or asked or nn.Identity()
-    name = label(cfg.output.activation) if factory else type(activation).__name__
-    if asked and type(activation) is not type(asked):
-        raise ConfigError(
-            f"output.activation={name}: objective={loss} takes the output for "
-            f"{demand.takes_output_for}; leave output.activation out, or choose another objective"
-        )
-    if not isinstance(activation, TotalSharingHead):
-        check_output_range(name, activation, data.normalisation.target_range.tolist())
+    samples = data.samples["train"]
+    noise = generator(seed, "init samples")
+    rows = torch.randint(len(samples), (INIT_SAMPLES,), generator=noise).unique()
+    return samples[rows.to(samples.device)].to(next(net.parameters()))
+
+
+def _takes(init: Callable[..., None], parameter: str) -> bool:
+    return parameter in inspect.signature(init).parameters
+
+
+def code_activation(cfg: DictConfig) -> nn.Module | None:
+    """The chosen activation of the code, None where it is linear."""
+    factory = build(container(cfg.encoding.activation), "encoding.activation")
+    if factory is None:
+        return None
+    activation: nn.Module = call(factory, "encoding.activation")
+    refuse_unless_elementwise(activation, "encoding.activation", label(cfg.encoding.activation))
     return activation
-
-
-def demand_of(objective: Any) -> Demand:
-    """What an objective asks of data and network; one of the user's own need not say."""
-    demand: Demand = getattr(objective, "demand", Demand())
-    return demand
-
-
-def _name_of(objective: Any) -> str:
-    loss = plain(getattr(objective, "reconstruction", objective))
-    return str(getattr(loss, "__name__", type(loss).__name__))
-
-
-def _check_data(cfg: DictConfig, data: AutoencoderDataModule, demand: Demand, loss: str) -> None:
-    """Raise ConfigError where the normalised data are not what the objective is defined for."""
-    low, high = data.normalisation.target_range.tolist()
-    bounds = f"in [{demand.least:g}, {demand.most:g}]" if isfinite(demand.most) else "of 0 or more"
-    if not demand.least - 1e-3 <= low < high <= demand.most + 1e-3:
-        raise ConfigError(
-            f"objective={loss}: needs data {bounds}, and with data.normalisation="
-            f"{cfg.data.normalisation} they lie in [{low:.4g}, {high:.4g}]; set "
-            f"data.normalisation={demand.normalisation}, or choose another objective"
-        )
-    if demand.counts and not data.holds_counts():
-        raise ConfigError(
-            f"objective={loss}: needs counts, whole numbers of 0 or more, and these are not (with "
-            f"data.normalisation={cfg.data.normalisation}); set "
-            f"data.normalisation={demand.normalisation} and, where the data have that choice, "
-            "data.source.counts=true, or choose another objective"
-        )
 
 
 def check_activation(node: Any, key: str) -> None:
@@ -179,28 +214,3 @@ def check_activation(node: Any, key: str) -> None:
             f"activation=custom activation.function={path}"
         )
     call(build(container(node), key), key)
-
-
-def check_output_range(name: str, activation: nn.Module, data_range: list[float]) -> None:
-    """Raise ConfigError where the outputs cannot reach the data, or reach far beyond them."""
-    low, high = output_range(activation)
-    bottom, top = data_range
-    slack = 1e-3 * (top - bottom)
-    shown = (
-        f"the outputs of {name} lie in [{low:.4g}, {high:.4g}], "
-        f"the data in [{bottom:.4g}, {top:.4g}]"
-    )
-    if low > bottom + slack or high < top - slack:
-        raise ConfigError(
-            f"output.activation={name}: cannot reach the data: {shown}; leave it out for a linear "
-            f"output{_better_normalisation(bottom, top)}"
-        )
-    if isfinite(low) and isfinite(high) and high - low > WIDEST_OUTPUT * (top - bottom):
-        raise ConfigError(
-            f"output.activation={name}: does not fit the data: {shown}; leave it out for a linear "
-            "output, or use activation@output.activation=sigmoid for data in [0, 1]"
-        )
-
-
-def _better_normalisation(bottom: float, top: float) -> str:
-    return "" if (bottom, top) == (0.0, 1.0) else ", or set data.normalisation=unit_range"

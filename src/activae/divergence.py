@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activae.batch import Batch, parts_of
 from activae.data.module import AutoencoderDataModule
 from activae.diagnostics import first_nonfinite, first_nonfinite_parameter
 from activae.models.autoencoder import AutoencoderModule
@@ -27,7 +28,7 @@ def locate_divergence(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(snapshot["rng_state"])
-            step, found = _replay(model, data, snapshot["optimizer_states"][0], until)
+            step, found = _replay(model, data, snapshot, until)
     finally:
         model.restore(snapshot)
     if found is None:
@@ -38,41 +39,49 @@ def locate_divergence(
 def _replay(
     model: AutoencoderModule,
     data: AutoencoderDataModule,
-    optimizer_state: dict[str, Any],
+    snapshot: dict[str, Any],
     until: int,
 ) -> tuple[int, str | None]:
     optimizer = model.configure_optimizers()
-    optimizer.load_state_dict(optimizer_state)
+    model.load_optimizer(optimizer, snapshot)
     take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
     for step in range(model.step, until):
-        batch = _batch(data, step)
+        if step == model.phase.end:
+            model.phase = model.phases[model.phases.index(model.phase) + 1]
+            optimizer = model.new_optimizer()
+            take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+        batch = model.training_batch(_samples(data, step), step)
         found = _fault(model, batch)
         if found:
             return step, found
-        take_step(batch, model.schedule(step, model.total_steps))
+        take_step(batch, model.factor(step))
     # What is not finite after the last step may have shown in training or in validation.
-    return until, _fault(model, _batch(data, until)) or _fault(model, data.samples["val"])
+    last = model.training_batch(_samples(data, until), until)
+    return until, _fault(model, last) or _fault(model, data.samples["val"])
 
 
-def _batch(data: AutoencoderDataModule, step: int) -> Tensor:
+def _samples(data: AutoencoderDataModule, step: int) -> Tensor:
     samples = data.samples["train"]
     epoch, position = divmod(step, data.steps_per_epoch)
     order = batch_order(data.seed, epoch, len(samples))
     return samples[order[position * data.batch_size : (position + 1) * data.batch_size]]
 
 
-def _fault(model: AutoencoderModule, batch: Tensor) -> str | None:
+def _fault(model: AutoencoderModule, batch: Batch) -> str | None:
     """The first weight, output or gradient that is not finite, in the order they come about."""
     net = model.net
+    x, seen, probes = parts_of(batch)
     parameter = first_nonfinite_parameter(net.named_parameters())
     if parameter:
         return f"the parameter {parameter}"
     with torch.random.fork_rng(devices=[]):  # the loss and the step draw these numbers again
-        layer = first_nonfinite(net, lambda: net(batch))
+        layer = first_nonfinite(net, lambda: net(x if seen is None else seen))
     if layer:
         return f"the output of {layer}"
     with torch.random.fork_rng(devices=[]):
-        loss = total(model.objective(net, batch))
+        # A validation split has no probes of its own yet.
+        drawn = seen is not None or probes is not None
+        loss = total(model.objective(net, batch) if drawn else model.terms(x))
     if not loss.isfinite():
         return "the loss (of reconstructions that are finite)"
     loss.backward()

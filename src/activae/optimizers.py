@@ -14,15 +14,16 @@ from activae.models import Autoencoder
 def make_optimizer(
     factory: Callable[..., torch.optim.Optimizer], net: Autoencoder
 ) -> torch.optim.Optimizer:
-    """The optimizer over the network's parameters, updating them all in one call where torch can.
+    """The optimizer over the parameters that train, updating them all in one call where torch can.
 
     Biases and the parameters of learnable activations are given no weight decay.
     """
     decay = inspect.signature(factory).parameters.get("weight_decay")
+    training = {name: p for name, p in net.named_parameters() if p.requires_grad}
     if decay is None or not decay.default:
-        return factory(net.parameters(), **_fastest(factory))
-    weights = dict(net.weights())
-    others = [p for name, p in net.named_parameters() if name not in weights]
+        return factory(training.values(), **_fastest(factory))
+    weights = {name: p for name, p in net.weights() if name in training}
+    others = [p for name, p in training.items() if name not in weights]
     groups = [{"params": list(weights.values())}, {"params": others, "weight_decay": 0.0}]
     return factory(groups, **_fastest(factory))
 

@@ -84,9 +84,12 @@ class TrainConfig:
     decoder: Any = MISSING
     output: OutputConfig = field(default_factory=OutputConfig)
     objective: Any = MISSING
+    regulariser: dict[str, Any] = field(default_factory=dict)
+    corruption: Any = None
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: Any = MISSING
     scheduler: Any = MISSING
+    phases: Any = None
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     sweep: str | None = None

@@ -12,9 +12,12 @@ from activae.errors import ConfigError
 # objects by their path must stay out of reach.
 TRUSTED_MODULES = (
     "activae.activations",
+    "activae.corruption",
     "activae.data",
     "activae.models",
     "activae.objectives",
+    "activae.phases",
+    "activae.regularisers",
     "activae.schedules",
     "torch.nn",
     "torch.optim",

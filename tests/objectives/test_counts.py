@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from activae.assembly import build_data, build_model
+from activae.config import settle
 from activae.errors import ConfigError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.models.counts import (
@@ -22,6 +25,7 @@ from activae.models.counts import (
     log_probability,
 )
 from activae.objectives import Objective, multinomial, nb, poisson, zinb
+from activae.training import train
 
 LOSSES = {"multinomial": multinomial, "nb": nb, "poisson": poisson, "zinb": zinb}
 GENES = 12
@@ -236,9 +240,6 @@ def test_another_output_activation_is_refused(name: str, complaint: Complain) ->
 def test_two_values_a_feature_go_with_every_decoder(
     halves: tuple[str, str], compose: Callable[..., Any]
 ) -> None:
-    from activae.assembly import build_data, build_model
-    from activae.config import settle
-
     cfg = settle(compose("objective=zinb", "data.normalisation=none", "trainer=cpu", *halves))
     data = build_data(cfg)
     model = build_model(cfg, data)
@@ -272,3 +273,24 @@ def test_a_wrong_decoder_is_named() -> None:
             shape=(GENES,),
             output_activation=NegativeBinomialHead((GENES,), zero_inflated=True),
         )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_layerwise_pretraining_which_compares_samples_is_refused(
+    name: str, complaint: Complain
+) -> None:
+    message = complaint(f"objective={name}", "phases=layerwise", "data.normalisation=none")
+
+    assert_says(message, "phases=layerwise", "phases=joint", "another objective")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_corrupted_input_reaches_the_encoder_alone(
+    name: str, compose: Callable[..., Any], tmp_path: Path
+) -> None:
+    quick = ("trainer=cpu", "trainer.max_steps=3", "logger=minimal", "logger.progress_bar=false")
+    counted = (f"objective={name}", "data.normalisation=none", "corruption=gaussian")
+
+    found = train(compose(*quick, *counted), tmp_path)
+
+    assert np.isfinite(found["test"]["SE"])

@@ -32,6 +32,13 @@ CASES = {
         "objective.l2=1e-5",
         "trainer.gradient_clip_val=0.05",
     ),
+    "dropout and batch normalisation, lsuv": (
+        "encoder.dropout=0.2",
+        "decoder.dropout=0.1",
+        "encoder.normalisation=batch",
+        "activation=glu",
+        "init=lsuv",
+    ),
     "early stopping, its patience counting": (
         "optimizer.lr=0.1",
         "trainer.max_epochs=40",
@@ -81,7 +88,12 @@ def test_steps_taken_as_one_function_resume_too(
 ) -> None:
     """What trainer.compile keeps between steps, without the seconds that compiling takes."""
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
-    overrides = ("trainer.compile=true", f"optimizer={optimizer}", "activation=rrelu")
+    overrides = (
+        "trainer.compile=true",
+        f"optimizer={optimizer}",
+        "activation=rrelu",
+        "encoder.dropout=0.1",
+    )
     expected, folder = uninterrupted(*overrides), tmp_path / "interrupted"
 
     for step in (2, 7, 2 * STEPS_PER_EPOCH):

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from activae.config import container, settle
 from activae.identity import job_id
 from activae.run_folder import LAST, load_checkpoint
-from activae.sweeps.events import Ended, Event
+from activae.sweeps.events import Ended, Event, Said
 from activae.sweeps.folder import SweepFolder
 from activae.sweeps.job import Job
 from activae.sweeps.pool import Pool
@@ -43,10 +43,18 @@ SPREAD = [
     ("activation=tanh", "optimizer=adam", "objective=zinb", "data.normalisation=none"),
     ("activation=tanh", "optimizer=adam", "objective=poisson", "data.normalisation=none"),
     ("activation=snake", "optimizer=nadam", "trainer.gradient_clip_val=0.01"),
+    ("regulariser=[kl_sparse,contractive]", "corruption=salt_and_pepper", "activation=silu"),
+    ("activation=rrelu", "encoder.dropout=0.1", "init=lsuv"),
+    ("activation=geglu", "encoder.normalisation=layer", "decoder.normalisation=group"),
 ]
 # What members that share one graph may differ in.
 ALIKE = [
-    ("seed=1", "optimizer.weight_decay=0.1", "objective.l2=1e-4"),
+    (
+        "seed=1",
+        "optimizer.weight_decay=0.1",
+        "objective.l2=1e-4",
+        "regulariser.code_l1.weight=1e-3",
+    ),
     ("seed=2", "optimizer.weight_decay=0.3", "objective.l2=1e-3", "optimizer.lr=3e-3"),
     ("seed=1", "optimizer.weight_decay=0.1", "objective.l2=1e-4", "data.train_fraction=0.08"),
 ]
@@ -107,13 +115,34 @@ def test_a_compiled_run_is_the_plain_run(
     assert_alike(job.folder, tmp_path / "plain")
 
 
+def test_a_network_that_cannot_be_compiled_is_trained_step_by_step_and_it_is_said(
+    compose: Compose, tmp_path: Path
+) -> None:
+    cfg = settle(compose(*SMALL, "encoder.normalisation=batch", "trainer.max_epochs=2"))
+    train(cfg, tmp_path / "plain")
+
+    [job] = jobs_of([cfg], tmp_path / "sweep")
+    told = train_in_pool([job], tmp_path / "sweep", compiling=True)
+
+    said = [event.text for event in told if isinstance(event, Said)]
+    assert any("encoder.normalisation1.running_mean is a buffer" in text for text in said)
+    scores = [
+        json.loads((folder / "metrics.json").read_text())["test"]
+        for folder in (job.folder, tmp_path / "plain")
+    ]
+    assert scores[0] == scores[1]
+
+
 def test_members_that_share_one_graph_are_their_plain_runs(
     compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled: list[Any] = []
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda *a, **k: compiled.append(a) or compile_(*a, **k))
-    settled = [settle(compose(*SMALL, "optimizer=adamw", *overrides)) for overrides in ALIKE]
+    settled = [
+        settle(compose(*SMALL, "optimizer=adamw", "regulariser=code_l1", *overrides))
+        for overrides in ALIKE
+    ]
     jobs = jobs_of(settled, tmp_path / "sweep")
 
     train_in_pool(jobs, tmp_path / "sweep", compiling=True)

@@ -17,6 +17,9 @@ from activae.sweeps.stack.stack import Stack
 STEPS = 52  # 13 epochs
 SLOWER = "optimizer.lr=0.02"
 CLIPPED = "trainer.gradient_clip_val=0.02"
+DOUBLE = "trainer.precision=64-true"
+LAYERS = ("encoder.normalisation=layer", "decoder.normalisation=layer")
+GROUPS = ("encoder.normalisation=group", "decoder.normalisation=group")
 # What its config says for each case, and for each of its three members.
 CASES = {
     "relu, adam": ((), ("seed=0", "seed=1", "seed=2")),
@@ -53,6 +56,20 @@ CASES = {
         ("objective=multinomial", "data.normalisation=none"),
         ("optimizer.lr=1e-3", "seed=2", "seed=1"),
     ),
+    # In double precision, for at Adam's first steps single precision decides the sign of gradients
+    # that normalisation makes 0.
+    "swiglu in residual blocks with layer normalisation, lsuv": (
+        ("encoder=residual_mlp", "activation=swiglu", "init=lsuv", *LAYERS, DOUBLE),
+        ("seed=1", "optimizer.lr=3e-4", "init=fitted"),
+    ),
+    "maxout in convolutions with group normalisation": (
+        ("encoder=conv", "decoder=conv", "activation=maxout", *GROUPS, DOUBLE),
+        ("seed=1", "optimizer.lr=3e-4", "init=lsuv"),
+    ),
+    "siren, whose frequency amplifies rounding": (
+        ("activation=siren", "optimizer.lr=1e-4", DOUBLE),
+        ("seed=1", "optimizer.lr=3e-5", "optimizer.weight_decay=0.1"),
+    ),
     "adam with amsgrad, which has no rule": (
         ("+optimizer.amsgrad=true", "activation=softplus", "init=torch"),
         ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
@@ -60,6 +77,18 @@ CASES = {
     "adagrad": (
         ("optimizer._target_=torch.optim.Adagrad", "~optimizer.betas", "~optimizer.eps"),
         ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
+    ),
+    "denoising, every regulariser, penalties": (
+        (
+            "corruption=gaussian",
+            "regulariser=[code_l1,kl_sparse,contractive,contractive_hutchinson]",
+            "activation=tanh",
+        ),
+        ("regulariser.contractive.weight=0.01", "objective.l2=1e-4", "seed=3"),
+    ),
+    "masked input, convolutions": (
+        ("encoder=conv", "corruption=masking", "corruption.probability=0.5"),
+        ("seed=0", "seed=1", "optimizer.lr=3e-3"),
     ),
     "double precision, sin": (
         ("trainer.precision=64-true", "activation=sin"),

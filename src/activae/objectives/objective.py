@@ -34,6 +34,11 @@ class Objective:
         """What the reconstruction loss asks of the data and of the network."""
         return demand_of(self.reconstruction)
 
+    @property
+    def strengths(self) -> tuple[float, float]:
+        """The numbers that a call may be given in the place of its own: l1 and l2."""
+        return self.l1, self.l2
+
     def __call__(
         self, net: Autoencoder, x: Tensor, strengths: Tensor | None = None
     ) -> dict[str, Tensor]:

@@ -9,11 +9,12 @@ from copy import deepcopy
 import torch
 from omegaconf import DictConfig
 
+from activae.batch import stacked
 from activae.config import container
 from activae.models.autoencoder import AutoencoderModule
 from activae.shared import Settled
 from activae.steps import total
-from activae.sweeps.stack.loss import stacked_loss
+from activae.sweeps.stack.loss import regulariser_weights, stacked_loss
 from activae.sweeps.stack.update import LINEAR_IN_LR
 
 OBJECTIVE = "activae.objectives.Objective"
@@ -23,8 +24,8 @@ def stack_key(cfg: Settled) -> str:
     """What runs of one stack have in common: their settled configs but for what may differ.
 
     That is: seed and initialisation, optimizer.lr and weight_decay, the penalties l1 and l2 of an
-    activae.objectives.Objective, the scheduler, how long to train, what is logged, and how the data
-    are split and normalised.
+    activae.objectives.Objective, the weights of regularisers, the scheduler, how long to train,
+    what is logged, and how the data are split and normalised.
     """
     shared = deepcopy(container(cfg))
     for key in ("seed", "init", "scheduler", "logger", "sweep", "resume", "trusted_modules"):
@@ -34,6 +35,8 @@ def stack_key(cfg: Settled) -> str:
     if shared["objective"]["_target_"] == OBJECTIVE:
         for key in ("l1", "l2"):
             shared["objective"].pop(key, None)
+    for node in shared["regulariser"].values():
+        node["weight"] = bool(node.get("weight"))
     for key in ("max_epochs", "max_steps", "early_stopping_patience"):
         del shared["trainer"][key]
     for key in ("normalisation", "train_fraction", "val_fraction", "test_fraction", "split_seed"):
@@ -48,6 +51,7 @@ def why_not_stackable(cfg: DictConfig, model: AutoencoderModule) -> str | None:
     """
     return (
         _trainer_objection(cfg)
+        or _phases_objection(model)
         or _network_objection(model)
         or _optimizer_objection(model)
         or _trial_objection(model)
@@ -59,6 +63,12 @@ def _trainer_objection(cfg: DictConfig) -> str | None:
         return "trainer.detect_anomaly=true watches one run's gradients"
     if cfg.trainer.precision not in ("32-true", "64-true"):
         return f"trainer.precision={cfg.trainer.precision} is not stacked"
+    return None
+
+
+def _phases_objection(model: AutoencoderModule) -> str | None:
+    if len(model.phases) > 1:
+        return "its phases train different parameters, and a stack has one optimizer for all"
     return None
 
 
@@ -84,15 +94,17 @@ def _optimizer_objection(model: AutoencoderModule) -> str | None:
 
 def _trial_objection(model: AutoencoderModule) -> str | None:
     """What torch.func.vmap says of two members' gradients: random numbers, for one, it refuses."""
-    stacked = {name: torch.stack([p, p]) for name, p in model.net.named_parameters()}
+    parameters = {name: torch.stack([p, p]) for name, p in model.net.named_parameters()}
     x = next(model.net.parameters()).new_full((2, 2, *model.net.shape), 0.5)
     loss = stacked_loss([model])
+    batch = stacked([model.training_batch(its, 0) for its in x])
+    strengths = regulariser_weights([model, model], x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operations that it knows only one member at a time
         try:
-            terms = loss.terms(stacked, x)
-            torch.autograd.grad(total(terms).sum(), list(stacked.values()), allow_unused=True)
-            loss.scores(stacked, x[0])
+            terms = loss.terms(parameters, batch, strengths)
+            torch.autograd.grad(total(terms).sum(), list(parameters.values()), allow_unused=True)
+            loss.scores(parameters, model.evaluation_batch(x[0]), strengths)
         except Exception as error:
             return f"torch.func.vmap refuses its gradient: {_first_sentence(error)}"
         finally:
