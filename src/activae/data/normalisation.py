@@ -102,11 +102,8 @@ def _fit_none(train: Tensor, value_range: tuple[float, float] | None) -> Normali
 
 
 def _fit_rms(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
-    squares = sum(
-        chunk.double().square().sum()
-        for chunk in train.split(max(1, CHUNK_VALUES // train[0].numel()))
-    )
-    rms = torch.as_tensor(squares / train.numel(), dtype=torch.float64).sqrt()
+    mean, deviation = _mean_and_deviation(train)
+    rms = (mean.square() + deviation.square()).mean().sqrt()
     low, high = value_range or (bound.item() for bound in train.aminmax())
     observed = ((low / rms).item(), (high / rms).item())
     zero = torch.zeros((), dtype=torch.float64)
