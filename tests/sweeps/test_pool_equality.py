@@ -41,6 +41,8 @@ SPREAD = [
     ("activation=gelu", "optimizer=adamw", "scheduler=onecycle", "objective=huber"),
     ("activation=prelu", "optimizer=rmsprop", "optimizer.lr=1e-4", "objective=l1"),
     ("activation=mish", "optimizer=lion", "scheduler=plateau", "scheduler.threshold=0.2"),
+    ("objective=zinb", "data.normalisation=none", "activation=tanh"),
+    ("objective=poisson", "data.normalisation=none", "activation=tanh"),
     ("activation=snake", "optimizer=nadam", "trainer.gradient_clip_val=0.01"),
     ("regulariser=[kl_sparse,contractive]", "corruption=salt_and_pepper", "activation=silu"),
     ("activation=rrelu", "encoder.dropout=0.1", "init=lsuv"),

@@ -48,6 +48,14 @@ CASES = {
         ("encoder=conv", "decoder=conv", "activation=elu", "optimizer.weight_decay=0.01"),
         ("seed=1", "objective.l2=1e-4", "trainer.max_steps=30"),
     ),
+    "zero-inflated negative binomial, whose dispersion is learnt": (
+        ("objective=zinb", "data.normalisation=none", "activation=tanh", SLOWER),
+        ("optimizer.lr=1e-3", "objective.l2=1e-4", "seed=1"),
+    ),
+    "multinomial": (
+        ("objective=multinomial", "data.normalisation=none"),
+        ("optimizer.lr=1e-3", "seed=2", "seed=1"),
+    ),
     # In double precision, for at Adam's first steps single precision decides the sign of gradients
     # that normalisation makes 0.
     "swiglu in residual blocks with layer normalisation, lsuv": (
