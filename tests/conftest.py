@@ -29,6 +29,7 @@ from activae.errors import UserError
 from activae.mistakes import explain
 from activae.models.autoencoder import AutoencoderModule, Interrupted
 from activae.run_folder import DONE, LAST, METRICS, load_checkpoint
+from activae.schedules import Adaptive, Schedule
 from activae.training import train
 
 ROOT = Path(__file__).parents[1]
@@ -221,6 +222,25 @@ def shared_sweep(
     sweep = SharedSweep(python, train_py, tmp_path)
     sweep.write_activation("pass", seed=0)
     return sweep
+
+
+def watched(schedule: Schedule, on_call: Callable[[int], None]) -> Schedule:
+    """The schedule, which tells of every step it is asked about."""
+    if isinstance(schedule, Adaptive):
+        kind: Any = type(schedule)
+
+        def call(self: Any, step: int, total_steps: int) -> float:
+            on_call(step)
+            return kind.__call__(self, step, total_steps)
+
+        schedule.__class__ = type("Watched", (kind,), {"__call__": call})
+        return schedule
+
+    def called(step: int, total_steps: int) -> float:
+        on_call(step)
+        return schedule(step, total_steps)
+
+    return called
 
 
 @pytest.fixture

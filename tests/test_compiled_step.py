@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
+from pytorch_optimizer import Lion
 from torch import Tensor, nn
 
 from activae.activations import RReLU
@@ -28,6 +30,23 @@ OPTIMIZERS = {
     "adamw": partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1),
     "rmsprop": partial(torch.optim.RMSprop, lr=1e-3),
     "rmsprop with momentum": partial(torch.optim.RMSprop, lr=1e-3, momentum=0.5),
+    "radam": partial(torch.optim.RAdam, lr=1e-2),
+    "radam with decay": partial(torch.optim.RAdam, lr=1e-2, weight_decay=0.01),
+    "radam with decoupled decay": partial(
+        torch.optim.RAdam, lr=1e-2, weight_decay=0.1, decoupled_weight_decay=True
+    ),
+    "radam that never rectifies": partial(torch.optim.RAdam, lr=1e-2, betas=(0.9, 0.6)),
+    "adagrad": partial(torch.optim.Adagrad, lr=1e-2),
+    "adagrad from ones, with lr and weight decay": partial(
+        torch.optim.Adagrad,
+        lr=1e-2,
+        lr_decay=0.1,
+        initial_accumulator_value=1.0,
+        weight_decay=0.01,
+    ),
+    "lion": partial(Lion, lr=1e-3),
+    "lion with decay": partial(Lion, lr=1e-3, weight_decay=0.1),
+    "lion with coupled decay": partial(Lion, lr=1e-3, weight_decay=0.01, weight_decouple=False),
     "nadam, which has no rule": partial(torch.optim.NAdam, lr=1e-2),
 }
 
@@ -111,10 +130,26 @@ def test_only_the_optimizers_meant_to_have_rules_have_them() -> None:
         assert all(found) is ("no rule" not in name), name
 
 
-@pytest.mark.parametrize("variant", ["amsgrad", "maximize"])
-def test_a_variant_without_a_rule_is_left_to_torch(variant: str) -> None:
-    optimizer = make_optimizer(partial(torch.optim.Adam, lr=1e-3, **{variant: True}), network())
+@pytest.mark.parametrize(
+    ("kind", "variant"),
+    [
+        (torch.optim.Adam, "amsgrad"),
+        (torch.optim.Adam, "maximize"),
+        (Lion, "maximize"),
+        (Lion, "fixed_decay"),
+        (Lion, "use_gc"),
+        (Lion, "adanorm"),
+        (Lion, "cautious"),
+    ],
+)
+def test_a_variant_without_a_rule_is_left_to_its_library(kind: Any, variant: str) -> None:
+    optimizer = make_optimizer(partial(kind, lr=1e-3, **{variant: True}), network())
     assert rule_for(optimizer, optimizer.param_groups[0]) is None
+
+
+def test_an_optimizer_that_evaluates_the_loss_itself_is_refused() -> None:
+    with pytest.raises(CompileFailed, match=r"trainer\.compile=true: LBFGS .*compile=false"):
+        prepared(partial(torch.optim.LBFGS, lr=1.0), None, "compiled")
 
 
 def test_a_resumed_step_goes_on_as_if_it_had_not_stopped() -> None:
@@ -155,7 +190,9 @@ def test_two_compiled_steps_keep_apart() -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", ["sgd with decay", "adam with decay", "adamw", "rmsprop"])
+@pytest.mark.parametrize(
+    "name", ["sgd with decay", "adam with decay", "adamw", "rmsprop", "lion with decay"]
+)
 def test_one_graph_serves_runs_that_differ_in_what_it_is_given(name: str) -> None:
     graph, data = Graph(), batches(6)
     strengths = [(0.01, 1e-3), (0.03, 5e-3)]  # of weight decay and of l2

@@ -6,14 +6,13 @@ import inspect
 import logging
 from collections.abc import Callable
 from functools import partial
-from math import isfinite, prod
+from math import prod
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from activae.activations import output_range, values_per_unit
 from activae.batch import Noise
 from activae.build import build, call, label, locate
 from activae.compiled_step import Graph
@@ -25,14 +24,13 @@ from activae.models import Autoencoder
 from activae.models.autoencoder import AutoencoderModule
 from activae.objectives import Objective
 from activae.optimizers import make_optimizer
+from activae.output_layer import demand_of, output_activation, refuse_unless_elementwise
 from activae.randomness import generator
 from activae.regularisers import Regularised, Regulariser
+from activae.schedules import make_schedule
 
 log = logging.getLogger(__name__)
 
-# A bounded output whose interval is more than this many times the data's wastes its range on values
-# that never occur: tanh for data in [0, 1].
-WIDEST_OUTPUT = 1.5
 
 INIT_SAMPLES = 1024
 
@@ -71,7 +69,7 @@ def build_model(
     noise = build_noise(cfg, data, regularisers)
     check_batches(net, data)
     optimizer = build(container(cfg.optimizer), "optimizer")
-    schedule = build(container(cfg.scheduler), "scheduler")
+    schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
     whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
     total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
     call(
@@ -163,13 +161,16 @@ def build_network(
         check_activation(cfg[half].get("activation"), f"{half}.activation")
     dim = cfg.encoding.dim
     encoder = call(build(container(cfg.encoder), "encoder"), "encoder", data.shape, dim)
-    decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, data.shape)
+    demand = demand_of(objective)
+    decoded = (demand.outputs * data.shape[0], *data.shape[1:])
+    decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, decoded)
     net = Autoencoder(
         encoder,
         decoder,
         shape=data.shape,
         code_activation=code_activation(cfg),
         output_activation=output_activation(cfg, data, objective),
+        input_transform=demand.reads and demand.reads(),
     )
     init = build(container(cfg.init), "init")
     needs = {"samples": init_samples(cfg.seed, data, net)} if _takes(init, "samples") else {}
@@ -202,36 +203,6 @@ def code_activation(cfg: DictConfig) -> nn.Module | None:
     return activation
 
 
-def output_activation(
-    cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
-) -> nn.Module:
-    """The chosen output activation, or the one the objective needs.
-
-    Raises ConfigError if it does not fit the data's range.
-    """
-    factory = build(container(cfg.output.activation), "output.activation")
-    if factory is None:
-        activation: nn.Module = nn.Sigmoid() if objective.wants_sigmoid else nn.Identity()
-    else:
-        activation = call(factory, "output.activation")
-        refuse_unless_elementwise(activation, "output.activation", label(cfg.output.activation))
-    name = label(cfg.output.activation) if factory else type(activation).__name__
-    if objective.wants_sigmoid and not isinstance(activation, nn.Sigmoid):
-        raise ConfigError(
-            f"output.activation={name}: objective=bce takes the output for a probability, which "
-            "only the sigmoid makes of it; leave output.activation out, or choose another objective"
-        )
-    data_range = data.normalisation.target_range.tolist()
-    if objective.wants_sigmoid and not -1e-3 <= data_range[0] < data_range[1] <= 1 + 1e-3:
-        raise ConfigError(
-            "objective=bce: needs data in [0, 1], and with "
-            f"data.normalisation={cfg.data.normalisation} they lie in [{data_range[0]:.4g}, "
-            f"{data_range[1]:.4g}]; set data.normalisation=unit_range, or choose another objective"
-        )
-    check_output_range(name, activation, data_range)
-    return activation
-
-
 def check_activation(node: Any, key: str) -> None:
     """Raise ConfigError unless the node makes a module; a mere function is a likely mistake."""
     if node is None:
@@ -244,38 +215,3 @@ def check_activation(node: Any, key: str) -> None:
             f"activation=custom activation.function={path}"
         )
     call(build(container(node), key), key)
-
-
-def refuse_unless_elementwise(activation: nn.Module, key: str, name: str) -> None:
-    """Raise ConfigError for an activation that changes the width, which data and code fix."""
-    inputs, outputs = values_per_unit(activation)
-    if (inputs, outputs) != (1, 1):
-        raise ConfigError(
-            f"{key}={name}: makes {outputs} of every {inputs} values, and the width is fixed here; "
-            "such an activation goes into hidden layers (activation=NAME), an elementwise one here"
-        )
-
-
-def check_output_range(name: str, activation: nn.Module, data_range: list[float]) -> None:
-    """Raise ConfigError where the outputs cannot reach the data, or reach far beyond them."""
-    low, high = output_range(activation)
-    bottom, top = data_range
-    slack = 1e-3 * (top - bottom)
-    shown = (
-        f"the outputs of {name} lie in [{low:.4g}, {high:.4g}], "
-        f"the data in [{bottom:.4g}, {top:.4g}]"
-    )
-    if low > bottom + slack or high < top - slack:
-        raise ConfigError(
-            f"output.activation={name}: cannot reach the data: {shown}; leave it out for a linear "
-            f"output{_better_normalisation(bottom, top)}"
-        )
-    if isfinite(low) and isfinite(high) and high - low > WIDEST_OUTPUT * (top - bottom):
-        raise ConfigError(
-            f"output.activation={name}: does not fit the data: {shown}; leave it out for a linear "
-            "output, or use activation@output.activation=sigmoid for data in [0, 1]"
-        )
-
-
-def _better_normalisation(bottom: float, top: float) -> str:
-    return "" if (bottom, top) == (0.0, 1.0) else ", or set data.normalisation=unit_range"

@@ -14,7 +14,7 @@ from activae.batch import Batch, samples_of
 from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.regularisers.regularised import strengths_of
-from activae.steps import Objective, total
+from activae.steps import Objective, needs_closure, total
 from activae.update_rules import Rule, rule_for
 
 Terms = dict[str, Tensor]
@@ -47,8 +47,9 @@ class CompiledStep:
     seconds to compile. The optimizer's tensors hold the state, so that its state_dict() is the
     usual one after `sync()`. An optimizer without a rule takes its own step after the compiled
     gradient. Random numbers, of dropout for one, are those that a plain step draws. Raises
-    CompileFailed, a ConfigError, for a network with buffers, which the graph would not update, and
-    where torch.compile fails.
+    CompileFailed, a ConfigError, for a network with buffers, which the graph would not update, for
+    an optimizer that evaluates the loss itself, as often as its line search takes, and where
+    torch.compile fails.
 
     `graph` holds the compiled graph or is given it; `steps_taken` is how many steps the optimizer
     has taken, for a resumed run.
@@ -70,6 +71,11 @@ class CompiledStep:
                 f"trainer.compile=true: {name} is a buffer, which training may change (as it does "
                 "those of BatchNorm), and a compiled step changes parameters alone; use "
                 "trainer.compile=false"
+            )
+        if needs_closure(optimizer):
+            raise CompileFailed(
+                f"trainer.compile=true: {type(optimizer).__name__} evaluates the loss as often as "
+                "its line search takes, which makes no one graph: use trainer.compile=false"
             )
         self.optimizer = optimizer
         self.batch_size = batch_size
@@ -106,13 +112,15 @@ class CompiledStep:
                 leaf.grad = gradient
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
+        torch.clear_autocast_cache()  # a short batch's bf16 copies of the weights
         return terms
 
     def sync(self) -> None:
         """Write the number of steps into the optimizer's state, where it keeps one."""
         for leaf, group in zip(self.leaves, self.group_of, strict=True):
-            if self.rules[group] is not None and not isinstance(self.optimizer, torch.optim.SGD):
-                self.optimizer.state[leaf]["step"] = torch.tensor(float(self.steps_taken))
+            rule = self.rules[group]
+            if rule is not None:
+                rule.write_count(self.optimizer, [leaf], self.steps_taken)
 
     def _scalars(self) -> list[Tensor]:
         """What each parameter group's rule needs of this step."""

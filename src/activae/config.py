@@ -22,7 +22,7 @@ from activae.value_types import shown
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu")
-NORMALISATIONS = ("unit_range", "standardise", "none")
+NORMALISATIONS = ("unit_range", "standardise", "none", "rms")
 
 # Nodes that a run calls once it knows the data, and the group that fills each.
 _FACTORIES = {

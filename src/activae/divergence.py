@@ -47,7 +47,7 @@ def _replay(
     take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
     for step in range(model.step, until):
         if step == model.phase.end:
-            model.phase = model.phases[model.phases.index(model.phase) + 1]
+            model.enter_next_phase()
             optimizer = model.new_optimizer()
             take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
         batch = model.training_batch(_samples(data, step), step)

@@ -1,4 +1,4 @@
-"""Means over an epoch, gathered where the values are."""
+"""Means over an epoch, gathered where the values are; copies of nested tensors."""
 
 from __future__ import annotations
 
@@ -40,3 +40,14 @@ class Sums:
     def load(self, state: dict[str, Any]) -> None:
         """Go on from what a checkpoint kept."""
         self.sums, self.samples = dict(state["sums"]), state["samples"]
+
+
+def clone_tensors(tree: Any) -> Any:
+    """The same nesting of dicts and lists with every tensor copied."""
+    if isinstance(tree, Tensor):
+        return tree.detach().clone()
+    if isinstance(tree, dict):
+        return {key: clone_tensors(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [clone_tensors(value) for value in tree]
+    return tree

@@ -48,7 +48,10 @@ class DataConfig:
 
 @dataclass
 class TrainerConfig:
-    """How long and on what to train; names are those of Lightning's Trainer where it has them."""
+    """How long and on what to train; names are those of Lightning's Trainer where it has them.
+
+    precision: 32-true, bf16-mixed (its accuracy: configs/trainer/auto.yaml) or 64-true.
+    """
 
     accelerator: str = "auto"
     strategy: str = "auto"

@@ -74,7 +74,9 @@ class Shared:
         key = graph_key(cfg)
         if not (cfg.trainer.compile or key in self.compiled):
             return None
-        return self._graphs.setdefault(key, Graph())
+        # How many features a preparation makes depends on the split, which the key leaves out.
+        shape = self.load(cfg).shape
+        return self._graphs.setdefault(f"{key} {shape}", Graph())
 
     def give_up_compiling(self, cfg: DictConfig) -> None:
         """Leave the steps of runs like this one uncompiled from now on."""

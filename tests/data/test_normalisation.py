@@ -156,3 +156,15 @@ def test_an_unknown_kind_lists_the_choices() -> None:
     message = r"data\.normalisation=zscore: choose one of unit_range, standardise, none"
     with pytest.raises(ConfigError, match=message):
         fit_normalisation("zscore", vectors(), None)
+
+
+def test_rms_scales_all_values_alike_to_a_mean_square_of_one() -> None:
+    train = torch.tensor([[0.0, 0.3], [0.0, 4.0], [2.0, 0.0]])
+
+    normalise = fit_normalisation("rms", train, None)
+
+    normalised = normalise(train)
+    torch.testing.assert_close(normalised.square().mean(), torch.tensor(1.0))
+    torch.testing.assert_close(normalised / normalised[1, 1], train / 4.0)
+    assert normalise.target_range.tolist() == pytest.approx([0.0, normalised.max().item()])
+    torch.testing.assert_close(normalise.inverse(normalised), train)

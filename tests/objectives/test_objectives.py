@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from activae.activations import Snake
 from activae.errors import ConfigError
 from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
-from activae.objectives import Objective, bce, huber, l1, mse
+from activae.objectives import Demand, Objective, bce, huber, l1, mse
 from activae.steps import total
 
 LOSSES = {"mse": mse, "bce": bce, "l1": l1, "huber": partial(huber, delta=0.1)}
@@ -131,8 +131,15 @@ def test_penalties_go_with_every_loss_and_add_to_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_only_the_cross_entropy_wants_a_sigmoid(name: str) -> None:
-    assert objective(name).wants_sigmoid == (name == "bce")
+def test_only_the_cross_entropy_demands_an_output_and_a_range(name: str) -> None:
+    demand = objective(name).demand
+
+    if name == "bce":
+        assert demand.output is not None
+        assert isinstance(demand.output((3,)), nn.Sigmoid)
+        assert (demand.least, demand.most) == (0, 1)
+    else:
+        assert demand == Demand()
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])

@@ -36,6 +36,11 @@ CASES = {
         "phases=encoder_then_decoder",
         "trainer.precision=64-true",  # a kink of relu makes much of a rounding error
     ),
+    "lbfgs, which evaluates the loss several times a step": (
+        "optimizer=lbfgs",
+        "activation=tanh",
+        "trainer.precision=64-true",
+    ),
 }
 STEPS_PER_EPOCH = 6
 

@@ -232,6 +232,16 @@ def test_each_phase_is_a_training_of_its_own(compose: Compose, tmp_path: Path) -
     assert [bool(row["loss_terms/l2"]) for row in rows] == [False] * 4 + [True] * 4
 
 
+def test_a_plateau_is_forgotten_when_a_phase_begins(compose: Compose, tmp_path: Path) -> None:
+    overrides = ("scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.9")
+    cfg = compose(*QUICK, HALVES, *overrides, "trainer.max_epochs=8")
+
+    lrs = [float(row["lr"]) for row in history(train_folder(cfg, tmp_path))]
+
+    assert lrs[3] < lrs[0]
+    assert lrs[4] == lrs[0]
+
+
 def test_pretraining_starts_the_joint_phase_better_off(compose: Compose, tmp_path: Path) -> None:
     rows = history(
         train_folder(compose(*QUICK, LAYERS, "trainer.max_epochs=60"), tmp_path / "pretrained")
@@ -245,11 +255,17 @@ def test_pretraining_starts_the_joint_phase_better_off(compose: Compose, tmp_pat
 
 
 @pytest.mark.parametrize("way", [HALVES, LAYERS])
-@pytest.mark.parametrize("cut", [3, 8, 9, 16, 20])  # within epochs, at their ends, at phases' ends
+@pytest.mark.parametrize("cut", [3, 8, 16, 20])  # within epochs, at their ends, at phases' ends
+@pytest.mark.parametrize("schedule", ["cosine", "plateau scheduler.patience=0"])
 def test_a_run_cut_in_any_phase_ends_as_if_it_had_not_been(
-    way: str, cut: int, compose: Compose, stopping_after: Callable[..., Any], tmp_path: Path
+    way: str,
+    cut: int,
+    schedule: str,
+    compose: Compose,
+    stopping_after: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
-    cfg = compose(*QUICK, way, "trainer.max_epochs=8", "scheduler=cosine")
+    cfg = compose(*QUICK, way, "trainer.max_epochs=8", *f"scheduler={schedule}".split())
     train(cfg, tmp_path / "whole")
 
     with stopping_after(cut), pytest.raises(Interrupted):

@@ -48,6 +48,14 @@ CASES = {
         ("encoder=conv", "decoder=conv", "activation=elu", "optimizer.weight_decay=0.01"),
         ("seed=1", "objective.l2=1e-4", "trainer.max_steps=30"),
     ),
+    "zero-inflated negative binomial, whose dispersion is learnt": (
+        ("objective=zinb", "data.normalisation=none", "activation=tanh", SLOWER),
+        ("optimizer.lr=1e-3", "objective.l2=1e-4", "seed=1"),
+    ),
+    "multinomial": (
+        ("objective=multinomial", "data.normalisation=none"),
+        ("optimizer.lr=1e-3", "seed=2", "seed=1"),
+    ),
     # In double precision, for at Adam's first steps single precision decides the sign of gradients
     # that normalisation makes 0.
     "swiglu in residual blocks with layer normalisation, lsuv": (
@@ -67,7 +75,7 @@ CASES = {
         ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
     ),
     "adagrad": (
-        ("optimizer._target_=torch.optim.Adagrad", "~optimizer.betas", "~optimizer.eps"),
+        ("optimizer=adagrad",),
         ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
     ),
     "denoising, every regulariser, penalties": (
@@ -81,6 +89,18 @@ CASES = {
     "masked input, convolutions": (
         ("encoder=conv", "corruption=masking", "corruption.probability=0.5"),
         ("seed=0", "seed=1", "optimizer.lr=3e-3"),
+    ),
+    "radam": (
+        ("optimizer=radam", "activation=tanh"),
+        ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
+    ),
+    "lion, a schedule in steps": (
+        ("optimizer=lion", "optimizer.lr=1e-4", "scheduler=step"),
+        ("optimizer.lr=3e-4", "optimizer.weight_decay=0.1", "seed=1"),
+    ),
+    "each on a plateau of its own": (
+        ("scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.1"),
+        ("optimizer.lr=1e-2", "scheduler.factor=0.5", "seed=1"),
     ),
     "double precision, sin": (
         ("trainer.precision=64-true", "activation=sin"),
@@ -129,9 +149,12 @@ def test_losses_and_scores_are_those_of_the_plain_run(
         "rmsprop +optimizer.centered=true",
         "nadam",
         "nadam +optimizer.decoupled_weight_decay=true",
-        "rmsprop optimizer._target_=torch.optim.Adagrad ~optimizer.alpha ~optimizer.momentum",
+        "adagrad optimizer.lr_decay=0.01 +optimizer.initial_accumulator_value=0.1",
+        "lion",
+        "lion +optimizer.weight_decouple=false",
+        "radam",
+        "radam +optimizer.decoupled_weight_decay=true",
         "rmsprop optimizer._target_=torch.optim.Adadelta ~optimizer.alpha ~optimizer.momentum",
-        "adam optimizer._target_=torch.optim.RAdam",
         "adam optimizer._target_=torch.optim.Adamax",
     ],
 )

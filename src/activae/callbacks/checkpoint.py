@@ -11,13 +11,18 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from activae.models.autoencoder import AutoencoderModule, Interrupted, clone_tensors
+from activae.data.preparation import stored
+from activae.epoch_sums import clone_tensors
+from activae.models.autoencoder import AutoencoderModule, Interrupted
 
 SECONDS_BETWEEN_WRITES = 5.0
 
 
 class RunCheckpoint(pl.Callback):
     """Keeps `best.ckpt` (lowest SE/val) and `last.ckpt`, loadable with weights_only=True.
+
+    Beside the state they hold the config and, where the samples were made from other rows, the
+    preparation that made them (`activae.data.preparation.restored` makes one of it again).
 
     Every epoch's state is copied in memory, which costs little; the files follow at most every
     few seconds, when fitting ends and when it breaks off. So an epoch of milliseconds is not spent
@@ -34,6 +39,7 @@ class RunCheckpoint(pl.Callback):
         self.best_score = float("inf")
         self.best: dict[str, Any] | None = None
         self.last: dict[str, Any] | None = None
+        self.preparation: dict[str, Any] | None = None
         self._best_written = True
         self._written_at = monotonic()
 
@@ -47,6 +53,8 @@ class RunCheckpoint(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember where fitting starts: a run may diverge within its first epoch."""
+        assert isinstance(pl_module, AutoencoderModule)
+        self.preparation = stored(pl_module.data.source.preparation)
         self.last = self._snapshot(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -91,6 +99,7 @@ class RunCheckpoint(pl.Callback):
         whole = {
             **snapshot,
             "hyper_parameters": self.hyper_parameters,
+            "preparation": self.preparation,
             "pytorch-lightning_version": pl.__version__,
         }
         # torch.save says nothing of a full disk in its error, so the file is written here.

@@ -5,17 +5,29 @@ from activae.data.bundled import digits
 from activae.data.images import torchvision_images
 from activae.data.noise import random_noise
 from activae.data.normalisation import Normalisation, fit_normalisation
+from activae.data.preparation import Preparation, Unprepared, restored
+from activae.data.single_cells import h5ad, pbmc
 from activae.data.source import Source
 from activae.data.split import Split, split_indices
+from activae.data.tabular import tabular
+from activae.data.texts import newsgroups, text
 
 __all__ = [
     "Normalisation",
+    "Preparation",
     "Source",
     "Split",
+    "Unprepared",
     "array",
     "digits",
     "fit_normalisation",
+    "h5ad",
+    "newsgroups",
+    "pbmc",
     "random_noise",
+    "restored",
     "split_indices",
+    "tabular",
+    "text",
     "torchvision_images",
 ]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from activae.data.normalisation import Normalisation, fit_normalisation
+from activae.data.preparation import Unprepared
 from activae.data.source import Source
 from activae.data.split import split_indices
 from activae.randomness import batch_order
@@ -29,7 +30,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        source: Callable[[], Source],
+        source: Callable[[], Source | Unprepared],
         *,
         batch_size: int,
         normalisation: str,
@@ -55,14 +56,17 @@ class AutoencoderDataModule(pl.LightningDataModule):
         """Load, split and normalise, once; DataError or ConfigError where that cannot be done."""
         if self.samples:
             return
-        source = self.source = self.load()
+        loaded = self.load()
         parts = split_indices(
-            len(source.train),
-            has_test=source.test is not None,
+            len(loaded.train),
+            has_test=loaded.test is not None,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
             train_fraction=self.train_fraction,
             seed=self.split_seed,
+        )
+        source = self.source = (
+            loaded.prepared(parts.train) if isinstance(loaded, Unprepared) else loaded
         )
         raw = {"train": source.train[parts.train], "val": source.train[parts.val]}
         labels = {"train": _at(source.train_labels, parts.train)}
@@ -102,6 +106,11 @@ class AutoencoderDataModule(pl.LightningDataModule):
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move every split to the device and floating-point type, where they stay."""
         self.samples = {stage: part.to(device, dtype) for stage, part in self.samples.items()}
+
+    def holds_counts(self) -> bool:
+        """Whether all normalised samples are whole numbers of 0 or more."""
+        parts = (p for samples in self.samples.values() for p in samples.split(EVALUATION_ROWS))
+        return all(bool(((part >= 0) & (part == part.round())).all()) for part in parts)
 
     def to_unit(self, normalised: Tensor) -> Tensor:
         """Normalised samples [N, *shape] as the share of their raw range: what pictures show."""

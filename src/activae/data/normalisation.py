@@ -57,6 +57,8 @@ def fit_normalisation(
     - `standardise`: to mean 0 and standard deviation 1 (population), per channel of images,
       per feature of vectors.
     - `none`: as they are.
+    - `rms`: divided by the root mean square of all training values, one number, so that zeros
+      stay zero and the values of a sample keep their proportions: for sparse data.
 
     A feature that is constant in `train` is shifted but keeps its scale.
 
@@ -66,7 +68,7 @@ def fit_normalisation(
         value_range: the declared range of the raw values, if known.
 
     Raises:
-        ConfigError: `kind` is none of the three.
+        ConfigError: `kind` is none of the four.
     """
     if kind not in _FITS:
         raise ConfigError(f"data.normalisation={kind}: choose one of {', '.join(_FITS)}.")
@@ -99,10 +101,20 @@ def _fit_none(train: Tensor, value_range: tuple[float, float] | None) -> Normali
     return _normalisation(train, offset=zero, spread=one, target_range=value_range)
 
 
+def _fit_rms(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
+    mean, deviation = _mean_and_deviation(train)
+    rms = (mean.square() + deviation.square()).mean().sqrt()
+    low, high = value_range or (bound.item() for bound in train.aminmax())
+    observed = ((low / rms).item(), (high / rms).item())
+    zero = torch.zeros((), dtype=torch.float64)
+    return _normalisation(train, offset=zero, spread=rms, target_range=observed)
+
+
 _FITS: dict[str, Callable[[Tensor, tuple[float, float] | None], Normalisation]] = {
     "unit_range": _fit_unit_range,
     "standardise": _fit_standardise,
     "none": _fit_none,
+    "rms": _fit_rms,
 }
 
 

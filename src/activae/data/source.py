@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from activae.errors import DataError
+
+if TYPE_CHECKING:
+    from activae.data.preparation import Preparation
 
 # Data that fill less of their declared range than this would give nearly constant targets.
 SMALLEST_SHARE_OF_RANGE = 0.02
@@ -31,6 +35,8 @@ class Source:
             None where nobody declared it.
         class_names: the name of each label.
         note: what the user should know before training on it.
+        preparation: what made the samples from rows of another kind, such as texts; None where
+            they came as numbers.
 
     Raises:
         DataError: too few samples, values that are not finite, constant data, shapes that
@@ -45,6 +51,7 @@ class Source:
     value_range: tuple[float, float] | None = None
     class_names: tuple[str, ...] | None = None
     note: str = ""
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         assert self.train.ndim in (2, 4), "samples are vectors or [C, H, W] images"

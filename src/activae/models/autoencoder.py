@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -15,12 +16,12 @@ from torch import Tensor, nn
 from activae.batch import Batch, Noise
 from activae.compiled_step import CompiledStep, Graph
 from activae.data.module import AutoencoderDataModule
-from activae.epoch_sums import Sums
+from activae.epoch_sums import Sums, clone_tensors
 from activae.models.network import Autoencoder
 from activae.parallel.step import ParallelStep
 from activae.parallel.team import Team
 from activae.phases import Phase
-from activae.schedules import Schedule
+from activae.schedules import Adaptive, Schedule
 from activae.steps import EagerStep, Objective, total
 
 Row = dict[str, Any]  # numbers, and the phase by its name
@@ -69,7 +70,9 @@ class AutoencoderModule(pl.LightningModule):
         self.normalisation = normalisation
         self.whole_objective = objective
         self.make_optimizer = optimizer
-        self.schedule = schedule
+        self.schedule = self.whole_schedule = schedule
+        if isinstance(schedule, Adaptive):  # each phase starts with one that has seen nothing
+            self.whole_schedule = deepcopy(schedule)
         self.total_steps = total_steps
         self.clip_norm = clip_norm
         self.graph = graph
@@ -102,8 +105,11 @@ class AutoencoderModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """That of the phase that the step reached belongs to: see `new_optimizer`."""
-        self.phase = next(p for p in reversed(self.phases) if p.start <= self.step)
+        self.phase = self._phase_at(self.step)
         return self.new_optimizer()
+
+    def _phase_at(self, step: int) -> Phase:
+        return next(phase for phase in reversed(self.phases) if phase.start <= step)
 
     def new_optimizer(self) -> torch.optim.Optimizer:
         """An optimizer over the parameters that train in this phase; only the weights decay."""
@@ -171,9 +177,14 @@ class AutoencoderModule(pl.LightningModule):
             self._take_steps(batches[:count])
             batches = batches[count:]
 
+    def enter_next_phase(self) -> None:
+        """From here on steps are those of the next phase, whose schedule starts afresh."""
+        self.phase = self.phases[self.phases.index(self.phase) + 1]
+        self.schedule = deepcopy(self.whole_schedule)
+
     def _next_phase(self) -> None:
         """An epoch in which a phase begins is described by the steps of that phase."""
-        self.phase = self.phases[self.phases.index(self.phase) + 1]
+        self.enter_next_phase()
         self.optimizer = self.new_optimizer()
         self.epoch_sums = Sums()
         self._start_phase()
@@ -215,8 +226,9 @@ class AutoencoderModule(pl.LightningModule):
         """Score some samples of a stage: the whole of val, and as many of train."""
         stage, indices = batch
         x = self.data.samples[stage][indices]
-        squared_error = (self.net(x) - x).square().sum() / len(x)
-        scores = {"loss": total(self.terms(x)), "SE": squared_error}
+        with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
+            squared_error = (self.net(x) - x).square().sum() / len(x)
+            scores = {"loss": total(self.terms(x)), "SE": squared_error}
         self._evaluation[stage].add([scores], [len(x)])
 
     def on_validation_epoch_end(self) -> None:
@@ -252,6 +264,8 @@ class AutoencoderModule(pl.LightningModule):
         }
         if not isfinite(self.row["SE/val"]):
             raise Diverged(self.step)
+        if isinstance(self.schedule, Adaptive):
+            self.schedule.observe(self.row["SE/val"], self.step - self.phase.start)
 
     def snapshot(self) -> dict[str, Any]:
         """A copy of all that is needed to go on from here: tensors and primitives only."""
@@ -264,6 +278,9 @@ class AutoencoderModule(pl.LightningModule):
             "global_step": self.step,
             "seconds": self.seconds,
             "epoch_sums": self.epoch_sums.state(),
+            "schedule": (
+                self.schedule.state_dict() if isinstance(self.schedule, Adaptive) else None
+            ),
             "rng_state": torch.get_rng_state(),
             "cuda_rng_state": (
                 torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
@@ -278,6 +295,9 @@ class AutoencoderModule(pl.LightningModule):
         self.epoch = snapshot["epoch"]
         self.seconds = snapshot["seconds"]
         self.epoch_sums.load(snapshot["epoch_sums"])
+        phase = self._phase_at(self.step).name
+        if isinstance(self.schedule, Adaptive) and snapshot.get("phase", phase) == phase:
+            self.schedule.load_state_dict(snapshot["schedule"])
         self._restored = snapshot
 
 
@@ -285,14 +305,3 @@ def _raise_if_diverged(losses: Sequence[Tensor], first_step: int) -> None:
     finite = torch.stack(list(losses)).isfinite().tolist() if losses else []
     if not all(finite):
         raise Diverged(first_step + finite.index(False))
-
-
-def clone_tensors(tree: Any) -> Any:
-    """The same nesting of dicts and lists with every tensor copied."""
-    if isinstance(tree, Tensor):
-        return tree.detach().clone()
-    if isinstance(tree, dict):
-        return {key: clone_tensors(value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return [clone_tensors(value) for value in tree]
-    return tree

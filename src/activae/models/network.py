@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.errors import ConfigError
+from activae.models.counts import TotalSharingHead, totals
 
 _WEIGHT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -19,6 +20,7 @@ class Autoencoder(nn.Module):
 
     `forward`, `decode` return reconstructions [B, *shape] in the data's normalised range; `encode`
     returns codes [B, code_dim]. Raises ConfigError, naming both shapes, where the halves disagree.
+    Samples go to the encoder through `input_transform`.
     """
 
     def __init__(
@@ -29,9 +31,11 @@ class Autoencoder(nn.Module):
         shape: Sequence[int],
         code_activation: nn.Module | None = None,
         output_activation: nn.Module | None = None,
+        input_transform: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
+        self.input_transform = input_transform or nn.Identity()
         self.encoder = encoder
         self.code_activation = code_activation or nn.Identity()
         self.decoder = decoder
@@ -40,19 +44,30 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes [B, code_dim] of normalised samples [B, *shape]."""
-        return self.code_activation(self.encoder(x))
+        return self.code_activation(self.encoder(self.input_transform(x)))
 
-    def decode(self, code: Tensor) -> Tensor:
-        """Reconstructions [B, *shape] of codes [B, code_dim]."""
-        return self.output_activation(self.decoder(code))
+    def decode(self, code: Tensor, sample_totals: Tensor | None = None) -> Tensor:
+        """Reconstructions [B, *shape] of codes [B, code_dim].
+
+        An output that shares out each sample's total needs them, [B]; without they are 1.
+        """
+        raw = _at_least_single(self.decoder(code))
+        if isinstance(self.output_activation, TotalSharingHead):
+            known = raw.new_ones(len(raw)) if sample_totals is None else sample_totals
+            return self.output_activation(raw, known)
+        return self.output_activation(raw)
 
     def logits(self, x: Tensor) -> Tensor:
-        """What enters the output activation, [B, *shape]: the stable way to a cross-entropy."""
-        return self.decoder(self.encode(x))
+        """What enters the output activation: the stable way to a likelihood.
+
+        [B, *shape], or with several values a feature [B, values * shape[0], *shape[1:]].
+        """
+        return _at_least_single(self.decoder(self.encode(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
-        return self.decode(self.encode(x))
+        shares_totals = isinstance(self.output_activation, TotalSharingHead)
+        return self.decode(self.encode(x), totals(x) if shares_totals else None)
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Name and tensor of every weight: what decay and weight penalties apply to.
@@ -92,6 +107,11 @@ class Autoencoder(nn.Module):
                 f"{given}, and the decoder turns that into {tuple(out.shape[1:])} instead of "
                 f"{self.shape}: choose an encoder and a decoder whose shapes agree"
             )
+
+
+def _at_least_single(outputs: Tensor) -> Tensor:
+    """Half precision ends here: sigmoids and losses of it would lose three digits."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
 def layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.objectives.bce import bce
+from activae.objectives.demand import Demand, demand_of
 
 ReconstructionLoss = Callable[[Autoencoder, Tensor], Tensor]
 
@@ -31,10 +30,9 @@ class Objective:
         self.l2 = l2
 
     @property
-    def wants_sigmoid(self) -> bool:
-        """Whether the output has to be the sigmoid of the logits the loss is taken from."""
-        loss = self.reconstruction
-        return (loss.func if isinstance(loss, partial) else loss) is bce
+    def demand(self) -> Demand:
+        """What the reconstruction loss asks of the data and of the network."""
+        return demand_of(self.reconstruction)
 
     @property
     def strengths(self) -> tuple[float, float]:

@@ -30,9 +30,17 @@ class ParallelStep(EagerStep):
         self.seed = seed
         self.step = step
 
+    def __call__(self, batch: Batch, factor: float) -> dict[str, Tensor]:
+        """Take a step on the whole batch, which every rank is given; return its terms."""
+        seed = step_seed(self.seed, self.step, self.team.rank)
+        torch.default_generator.manual_seed(seed)
+        if self.team.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        self.step += 1
+        return super().__call__(batch, factor)
+
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
         """Leave the gradient of the whole batch's loss in the parameters; return its terms."""
-        self._seed_forward_pass()
         share, weight = self.team.share(batch)
         terms = self.objective(self.net, share)
         (weight * total(terms)).backward()
@@ -52,10 +60,3 @@ class ParallelStep(EagerStep):
         if stop.item():
             self.fit.stop_requested = True
         return dict(zip(terms, values.unbind(), strict=True))
-
-    def _seed_forward_pass(self) -> None:
-        seed = step_seed(self.seed, self.step, self.team.rank)
-        torch.default_generator.manual_seed(seed)
-        if self.team.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        self.step += 1

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from activae.batch import Batch, samples_of
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+from activae.models.counts import TotalSharingHead
 from activae.models.network import is_weight_layer
 from activae.phases.phase import Phase, boundaries, check_share
 
@@ -26,9 +27,11 @@ def layerwise(net: Autoencoder, total_steps: int, *, pretraining_share: float) -
     `pretraining_share` of the steps equally. Runs are not stacked, for all members of a stack train
     the same parameters with one optimizer.
 
-    Raises ConfigError unless 0 < share < 1, and where the decoder does not mirror the encoder.
+    Raises ConfigError unless 0 < share < 1, where the decoder does not mirror the encoder, and for
+    an objective that has the network read or give anything but samples.
     """
     check_share("pretraining_share", pretraining_share)
+    _refuse_other_scales(net)
     pairs = _pairs(net)
     shares = [pretraining_share / len(pairs)] * len(pairs) + [1 - pretraining_share]
     spans = boundaries(shares, total_steps, "layerwise")
@@ -37,6 +40,16 @@ def layerwise(net: Autoencoder, total_steps: int, *, pretraining_share: float) -
         for number, (pair, (start, end)) in enumerate(zip(pairs, spans[:-1], strict=True), start=1)
     ]
     return [*phases, Phase("joint", *spans[-1])]
+
+
+def _refuse_other_scales(net: Autoencoder) -> None:
+    as_they_are = isinstance(net.input_transform, nn.Identity)
+    if not as_they_are or isinstance(net.output_activation, TotalSharingHead):
+        raise ConfigError(
+            "phases=layerwise: trains layers to reconstruct the samples as they are, by squared "
+            "error, and this objective has the network read logarithms and share out totals; use "
+            "phases=joint or another objective"
+        )
 
 
 @dataclass(frozen=True)

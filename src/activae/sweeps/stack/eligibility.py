@@ -15,7 +15,7 @@ from activae.models.autoencoder import AutoencoderModule
 from activae.shared import Settled
 from activae.steps import total
 from activae.sweeps.stack.loss import regulariser_weights, stacked_loss
-from activae.sweeps.stack.update import LINEAR_IN_LR
+from activae.sweeps.stack.update import LINEAR_IN_LR, update_rule
 
 OBJECTIVE = "activae.objectives.Objective"
 
@@ -84,7 +84,7 @@ def _network_objection(model: AutoencoderModule) -> str | None:
 def _optimizer_objection(model: AutoencoderModule) -> str | None:
     optimizer = model.configure_optimizers()
     name = type(optimizer).__name__
-    if type(optimizer) not in LINEAR_IN_LR:
+    if type(optimizer) not in LINEAR_IN_LR and update_rule(optimizer) is None:
         return f"{name} is not known to be elementwise and linear in lr"
     for key in ("maximize", "differentiable"):
         if optimizer.param_groups[0].get(key):

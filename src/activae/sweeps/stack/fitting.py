@@ -191,10 +191,12 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 def _alike(members: Sequence[Member]) -> list[list[Member]]:
     """Members in groups that can be stacked, those who share their samples side by side.
 
-    A torch optimizer that steps for all counts steps for all.
+    A torch optimizer that steps for all counts steps for all; what a preparation makes of another
+    split may have another number of features.
     """
-    groups: dict[int | None, list[Member]] = {}
+    groups: dict[tuple[int | None, tuple[int, ...]], list[Member]] = {}
     for member in sorted(members, key=lambda member: id(member.data.samples["train"])):
         rule = update_rule(member.model.configure_optimizers())
-        groups.setdefault(None if rule else member.model.step, []).append(member)
+        key = (None if rule else member.model.step, member.data.shape)
+        groups.setdefault(key, []).append(member)
     return list(groups.values())

@@ -1,0 +1,195 @@
+"""Tables of mixed columns: how columns are told apart and what becomes of them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from activae.data import tabular
+from activae.data.columns import ColumnFeatures, Columns
+from activae.data.source import Source
+from activae.errors import ConfigError, DataError
+
+TABLE = """age,city,income,code
+20,Oslo,100.5,1
+,Rome,200,2
+40,Oslo,NaN,1
+60,?,400,2
+80,Lima,500,1
+40,Rome,600,2
+"""
+
+
+def write(folder: Path, content: str = TABLE, name: str = "mine.csv") -> Path:
+    (folder / name).write_text(content)
+    return folder / name
+
+
+def prepared(path: Path, places: list[int] | None = None, **settings: Any) -> Source:
+    return tabular(path, **settings).prepared(torch.tensor(places or list(range(6))))
+
+
+def column(source: Source, name: str) -> list[float]:
+    assert source.preparation is not None
+    return source.train[:, source.preparation.features.index(name)].tolist()
+
+
+def test_numbers_are_standardised_and_gaps_filled_with_the_median(tmp_path: Path) -> None:
+    source = prepared(write(tmp_path))
+
+    filled = np.array([20, 40, 40, 60, 80, 40])
+    expected = (filled - filled.mean()) / filled.std()
+    np.testing.assert_allclose(column(source, "age"), expected, rtol=1e-6)
+    assert source.train.dtype == torch.float32
+
+
+def test_categories_become_a_feature_each(tmp_path: Path) -> None:
+    source = prepared(write(tmp_path))
+
+    assert source.preparation is not None
+    assert source.preparation.features == [
+        *("age", "income", "code"),
+        *("city=(missing)", "city=Lima", "city=Oslo", "city=Rome"),
+    ]
+    assert column(source, "city=Oslo") == [1, 0, 1, 0, 0, 0]
+    assert column(source, "city=(missing)") == [0, 0, 0, 1, 0, 0]
+
+
+def test_types_columns_and_labels_are_chosen_by_name(tmp_path: Path) -> None:
+    found = tabular(write(tmp_path), categorical=["code"], drop=["income"], label_column="city")
+    source = found.prepared(torch.arange(6))
+
+    assert source.preparation is not None
+    assert source.preparation.features == ["age", "code=1", "code=2"]
+    assert source.class_names == ("(missing)", "Lima", "Oslo", "Rome")
+
+
+def test_only_the_training_rows_are_learnt_from(tmp_path: Path) -> None:
+    source = prepared(write(tmp_path), [0, 1, 2], drop=["income", "code"])
+
+    # Of 20, a gap and 40 the median is 30; Lima and the gap were not seen.
+    deviation = math.sqrt(200 / 3)
+    np.testing.assert_allclose(column(source, "age")[:2], [-10 / deviation, 0], atol=1e-6)
+    assert source.preparation is not None
+    assert source.preparation.features == ["age", "city=Oslo", "city=Rome"]
+    assert source.train[3, 1:].tolist() == [0, 0]
+
+
+def test_rare_and_unseen_categories_share_a_feature(tmp_path: Path) -> None:
+    source = prepared(write(tmp_path), [0, 1, 2, 3, 5], min_frequency=0.4)
+
+    assert column(source, "city=(other)") == [0, 0, 0, 1, 1, 0]
+
+
+def test_numbers_alone_and_categories_alone(tmp_path: Path) -> None:
+    numbers = prepared(write(tmp_path), drop=["city"])
+    categories = prepared(write(tmp_path), drop=["age", "income", "code"])
+
+    assert numbers.sample_shape == (3,)
+    assert categories.sample_shape == (4,)
+    for source in (numbers, categories):
+        assert isinstance(source.preparation, ColumnFeatures)
+        again = ColumnFeatures.from_state(source.preparation.state())
+        assert again.inverse_transform(source.train[:2]).numeric_names == (
+            source.preparation.numeric
+        )
+
+
+def test_what_comes_out_can_be_turned_back(tmp_path: Path) -> None:
+    source = prepared(write(tmp_path))
+    assert isinstance(source.preparation, ColumnFeatures)
+
+    back = source.preparation.inverse_transform(source.train + 0.1)
+
+    assert back.categorical_names == ["city"]
+    assert back.categorical[:, 0].tolist() == ["Oslo", "Rome", "Oslo", "(missing)", "Lima", "Rome"]
+    exact = source.preparation.inverse_transform(source.train)
+    np.testing.assert_allclose(exact.numeric[:, 0], [20, 40, 40, 60, 80, 40], rtol=1e-6)
+    nothing = source.preparation.inverse_transform(torch.zeros(1, 7))
+    assert nothing.categorical.tolist() == [[None]]
+
+
+def test_what_is_stored_makes_the_same_numbers_of_new_rows(tmp_path: Path) -> None:
+    found = tabular(write(tmp_path), min_frequency=0.3)
+    first = found.preparation()
+    first.fit(found.train)
+
+    again = ColumnFeatures.from_state(first.state())
+
+    new = Columns(
+        ["age", "income", "code"], np.array([[math.nan, 7, 1]]), ["city"], np.array([["Bonn"]])
+    )
+    for rows in (found.train, new):
+        assert again.transform(rows).equal(first.transform(rows))
+    assert again.state() == first.state()
+
+
+def test_rows_of_another_table_are_refused(tmp_path: Path) -> None:
+    source = prepared(write(tmp_path))
+    assert source.preparation is not None
+    other = tabular(write(tmp_path), drop=["age"]).train
+
+    with pytest.raises(DataError, match=r"other columns .*income, code, city instead of age"):
+        source.preparation.transform(other)
+
+
+def test_parquet_is_the_same_table(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = {
+        "age": [20, None, 40, 60, 80, 40],
+        "city": ["Oslo", "Rome", "Oslo", None, "Lima", "Rome"],
+        "income": [100.5, 200, math.nan, 400, 500, 600],
+        "code": [1, 2, 1, 2, 1, 2],
+    }
+    parquet.write_table(pyarrow.table(table), tmp_path / "mine.parquet")
+
+    found, expected = prepared(tmp_path / "mine.parquet"), prepared(write(tmp_path))
+
+    assert found.train.equal(expected.train)
+    (tmp_path / "broken.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DataError, match="cannot be read as parquet"):
+        tabular(tmp_path / "broken.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "said"),
+    [
+        (TABLE, {"drop": ["town"]}, r"data\.source\.drop=town: .*no such column; .*age, city"),
+        (TABLE, {"label_column": "x"}, r"data\.source\.label_column=x"),
+        (TABLE, {"drop": ["age"], "numeric": ["age"]}, r"drop=age: .* in data\.source\.numeric"),
+        (TABLE, {"min_frequency": 1.0}, r"data\.source\.min_frequency=1\.0"),
+        (TABLE, {"drop": ["age", "city", "income", "code"]}, "no column is left"),
+        (TABLE, {"numeric": ["city"]}, r"line 2, column 'city': 'Oslo' is no number.*numeric"),
+        ("n,m\n" + "1,1\n" * 19 + "x,1\n", {}, r"line 21, column 'n'.*19 of 20.*categorical=\[n\]"),
+        ("n,m\n1,2\n1\n", {}, "line 3: 1 columns"),
+    ],
+)
+def test_tables_and_settings_that_cannot_work(
+    content: str, settings: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises((ConfigError, DataError), match=said):
+        tabular(write(tmp_path, content), **settings)
+
+
+def test_columns_of_no_use_are_named(tmp_path: Path) -> None:
+    names = "\n".join(f"{n},person {n}," for n in range(200))
+    file = write(tmp_path, f"age,name,gap\n{names}\n")
+
+    with pytest.raises(DataError, match=r"'gap' has no value .*data\.source\.drop=\[gap\]"):
+        prepared(file, list(range(150)))
+    with pytest.raises(DataError, match=r"'name' has 150 categories .*data\.source\.drop=\[name\]"):
+        prepared(file, list(range(150)), drop=["gap"])
+
+
+def test_files_that_are_no_tables(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        tabular(tmp_path / "none.csv")
+    with pytest.raises(DataError, match=r"unknown ending '\.xlsx'.*\.csv or \.parquet"):
+        tabular(write(tmp_path, name="mine.xlsx"))
