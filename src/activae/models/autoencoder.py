@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from activae.batch import Batch, Noise
+from activae.batch import Batch, Noise, samples_of
 from activae.compiled_step import CompiledStep, Graph
 from activae.data.module import AutoencoderDataModule
 from activae.epoch_sums import Sums, clone_tensors
@@ -225,18 +225,21 @@ class AutoencoderModule(pl.LightningModule):
     def validation_step(self, batch: tuple[str, Tensor], batch_idx: int) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
         stage, indices = batch
-        x = self.data.samples[stage][indices]
+        whole = self.evaluation_batch(self.data.samples[stage][indices])
+        scored, weight = (whole, 1.0) if self.team is None else self.team.share(whole)
+        x = samples_of(scored)
         with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
             squared_error = (self.net(x) - x).square().sum() / len(x)
-            scores = {"loss": total(self.terms(x)), "SE": squared_error}
-        self._evaluation[stage].add([scores], [len(x)])
+            loss = total(self.objective(self.net, scored))
+        scores = {"loss": weight * loss, "SE": weight * squared_error}
+        self._evaluation[stage].add([scores], [len(indices)])
 
     def on_validation_epoch_end(self) -> None:
         """Take the epoch's means, and the time it took."""
         self.seconds += perf_counter() - self._started
         self._started = perf_counter()
         scores = [self._evaluation[stage].take() for stage in ("train", "val")]
-        train, val = scores if self.team is None else self.team.as_the_first(scores)
+        train, val = scores if self.team is None else self.team.summed(scores)
         self.finish_epoch(self.epoch_sums.take(), train, val)
 
     def finish_epoch(self, terms: Row, train: Row, val: Row) -> None:

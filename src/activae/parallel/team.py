@@ -64,16 +64,13 @@ class Team:
         except RuntimeError as error:
             raise RankLost(str(error)) from error
 
-    def as_the_first(self, figures: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-        """The first rank's figures, for decisions must not hang on the last bit of one's own."""
+    def summed(self, figures: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+        """Figures summed over the ranks, the same in all: what ends a run early ends every rank."""
         flat = [value for each in figures for value in each.values()]
         values = torch.tensor(flat, dtype=torch.float64, device=self.device)
-        try:
-            distributed.broadcast(values, src=0)
-        except RuntimeError as error:
-            raise RankLost(str(error)) from error
-        agreed = iter(values.tolist())
-        return [{name: next(agreed) for name in each} for each in figures]
+        self.add_up(values)
+        sums = iter(values.tolist())
+        return [{name: next(sums) for name in each} for each in figures]
 
     def assert_same_weights(self, net: nn.Module) -> None:
         """An invariant: every rank has taken the same steps, to the last bit."""
