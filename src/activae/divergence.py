@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from activae.data.module import AutoencoderDataModule
+from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.diagnostics import first_nonfinite, first_nonfinite_parameter
 from activae.models.autoencoder import AutoencoderModule
-from activae.randomness import batch_order
 from activae.steps import EagerStep, total
 
 
@@ -44,21 +44,15 @@ def _replay(
     optimizer = model.configure_optimizers()
     optimizer.load_state_dict(optimizer_state)
     take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
-    for step in range(model.step, until):
-        batch = _batch(data, step)
+    batches = data.batches(model.step, until + 1)
+    for step, batch in zip(range(model.step, until), batches, strict=False):
         found = _fault(model, batch)
         if found:
             return step, found
         take_step(batch, model.schedule(step, model.total_steps))
     # What is not finite after the last step may have shown in training or in validation.
-    return until, _fault(model, _batch(data, until)) or _fault(model, data.samples["val"])
-
-
-def _batch(data: AutoencoderDataModule, step: int) -> Tensor:
-    samples = data.samples["train"]
-    epoch, position = divmod(step, data.steps_per_epoch)
-    order = batch_order(data.seed, epoch, len(samples))
-    return samples[order[position * data.batch_size : (position + 1) * data.batch_size]]
+    seen = chain(batches, data.samples["val"].split(EVALUATION_ROWS))
+    return until, next(filter(None, (_fault(model, x) for x in seen)), None)
 
 
 def _fault(model: AutoencoderModule, batch: Tensor) -> str | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.compiled_step import CompiledStep, Graph
-from activae.data.module import AutoencoderDataModule
+from activae.data.module import AutoencoderDataModule, Chunk
 from activae.models.network import Autoencoder
 from activae.objectives import Objective
 from activae.schedules import Schedule
@@ -115,32 +115,31 @@ class AutoencoderModule(pl.LightningModule):
         self.epoch = self.step // self.data.steps_per_epoch
         self._started = perf_counter()
 
-    def training_step(self, chunk: Tensor, batch_idx: int) -> None:
-        """One optimizer step for each batch of the chunk, a tensor of sample indices."""
-        samples = self.data.samples["train"]
+    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
+        """One optimizer step for each batch of the chunk, which chooses training samples."""
         taken: list[dict[str, Tensor]] = []
         batches = chunk.split(self.data.batch_size)
         try:
-            for indices in batches:
+            for chosen in batches:
                 if self.stop_requested:
                     break
                 factor = self.schedule(self.step, self.total_steps)
-                taken.append(self.take_step(samples.index_select(0, indices), factor))
+                taken.append(self.take_step(self.data.rows("train", chosen), factor))
                 self.step += 1
         except RuntimeError as error:
             if "returned nan values" in str(error):  # autograd's anomaly detection
                 raise Diverged(self.step) from error
             raise
-        self.epoch_sums.add(taken, [len(indices) for indices in batches[: len(taken)]])
+        self.epoch_sums.add(taken, [len(chosen) for chosen in batches[: len(taken)]])
         _raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
         if len(taken) < len(batches):
             self.seconds += perf_counter() - self._started
             raise Interrupted
 
-    def validation_step(self, batch: tuple[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[str, Chunk], batch_idx: int) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
-        stage, indices = batch
-        x = self.data.samples[stage][indices]
+        stage, chosen = batch
+        x = self.data.rows(stage, chosen)
         squared_error = (self.net(x) - x).square().sum() / len(x)
         scores = {"loss": total(self.objective(self.net, x)), "SE": squared_error}
         self._evaluation[stage].add([scores], [len(x)])
