@@ -65,7 +65,7 @@ def complaint(compose: Compose) -> Callable[..., str]:
             cfg = settle(compose("trainer=cpu", *overrides))
             data = build_data(cfg)
             model = build_model(cfg, data)
-            model.objective(model.net, data.samples["val"][:2])  # as the first step does
+            model.terms(data.samples["val"][:2])  # as the first step does
         except UserError as error:
             return str(error)
         except (HydraException, OmegaConfBaseException) as error:

@@ -79,7 +79,8 @@ def take_a_step(cfg: DictConfig) -> None:
     indices = batch_order(cfg.seed, 0, len(data.samples["train"]))[: cfg.data.batch_size]
 
     step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
-    terms = step(data.samples["train"][indices], model.schedule(0, model.total_steps))
+    batch = model.training_batch(data.samples["train"][indices], 0)
+    terms = step(batch, model.schedule(0, model.total_steps))
 
     assert all(term.isfinite() for term in terms.values())
     after = dict(model.net.named_parameters())

@@ -7,19 +7,23 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from torch import nn
 
 from activae.activations import output_range
+from activae.batch import Noise
 from activae.build import build, call, label, locate
 from activae.compiled_step import Graph
 from activae.config import container
+from activae.corruption import corrupts
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.models.autoencoder import AutoencoderModule
 from activae.objectives import Objective
 from activae.optimizers import make_optimizer
+from activae.regularisers import Regularised, Regulariser
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +62,8 @@ def build_model(
     """The LightningModule around a freshly initialised network; `graph` may be shared."""
     objective = build(container(cfg.objective), "objective")
     net = build_network(cfg, data, objective)
+    regularisers = build_regularisers(cfg, net)
+    noise = build_noise(cfg, data, regularisers)
     optimizer = build(container(cfg.optimizer), "optimizer")
     schedule = build(container(cfg.scheduler), "scheduler")
     whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
@@ -76,14 +82,46 @@ def build_model(
     )
     return AutoencoderModule(
         net,
-        objective,
+        Regularised(objective, regularisers) if regularisers or noise else objective,
         data.normalisation,
         optimizer=partial(make_optimizer, optimizer),
         schedule=schedule,
         total_steps=total_steps,
         clip_norm=cfg.trainer.gradient_clip_val,
         graph=graph or (Graph() if cfg.trainer.compile else None),
+        noise=noise,
     )
+
+
+def build_regularisers(cfg: DictConfig, net: Autoencoder) -> dict[str, Regulariser]:
+    """Those of the config that have a weight, by name. Raises ConfigError for others than ours."""
+    built = {}
+    for name, node in container(cfg.regulariser).items():
+        regulariser = build(node, f"regulariser.{name}")
+        if not isinstance(regulariser, Regulariser):
+            raise ConfigError(
+                f"regulariser.{name}._target_={node.get('_target_')}: makes a "
+                f"{type(regulariser).__name__}, not an activae.regularisers.Regulariser"
+            )
+        regulariser.check(net)
+        if regulariser.weight:
+            built[str(name)] = regulariser
+    return built
+
+
+def build_noise(
+    cfg: DictConfig, data: AutoencoderDataModule, regularisers: dict[str, Regulariser]
+) -> Noise | None:
+    """What draws the random numbers that the run's steps need; None where they need none."""
+    corrupt = None
+    if corrupts(cfg.corruption):
+        low, high = data.normalisation.target_range.tolist()
+        factory = build(container(cfg.corruption), "corruption")
+        corrupt = partial(factory, value_range=(low, high))
+        # Refuses its parameters now, not at the first step.
+        call(corrupt, "corruption", torch.zeros(1, *data.shape), noise=torch.Generator())
+    probes = sum(regulariser.probes for regulariser in regularisers.values())
+    return Noise(cfg.seed, corrupt, probes, cfg.encoding.dim) if corrupt or probes else None
 
 
 def build_network(

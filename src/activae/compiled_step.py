@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
+from activae.batch import Batch, samples_of
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.objectives import Objective as PenalisedObjective
+from activae.regularisers.regularised import strengths_of
 from activae.steps import Objective, total
 from activae.update_rules import Rule, rule_for
 
@@ -69,17 +70,18 @@ class CompiledStep:
             _state_of(optimizer, leaf, self.rules[group])
             for leaf, group in zip(self.leaves, self.group_of, strict=True)
         ]
-        self.strengths = _strengths(objective).to(self.leaves[0])
+        # As inputs of the graph they do not make it another.
+        self.strengths = self.leaves[0].new_tensor(strengths_of(objective))
         gradient = _gradient(_Loss(net, objective), list(named), clip_norm)
         self.step = _whole_step(gradient, self.rules, self.group_of)
         self.graph = graph
 
-    def __call__(self, batch: Tensor, factor: float) -> Terms:
-        """Take a step on a batch [B, *shape] with `factor` times lr; return the terms."""
+    def __call__(self, batch: Batch, factor: float) -> Terms:
+        """Take a step on a batch of samples with `factor` times lr; return the terms."""
         self.steps_taken += 1
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
-        step = self._compiled() if len(batch) == self.batch_size else self.step
+        step = self._compiled() if len(samples_of(batch)) == self.batch_size else self.step
         terms, gradients = step(self.parameters, self.state, self._scalars(), self.strengths, batch)
         if gradients is not None:
             for leaf, gradient in zip(self.leaves, gradients, strict=True):
@@ -132,9 +134,9 @@ class _Loss(nn.Module):
         self.net = net
         self.objective = objective
 
-    def forward(self, batch: Tensor, strengths: Tensor) -> Terms:
-        if isinstance(self.objective, PenalisedObjective):
-            return self.objective(self.net, batch, strengths)
+    def forward(self, batch: Batch, strengths: Tensor) -> Terms:
+        if strengths.numel():
+            return self.objective(self.net, batch, strengths)  # type: ignore[call-arg]
         return self.objective(self.net, batch)
 
 
@@ -142,13 +144,13 @@ def _gradient(loss: _Loss, names: Sequence[str], clip_norm: float | None) -> Cal
     """(parameters, strengths, batch) -> (terms, gradients clipped as clip_grad_norm_ does)."""
 
     def objective(
-        parameters: dict[str, Tensor], strengths: Tensor, batch: Tensor
+        parameters: dict[str, Tensor], strengths: Tensor, batch: Batch
     ) -> tuple[Tensor, Terms]:
         terms: Terms = functional_call(loss, parameters, (batch, strengths))
         return total(terms), terms
 
     def gradient(
-        parameters: Sequence[Tensor], strengths: Tensor, batch: Tensor
+        parameters: Sequence[Tensor], strengths: Tensor, batch: Batch
     ) -> tuple[Terms, list[Tensor]]:
         lent = {f"net.{name}": p for name, p in zip(names, parameters, strict=True)}
         by_name, (_, terms) = grad_and_value(objective, has_aux=True)(lent, strengths, batch)
@@ -171,7 +173,7 @@ def _whole_step(
         state: list[list[Tensor]],
         scalars: list[Tensor],
         strengths: Tensor,
-        batch: Tensor,
+        batch: Batch,
     ) -> tuple[Terms, list[Tensor] | None]:
         terms, gradients = gradient(parameters, strengths, batch)
         if rules[0] is None:
@@ -181,13 +183,6 @@ def _whole_step(
         return terms, None
 
     return step
-
-
-def _strengths(objective: Objective) -> Tensor:
-    """Those of the penalties, [2]: as inputs of the graph they do not make it another."""
-    if not isinstance(objective, PenalisedObjective):
-        return torch.zeros(2)
-    return torch.tensor([objective.l1, objective.l2])
 
 
 def _rules(optimizer: torch.optim.Optimizer) -> list[Rule | None]:

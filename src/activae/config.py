@@ -122,6 +122,11 @@ def _misplaced(values: dict[str, Any]) -> Iterator[str]:
         node = _select(values, key)
         if node is not None:
             yield from _not_a_factory(key, f"activation@{key}", node)
+    if values["corruption"] is not None:
+        yield from _not_a_factory("corruption", "corruption", values["corruption"])
+    for name, node in values["regulariser"].items():
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            yield f"regulariser.{name}={shown(node)}: has no _target_; see configs/regulariser"
     objective = values["objective"]
     if not isinstance(objective, Mapping) or "_target_" not in objective:
         yield f"objective={shown(objective)}: has no _target_; choose one with objective=NAME"

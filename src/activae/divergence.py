@@ -6,8 +6,8 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from activae.batch import Batch, parts_of
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.diagnostics import first_nonfinite, first_nonfinite_parameter
 from activae.models.autoencoder import AutoencoderModule
@@ -44,29 +44,34 @@ def _replay(
     optimizer = model.configure_optimizers()
     optimizer.load_state_dict(optimizer_state)
     take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
-    batches = data.batches(model.step, until + 1)
-    for step, batch in zip(range(model.step, until), batches, strict=False):
+    samples = data.batches(model.step, until + 1)
+    for step, x in zip(range(model.step, until), samples, strict=False):
+        batch = model.training_batch(x, step)
         found = _fault(model, batch)
         if found:
             return step, found
         take_step(batch, model.schedule(step, model.total_steps))
     # What is not finite after the last step may have shown in training or in validation.
-    seen = chain(batches, data.samples["val"].split(EVALUATION_ROWS))
-    return until, next(filter(None, (_fault(model, x) for x in seen)), None)
+    last = (model.training_batch(x, until) for x in samples)
+    seen = chain(last, data.samples["val"].split(EVALUATION_ROWS))
+    return until, next(filter(None, (_fault(model, batch) for batch in seen)), None)
 
 
-def _fault(model: AutoencoderModule, batch: Tensor) -> str | None:
+def _fault(model: AutoencoderModule, batch: Batch) -> str | None:
     """The first weight, output or gradient that is not finite, in the order they come about."""
     net = model.net
+    x, seen, probes = parts_of(batch)
     parameter = first_nonfinite_parameter(net.named_parameters())
     if parameter:
         return f"the parameter {parameter}"
     with torch.random.fork_rng(devices=[]):  # the loss and the step draw these numbers again
-        layer = first_nonfinite(net, lambda: net(batch))
+        layer = first_nonfinite(net, lambda: net(x if seen is None else seen))
     if layer:
         return f"the output of {layer}"
     with torch.random.fork_rng(devices=[]):
-        loss = total(model.objective(net, batch))
+        # A validation split has no probes of its own yet.
+        drawn = seen is not None or probes is not None
+        loss = total(model.objective(net, batch) if drawn else model.terms(x))
     if not loss.isfinite():
         return "the loss (of reconstructions that are finite)"
     loss.backward()

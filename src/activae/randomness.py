@@ -12,11 +12,15 @@ import torch
 from torch import Tensor
 
 
-def generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator that depends on seed and purpose alone, not on what was drawn before."""
+def generator(seed: int, *purpose: str | int, at: Tensor | None = None) -> torch.Generator:
+    """A generator that depends on seed and purpose alone, not on what was drawn before.
+
+    It is the device's of the tensor `at`, otherwise the CPU's; devices draw different numbers.
+    """
     text = "/".join(map(str, (seed, *purpose)))
     digest = hashlib.sha256(text.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+    device = torch.device("cpu") if at is None else at.device
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big", signed=True))
 
 
 def batch_order(seed: int, epoch: int, samples: int) -> Tensor:

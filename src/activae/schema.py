@@ -84,6 +84,8 @@ class TrainConfig:
     decoder: Any = MISSING
     output: OutputConfig = field(default_factory=OutputConfig)
     objective: Any = MISSING
+    regulariser: dict[str, Any] = field(default_factory=dict)
+    corruption: Any = None
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: Any = MISSING
     scheduler: Any = MISSING

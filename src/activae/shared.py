@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from activae.assembly import build_data, describe_data
 from activae.compiled_step import Graph
 from activae.config import container
+from activae.corruption import corrupts
 from activae.data.module import AutoencoderDataModule
 from activae.evaluation import Scores, score_pca
 from activae.identity import identity
@@ -104,6 +105,11 @@ def graph_key(settled: Settled) -> str:
     for part, inputs in (("objective", ("l1", "l2")), ("optimizer", ("weight_decay",))):
         parts[part] |= {key: bool(parts[part][key]) for key in inputs if key in parts[part]}
     parts["optimizer"].pop("lr", None)
+    parts["regularisers"] = {
+        name: node | {"weight": bool(node.get("weight"))}
+        for name, node in same["regulariser"].items()
+    }
+    parts["corrupted"] = corrupts(same["corruption"])
     of_data = ("source", "normalisation", "batch_size")
     parts["data"] = {key: same["data"][key] for key in of_data}
     of_trainer = ("precision", "gradient_clip_val", "detect_anomaly")

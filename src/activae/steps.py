@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from activae.batch import Batch
 from activae.models import Autoencoder
 
-Objective = Callable[[Autoencoder, Tensor], dict[str, Tensor]]
+# Of samples, or of a batch with what is drawn for it, where the objective asks for that.
+Objective = Callable[[Autoencoder, Any], dict[str, Tensor]]
 
 
 class EagerStep:
@@ -31,8 +34,8 @@ class EagerStep:
         self.factor = 1.0
         self._set_lr(1.0)
 
-    def __call__(self, batch: Tensor, factor: float) -> dict[str, Tensor]:
-        """Take a step on a batch [B, *shape] with `factor` times lr; return the terms, detached."""
+    def __call__(self, batch: Batch, factor: float) -> dict[str, Tensor]:
+        """Take a step on a batch of samples with `factor` times lr; return the terms, detached."""
         terms = self.objective(self.net, batch)
         total(terms).backward()
         if self.clip_norm is not None:

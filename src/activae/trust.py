@@ -12,9 +12,11 @@ from activae.errors import ConfigError
 # objects by their path must stay out of reach.
 TRUSTED_MODULES = (
     "activae.activations",
+    "activae.corruption",
     "activae.data",
     "activae.models",
     "activae.objectives",
+    "activae.regularisers",
     "activae.schedules",
     "torch.nn",
     "torch.optim",

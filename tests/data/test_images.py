@@ -105,7 +105,9 @@ def test_a_damaged_svhn_file_names_the_folder(
 
 
 def test_an_unknown_name_lists_the_choices(tmp_path: Path) -> None:
-    message = r"data\.source\.name=STL10: choose one of MNIST, FashionMNIST, KMNIST, CIFAR10, EMNIST"
+    message = (
+        r"data\.source\.name=STL10: choose one of MNIST, FashionMNIST, KMNIST, CIFAR10, EMNIST"
+    )
     with pytest.raises(ConfigError, match=message):
         torchvision_images("STL10", tmp_path)
 

@@ -233,9 +233,7 @@ def test_a_value_that_is_not_finite_is_named_with_its_place(make: Make, bad: flo
     values = numbered()
     values[1234, 3] = values[2000, 0] = bad
 
-    message = (
-        rf"2 of 15000 training values .* first is {bad} in sample 1234 .*position \[3\]"
-    )
+    message = rf"2 of 15000 training values .* first is {bad} in sample 1234 .*position \[3\]"
     with pytest.raises(DataError, match=message):
         make(values)
 

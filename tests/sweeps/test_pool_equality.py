@@ -41,10 +41,16 @@ SPREAD = [
     ("activation=gelu", "optimizer=adamw", "scheduler=onecycle", "objective=huber"),
     ("activation=prelu", "optimizer=rmsprop", "optimizer.lr=1e-4", "objective=l1"),
     ("activation=snake", "optimizer=nadam", "trainer.gradient_clip_val=0.01"),
+    ("regulariser=[kl_sparse,contractive]", "corruption=salt_and_pepper", "activation=silu"),
 ]
 # What members that share one graph may differ in.
 ALIKE = [
-    ("seed=1", "optimizer.weight_decay=0.1", "objective.l2=1e-4"),
+    (
+        "seed=1",
+        "optimizer.weight_decay=0.1",
+        "objective.l2=1e-4",
+        "regulariser.code_l1.weight=1e-3",
+    ),
     ("seed=2", "optimizer.weight_decay=0.3", "objective.l2=1e-3", "optimizer.lr=3e-3"),
     ("seed=1", "optimizer.weight_decay=0.1", "objective.l2=1e-4", "data.train_fraction=0.08"),
 ]
@@ -111,7 +117,10 @@ def test_members_that_share_one_graph_are_their_plain_runs(
     compiled: list[Any] = []
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda *a, **k: compiled.append(a) or compile_(*a, **k))
-    settled = [settle(compose(*SMALL, "optimizer=adamw", *overrides)) for overrides in ALIKE]
+    settled = [
+        settle(compose(*SMALL, "optimizer=adamw", "regulariser=code_l1", *overrides))
+        for overrides in ALIKE
+    ]
     jobs = jobs_of(settled, tmp_path / "sweep")
 
     train_in_pool(jobs, tmp_path / "sweep", compiling=True)

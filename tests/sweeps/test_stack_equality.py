@@ -53,6 +53,18 @@ CASES = {
         ("optimizer._target_=torch.optim.Adagrad", "~optimizer.betas", "~optimizer.eps"),
         ("optimizer.lr=1e-2", "optimizer.weight_decay=0.1", "seed=1"),
     ),
+    "denoising, every regulariser, penalties": (
+        (
+            "corruption=gaussian",
+            "regulariser=[code_l1,kl_sparse,contractive,contractive_hutchinson]",
+            "activation=tanh",
+        ),
+        ("regulariser.contractive.weight=0.01", "objective.l2=1e-4", "seed=3"),
+    ),
+    "masked input, convolutions": (
+        ("encoder=conv", "corruption=masking", "corruption.probability=0.5"),
+        ("seed=0", "seed=1", "optimizer.lr=3e-3"),
+    ),
     "double precision, sin": (
         ("trainer.precision=64-true", "activation=sin"),
         ("optimizer.lr=1e-2", "seed=1", "seed=2"),

@@ -86,7 +86,7 @@ class TensorBoardLog(pl.Callback):
         with torch.no_grad():
             codes = net.encode(probe)
         writer.add_scalar("code/effective_rank", effective_rank(codes), step)
-        loss = total(model.objective(net, probe))
+        loss = total(model.terms(probe))
         for layer, norm in gradient_norms(net.named_parameters(), loss).items():
             writer.add_scalar(f"gradient_norm/{layer}", norm, step)
         statistics = activation_statistics(net.activations(), lambda: net(probe))

@@ -11,12 +11,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from activae.batch import Batch, Noise
 from activae.compiled_step import CompiledStep, Graph
 from activae.data.module import AutoencoderDataModule, Chunk
 from activae.models.network import Autoencoder
-from activae.objectives import Objective
 from activae.schedules import Schedule
-from activae.steps import EagerStep, total
+from activae.steps import EagerStep, Objective, total
 
 Row = dict[str, float]
 OptimizerFactory = Callable[[Autoencoder], torch.optim.Optimizer]
@@ -53,6 +53,7 @@ class AutoencoderModule(pl.LightningModule):
         total_steps: int,
         clip_norm: float | None = None,
         graph: Graph | None = None,
+        noise: Noise | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -64,6 +65,7 @@ class AutoencoderModule(pl.LightningModule):
         self.total_steps = total_steps
         self.clip_norm = clip_norm
         self.graph = graph
+        self.noise = noise
         self.step = 0
         self.epoch = 0
         self.seconds = 0.0
@@ -124,7 +126,8 @@ class AutoencoderModule(pl.LightningModule):
                 if self.stop_requested:
                     break
                 factor = self.schedule(self.step, self.total_steps)
-                taken.append(self.take_step(self.data.rows("train", chosen), factor))
+                batch = self.training_batch(self.data.rows("train", chosen), self.step)
+                taken.append(self.take_step(batch, factor))
                 self.step += 1
         except RuntimeError as error:
             if "returned nan values" in str(error):  # autograd's anomaly detection
@@ -136,12 +139,24 @@ class AutoencoderModule(pl.LightningModule):
             self.seconds += perf_counter() - self._started
             raise Interrupted
 
+    def training_batch(self, x: Tensor, step: int) -> Batch:
+        """Samples x [B, *shape] with what the step (from 0) draws for them."""
+        return x if self.noise is None else self.noise.training(x, step)
+
+    def evaluation_batch(self, x: Tensor) -> Batch:
+        """Samples x [B, *shape] as they are scored: uncorrupted."""
+        return x if self.noise is None else self.noise.evaluation(x)
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        """The terms of the loss of samples x [B, *shape] as they are scored."""
+        return self.objective(self.net, self.evaluation_batch(x))
+
     def validation_step(self, batch: tuple[str, Chunk], batch_idx: int) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
         stage, chosen = batch
         x = self.data.rows(stage, chosen)
         squared_error = (self.net(x) - x).square().sum() / len(x)
-        scores = {"loss": total(self.objective(self.net, x)), "SE": squared_error}
+        scores = {"loss": total(self.terms(x)), "SE": squared_error}
         self._evaluation[stage].add([scores], [len(x)])
 
     def on_validation_epoch_end(self) -> None:

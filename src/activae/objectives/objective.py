@@ -36,6 +36,11 @@ class Objective:
         loss = self.reconstruction
         return (loss.func if isinstance(loss, partial) else loss) is bce
 
+    @property
+    def strengths(self) -> tuple[float, float]:
+        """The numbers that a call may be given in the place of its own: l1 and l2."""
+        return self.l1, self.l2
+
     def __call__(
         self, net: Autoencoder, x: Tensor, strengths: Tensor | None = None
     ) -> dict[str, Tensor]:

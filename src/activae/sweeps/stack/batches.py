@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activae.batch import Batch, stacked
 from activae.data.module import STEPS_PER_CHUNK
 from activae.models.autoencoder import AutoencoderModule
 from activae.randomness import batch_order
@@ -21,17 +22,22 @@ from activae.schedules import Schedule
 class Batches:
     """Batches of one length n, for the same members at each step of a chunk.
 
-    rows: the members' places in the stack [k], None for all of them in order; sources: training
-    samples and indices into them [T, k', n], in the order of the rows.
+    rows: the members' places in the stack [k], None for all of them in order; models: theirs;
+    sources: training samples and indices into them [T, k', n], in the order of the rows.
     """
 
     rows: Tensor | None
+    models: Sequence[AutoencoderModule]
     sources: list[tuple[Tensor, Tensor]]
 
-    def at(self, step: int) -> Tensor:
-        """The batches [k, n, *shape] of one of the chunk's steps."""
+    def at(self, step: int) -> Batch:
+        """The batches of one of the chunk's steps, of samples [k, n, *shape]."""
         parts = [samples[index[step]] for samples, index in self.sources]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        x = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if self.models[0].noise is None:
+            return x
+        each = zip(self.models, x, strict=True)
+        return stacked([model.training_batch(its, model.step + step) for model, its in each])
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ class Timetable:
             sources.append((samples, index.to(samples.device, non_blocking=True)))
         device = sources[0][0].device
         everyone = len(rows) == len(models)
-        return Batches(None if everyone else torch.tensor(rows, device=device), sources)
+        places = None if everyone else torch.tensor(rows, device=device)
+        return Batches(places, [models[row] for row in rows], sources)
 
     def _indices(self, model: AutoencoderModule, size: int, length: int) -> Tensor:
         """[T, n] on the CPU."""

@@ -9,12 +9,13 @@ from copy import deepcopy
 import torch
 from omegaconf import DictConfig
 
+from activae.batch import stacked
 from activae.config import container
 from activae.data.module import AutoencoderDataModule
 from activae.models.autoencoder import AutoencoderModule
 from activae.shared import Settled
 from activae.steps import total
-from activae.sweeps.stack.loss import stacked_loss
+from activae.sweeps.stack.loss import regulariser_weights, stacked_loss
 from activae.sweeps.stack.update import LINEAR_IN_LR
 
 OBJECTIVE = "activae.objectives.Objective"
@@ -24,8 +25,8 @@ def stack_key(cfg: Settled) -> str:
     """What runs of one stack have in common: their settled configs but for what may differ.
 
     That is: seed and initialisation, optimizer.lr and weight_decay, the penalties l1 and l2 of an
-    activae.objectives.Objective, the scheduler, how long to train, what is logged, and how the data
-    are split and normalised.
+    activae.objectives.Objective, the weights of regularisers, the scheduler, how long to train,
+    what is logged, and how the data are split and normalised.
     """
     shared = deepcopy(container(cfg))
     for key in ("seed", "init", "scheduler", "logger", "sweep", "resume", "trusted_modules"):
@@ -35,6 +36,8 @@ def stack_key(cfg: Settled) -> str:
     if shared["objective"]["_target_"] == OBJECTIVE:
         for key in ("l1", "l2"):
             shared["objective"].pop(key, None)
+    for node in shared["regulariser"].values():
+        node["weight"] = bool(node.get("weight"))
     for key in ("max_epochs", "max_steps", "early_stopping_patience"):
         del shared["trainer"][key]
     for key in ("normalisation", "train_fraction", "val_fraction", "test_fraction", "split_seed"):
@@ -95,15 +98,17 @@ def _optimizer_objection(model: AutoencoderModule) -> str | None:
 
 def _trial_objection(model: AutoencoderModule) -> str | None:
     """What torch.func.vmap says of two members' gradients: random numbers, for one, it refuses."""
-    stacked = {name: torch.stack([p, p]) for name, p in model.net.named_parameters()}
+    parameters = {name: torch.stack([p, p]) for name, p in model.net.named_parameters()}
     x = next(model.net.parameters()).new_full((2, 2, *model.net.shape), 0.5)
     loss = stacked_loss([model])
+    batch = stacked([model.training_batch(its, 0) for its in x])
+    strengths = regulariser_weights([model, model], x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operations that it knows only one member at a time
         try:
-            terms = loss.terms(stacked, x)
-            torch.autograd.grad(total(terms).sum(), list(stacked.values()), allow_unused=True)
-            loss.scores(stacked, x[0])
+            terms = loss.terms(parameters, batch, strengths)
+            torch.autograd.grad(total(terms).sum(), list(parameters.values()), allow_unused=True)
+            loss.scores(parameters, model.evaluation_batch(x[0]), strengths)
         except Exception as error:
             return f"torch.func.vmap refuses its gradient: {_first_sentence(error)}"
         finally:

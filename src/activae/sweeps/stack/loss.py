@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from activae.batch import Batch, samples_of
 from activae.models import Autoencoder
 from activae.models.autoencoder import AutoencoderModule
 from activae.objectives import Objective
+from activae.regularisers import Regularised
 from activae.steps import Objective as AnyObjective
 from activae.steps import total
 
@@ -28,24 +30,29 @@ class StackedLoss:
     def __init__(self, net: Autoencoder, objective: AnyObjective) -> None:
         self.module = _Loss(net, objective)
         self._of_own_batches = vmap(partial(self._call, score=False))
-        self._of_one_batch = vmap(partial(self._call, score=True), in_dims=(0, None))
+        self._of_one_batch = vmap(partial(self._call, score=True), in_dims=(0, None, 0))
 
-    def terms(self, stacked: dict[str, Tensor], x: Tensor) -> Terms:
-        """The terms [K], each member's of its own batch of x [K, B, *shape]; differentiable."""
-        found: Terms = self._of_own_batches(stacked, x)
+    def terms(self, stacked: dict[str, Tensor], batch: Batch, strengths: Tensor) -> Terms:
+        """The terms [K], each member's of its own batch of samples [K, B, *shape]; differentiable.
+
+        strengths: the weights of each member's regularisers [K, R].
+        """
+        found: Terms = self._of_own_batches(stacked, batch, strengths)
         return found
 
     @torch.no_grad()
-    def scores(self, stacked: dict[str, Tensor], x: Tensor) -> Terms:
-        """`loss` and `SE` [K] of all members on the same samples x [B, *shape]."""
+    def scores(self, stacked: dict[str, Tensor], batch: Batch, strengths: Tensor) -> Terms:
+        """`loss` and `SE` [K] of all members on the same samples [B, *shape]."""
         self.module.eval()
-        found: Terms = self._of_one_batch(stacked, x)
+        found: Terms = self._of_one_batch(stacked, batch, strengths)
         self.module.train()
         return found
 
-    def _call(self, parameters: dict[str, Tensor], x: Tensor, *, score: bool) -> Terms:
+    def _call(
+        self, parameters: dict[str, Tensor], batch: Batch, strengths: Tensor, *, score: bool
+    ) -> Terms:
         lent = {f"net.{name}": parameter for name, parameter in parameters.items()}
-        terms: Terms = functional_call(self.module, lent, (x, score))
+        terms: Terms = functional_call(self.module, lent, (batch, strengths, score))
         return terms
 
 
@@ -57,10 +64,14 @@ class _Loss(nn.Module):
         self.net = net
         self.objective = objective
 
-    def forward(self, x: Tensor, score: bool) -> Terms:
-        terms = self.objective(self.net, x)
+    def forward(self, batch: Batch, strengths: Tensor, score: bool) -> Terms:
+        if isinstance(self.objective, Regularised):
+            terms = self.objective(self.net, batch, strengths)
+        else:
+            terms = self.objective(self.net, batch)
         if not score:
             return terms
+        x = samples_of(batch)
         squared_error = (self.net(x) - x).square().sum() / len(x)
         return {"loss": total(terms), "SE": squared_error}
 
@@ -100,14 +111,32 @@ def stacked_penalties(models: Sequence[AutoencoderModule], like: Tensor) -> Pena
 
 def penalty(objective: AnyObjective, name: str) -> float:
     """The coefficient of one of PENALTIES; objectives of the user's own keep theirs within."""
-    return float(getattr(objective, name)) if type(objective) is Objective else 0.0
+    plain = unregularised(objective)
+    return float(getattr(plain, name)) if type(plain) is Objective else 0.0
 
 
 def without_penalties(objective: AnyObjective) -> AnyObjective:
     """The part of an objective that is the same for all members."""
+    if isinstance(objective, Regularised):
+        return Regularised(without_penalties(objective.objective), objective.regularisers)
     if type(objective) is Objective:
         return Objective(objective.reconstruction, l1=0.0, l2=0.0)
     return objective
+
+
+def unregularised(objective: AnyObjective) -> AnyObjective:
+    """The objective to which regularisers were added, if any were."""
+    return objective.objective if isinstance(objective, Regularised) else objective
+
+
+def regulariser_weights(models: Sequence[AutoencoderModule], like: Tensor) -> Tensor:
+    """Those of the members' regularisers [K, R], of which all have the same."""
+    objectives = [model.objective for model in models]
+    weights = [
+        [r.weight for r in o.regularisers.values()] if isinstance(o, Regularised) else []
+        for o in objectives
+    ]
+    return like.new_tensor(weights).reshape(len(models), -1)
 
 
 def stacked_loss(models: Sequence[AutoencoderModule]) -> StackedLoss:

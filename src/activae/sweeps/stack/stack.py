@@ -8,11 +8,17 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from activae.batch import Batch
 from activae.data.module import EVALUATION_ROWS
 from activae.models.autoencoder import AutoencoderModule, Row
 from activae.steps import total
 from activae.sweeps.stack.batches import Chunk
-from activae.sweeps.stack.loss import Terms, stacked_loss, stacked_penalties
+from activae.sweeps.stack.loss import (
+    Terms,
+    regulariser_weights,
+    stacked_loss,
+    stacked_penalties,
+)
 from activae.sweeps.stack.sums import StackedSums
 from activae.sweeps.stack.update import StackedUpdate
 from activae.sweeps.stack.weights import FlatParameters
@@ -32,6 +38,7 @@ class Stack:
         self.models = models
         self.parameters = FlatParameters([model.net for model in models])
         self.loss = stacked_loss(models)
+        self.strengths = regulariser_weights(models, self.parameters.flat)
         self.penalties = stacked_penalties(models, self.parameters.flat)
         self.update = StackedUpdate(models, self.parameters)
         self.clip_norm = models[0].clip_norm
@@ -80,16 +87,13 @@ class Stack:
                 terms.setdefault(name, flat.new_empty(len(flat)))[batches.rows] = values
         return gradient, terms
 
-    def _gradient_of(self, rows: Tensor | None, x: Tensor) -> tuple[Tensor, Terms]:
+    def _gradient_of(self, rows: Tensor | None, batch: Batch) -> tuple[Tensor, Terms]:
         """A row of the gradient concerns its member alone: that of the sum over members has all."""
-        leaf = self._rows(rows).detach().requires_grad_()
-        terms = self.loss.terms(self.parameters.by_name(leaf), x)
+        leaf = _rows(self.parameters.flat, rows).detach().requires_grad_()
+        stacked = self.parameters.by_name(leaf)
+        terms = self.loss.terms(stacked, batch, _rows(self.strengths, rows))
         (gradient,) = torch.autograd.grad(total(terms).sum(), leaf)
         return gradient, {name: values.detach() for name, values in terms.items()}
-
-    def _rows(self, rows: Tensor | None) -> Tensor:
-        """The parameters [k, P] of the members in these places; None for all."""
-        return self.parameters.flat if rows is None else self.parameters.flat[rows]
 
     def evaluate(self, places: Sequence[int]) -> list[dict[str, Row]]:
         """`loss` and `SE` of the members in these places, on val and as many samples of train."""
@@ -101,20 +105,21 @@ class Stack:
     @torch.no_grad()
     def _evaluate(self, places: list[int]) -> list[dict[str, Row]]:
         """The same, of members who share their samples."""
-        samples = self.models[places[0]].data.samples
+        model = self.models[places[0]]
+        samples = model.data.samples
         flat = self.parameters.flat
         everyone = len(places) == len(self.models)
         rows = None if everyone else torch.tensor(places, device=flat.device)
-        mine = self._rows(rows)
+        mine, strengths = _rows(flat, rows), _rows(self.strengths, rows)
         stacked = self.parameters.by_name(mine)
         penalties = sum(self.penalties.of(rows).terms(self.parameters.weights(mine)).values())
-        at_a_time = max(self.models[0].data.batch_size, EVALUATION_ROWS // len(places))
+        at_a_time = max(model.data.batch_size, EVALUATION_ROWS // len(places))
         means = []
         for stage in ("train", "val"):
             x = samples[stage][: len(samples["val"])]
             sums = flat.new_zeros(2, len(places), dtype=torch.float64)
             for part in x.split(at_a_time):
-                scores = self.loss.scores(stacked, part)
+                scores = self.loss.scores(stacked, model.evaluation_batch(part), strengths)
                 loss = scores["loss"] + penalties
                 sums += torch.stack([loss, scores["SE"]]).double() * len(part)
             means.append(sums / len(x))
@@ -130,6 +135,11 @@ class Stack:
         """Let the model in this place hold the state of its optimizer and of its epoch's sums."""
         self.update.sync(place)
         self.sums.sync(place)
+
+
+def _rows(values: Tensor, rows: Tensor | None) -> Tensor:
+    """Those of the members in these places; None for all."""
+    return values if rows is None else values[rows]
 
 
 def _first_nonfinite(losses: Tensor) -> list[int | None]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from activae.models.autoencoder import AutoencoderModule, Row
 from activae.objectives import Objective
-from activae.sweeps.stack.loss import PENALTIES, Terms, penalty
+from activae.sweeps.stack.loss import PENALTIES, Terms, penalty, unregularised
 
 
 class StackedSums:
@@ -61,6 +61,6 @@ class StackedSums:
     def _absent(self, place: int) -> set[str]:
         """The penalties that only other members have."""
         objective = self.models[place].objective
-        if type(objective) is not Objective:
+        if type(unregularised(objective)) is not Objective:
             return set()
         return {name for name in PENALTIES if not penalty(objective, name)}
