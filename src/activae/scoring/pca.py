@@ -40,7 +40,11 @@ class PCA:
         features = prod(x.shape[1:])
         if len(x) < features:
             return cls._fit_few(torch.cat(list(_parts(x))).double())
-        mean = torch.stack([rows.double().sum(0) for rows in _parts(x)]).sum(0) / len(x)
+        # Added up at once: results kept between large temporaries would scatter memory.
+        mean = torch.zeros(features, dtype=torch.float64, device=x.device if x.is_cuda else "cpu")
+        for rows in _parts(x):
+            mean += rows.double().sum(0)
+        mean /= len(x)
         covariance = mean.new_zeros(features, features)
         for rows in _parts(x):
             wide = rows.to(_product_dtype(rows))
