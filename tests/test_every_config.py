@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 
 from activae.assembly import build_data, build_model
 from activae.config import settle
@@ -46,10 +47,30 @@ def options(*, fitted: bool) -> list[Any]:
     ]
 
 
-def stand_in(root: Any, train: bool, download: bool = False) -> SimpleNamespace:
+def stand_in(root: Any, *, train: bool = True, split: str = "", **_: Any) -> SimpleNamespace:
     """Takes the place of a torchvision data set, whose files would have to be downloaded."""
-    images = np.random.default_rng(int(train)).integers(0, 256, (60, 28, 28), dtype=np.uint8)
+    first = int(train and split != "test")
+    images = np.random.default_rng(first).integers(0, 256, (60, 28, 28), dtype=np.uint8)
     return SimpleNamespace(data=images, targets=list(range(10)) * 6, classes=list("abcdefghij"))
+
+
+def array_file(folder: Path) -> Path:
+    np.save(folder / "mine.npy", np.random.default_rng(0).normal(size=(80, 12)))
+    return folder / "mine.npy"
+
+
+def picture_folder(folder: Path) -> Path:
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (60, 9, 8, 3))):
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+# What to put where data.path points; an array for those that are not listed.
+EXAMPLES: dict[str, Callable[[Path], Path]] = {"data/image_folder": picture_folder}
+
+
+def example_for(option: str, folder: Path) -> Path:
+    return EXAMPLES.get(option, array_file)(folder)
 
 
 @pytest.fixture
@@ -60,8 +81,7 @@ def mandatory(tmp_path: Path) -> Callable[[str, str], list[str]]:
         text = (CONFIGS / group / f"{name}.yaml").read_text()
         needed = []
         if "path: ???" in text:
-            np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(80, 12)))
-            needed.append(f"data.path='{tmp_path / 'mine.npy'}'")
+            needed.append(f"data.path='{example_for(f'{group}/{name}', tmp_path)}'")
         if "function: ???" in text:
             needed.append("activation.function=torch.nn.functional.gelu")
         return needed

@@ -1,4 +1,4 @@
-"""Whole runs on an array that stays on disk: results, resuming, sweeps, and the memory they take."""
+"""Whole runs on an array that stays on disk: results, resuming, sweeps, memory."""
 
 from __future__ import annotations
 

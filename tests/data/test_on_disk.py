@@ -147,6 +147,8 @@ def test_samples_can_be_picked_like_those_of_a_tensor(make: Make) -> None:
     assert samples.index_select(0, indices).equal(tensor[indices])
     assert samples[3:40].equal(tensor[3:40])
     assert samples[290:1000].equal(tensor[290:])
+    assert samples[5].equal(tensor[5])
+    assert samples.numel() == tensor.numel()
     assert samples[:0].shape == (0, FEATURES)
     assert torch.cat(list(samples.split(64))).equal(tensor)
     assert len(samples) == len(tensor)

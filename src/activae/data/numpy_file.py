@@ -84,7 +84,9 @@ def _plain(file: Path, values: Array, columns: Sequence[str] | None) -> Array:
             raise _no_columns(file, columns)
         return values
     names = list(values.dtype.names)
-    chosen = [names[i] for i in column_indices(file, names, columns)] if columns else names
+    chosen = (
+        [names[i] for i in column_indices(file, names, columns)] if columns is not None else names
+    )
     return recfunctions.structured_to_unstructured(values[chosen])
 
 

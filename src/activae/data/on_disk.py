@@ -186,8 +186,14 @@ class DiskSamples:
             values = values.to(self.device, non_blocking=True)
         return self.normalisation(values).to(self.device, self.dtype)
 
-    def __getitem__(self, chosen: slice | Tensor) -> Tensor:
-        """The samples at some positions: a slice without steps, or indices `[n]` in any order."""
+    def numel(self) -> int:
+        """Number of values."""
+        return prod(self.shape)
+
+    def __getitem__(self, chosen: int | slice | Tensor) -> Tensor:
+        """One sample `[*shape]`, or those of a slice without steps, or of indices `[n]`."""
+        if isinstance(chosen, int):
+            return self._between(chosen, chosen + 1)[0]
         if isinstance(chosen, slice):
             first, last, step = chosen.indices(len(self))
             assert step == 1, chosen

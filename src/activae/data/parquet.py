@@ -38,6 +38,7 @@ def read_parquet(
         names = file.schema_arrow.names
         label = label_index(path, names, label_column, columns)
         if columns is None:
+            _refuse_row_index(path, names)
             chosen = [index for index in range(len(names)) if index != label]
         else:
             chosen = column_indices(path, names, columns)
@@ -63,19 +64,24 @@ def _pyarrow(path: Path) -> Any:
     return pyarrow
 
 
+def _refuse_row_index(path: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if name.startswith("__index_level_"):
+            raise DataError(
+                f"{path}, column {name}: is pandas' row index, which is no feature. Write the file "
+                "with index=False, or choose others with data.source.columns=[...]."
+            )
+
+
 def _numbers(path: Path, name: str, column: Any) -> Array:
     from pyarrow import types
 
     kind = column.type
     if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
-        index = name.startswith("__index_level_")
-        remedy = (
-            "is pandas' row index, which is no feature: write the file with index=False"
-            if index
-            else f"holds {kind}, not numbers: name it in data.source.label_column if it has labels"
-        )
         raise DataError(
-            f"{path}, column {name}: {remedy}, or choose others with data.source.columns=[...]."
+            f"{path}, column {name}: holds {kind}, not numbers. Name it in "
+            "data.source.label_column if it has labels, or choose others with "
+            "data.source.columns=[...]."
         )
     _refuse_gaps(path, name, column)
     return np.asarray(column.to_numpy())
