@@ -1,6 +1,6 @@
 """What a training step costs as the file grows: from 10^4 rows in memory to 10^7 on disk.
 
-`python -m activae.benchmark.rows CONFIGS FILE IN_MEMORY STEPS BUFFER_MB` is the process of one file.
+The process of one file: python -m activae.benchmark.rows CONFIGS FILE IN_MEMORY STEPS BUFFER_MB.
 """
 
 from __future__ import annotations
