@@ -55,9 +55,9 @@ class _Extremes:
         self.first: tuple[float, list[int]] = (0.0, [])
 
     def add(self, start: int, part: Tensor) -> None:
-        low, high = part.aminmax()
-        self.low, self.high = min(self.low, low.item()), max(self.high, high.item())
-        if is_finite(part):
+        low, high = float(part.numpy().min()), float(part.numpy().max())
+        if is_finite(low, high):
+            self.low, self.high = min(self.low, low), max(self.high, high)
             return
         bad = ~part.float().isfinite()
         if not self.bad:

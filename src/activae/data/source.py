@@ -101,7 +101,7 @@ class Source:
             )
 
     def _check_finite(self, part: str, samples: Tensor) -> None:
-        if not is_finite(samples):
+        if not is_finite(*_extremes(samples)):
             bad = ~samples.float().isfinite()
             place = bad.nonzero()[0].tolist()
             value = samples[tuple(place)].item()
@@ -149,12 +149,12 @@ def _extremes(samples: Tensor) -> tuple[float, float]:
     return low.item(), high.item()
 
 
-def is_finite(samples: Tensor) -> bool:
-    """Whether all values are: NaN and infinities survive min and max, so these two tell.
+def is_finite(low: float, high: float) -> bool:
+    """Whether all values between these extremes are: NaN and infinities survive min and max.
 
     Values beyond float32, which training uses, count as infinite.
     """
-    return bool(torch.tensor(_extremes(samples), dtype=torch.float32).isfinite().all())
+    return bool(torch.tensor([low, high], dtype=torch.float32).isfinite().all())
 
 
 def non_finite(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Array = NDArray[Any]
 
 # Values converted at once; as float64 they still fit a CPU's cache, which is 6 times faster.
 CHUNK_VALUES = 2**17
@@ -37,28 +42,34 @@ class Moments:
         self.count = 0
 
     def add(self, part: Tensor) -> None:
-        """Add samples `[n, *shape]`."""
+        """Add samples `[n, *shape]`, on the CPU."""
+        values = part.numpy()  # which adds up rows 4 times as fast as torch, on one core
         if not self.count:
-            is_image = part.ndim == 4
-            self.shift = (part[0, :, :1, :1] if is_image else part[0]).double()
-            self.total = torch.zeros(part.shape[1:], dtype=torch.float64)
-            self.squares = torch.zeros_like(self.total)
-        for chunk in part.split(max(1, CHUNK_VALUES // self.total.numel())):
-            shifted = chunk.to(torch.float64, copy=True).sub_(self.shift)
-            self.total += shifted.sum(0)
-            self.squares += shifted.square_().sum(0)
-        self.count += len(part)
+            self._begin(values)
+        rows = max(1, CHUNK_VALUES // self.total.size)
+        for first in range(0, len(values), rows):
+            chunk = np.subtract(values[first : first + rows], self.shift, dtype=np.float64)
+            self.total += chunk.sum(0)
+            self.squares += np.square(chunk, out=chunk).sum(0)
+        self.count += len(values)
+
+    def _begin(self, values: Array) -> None:
+        first = values[0, :, :1, :1] if values.ndim == 4 else values[0]
+        self.shift = first.astype(np.float64)
+        self.total = np.zeros(values.shape[1:])
+        self.squares = np.zeros(values.shape[1:])
 
     def mean_sample(self) -> Tensor:
         """The mean of each position, `[*shape]`."""
-        return self.shift + self.total / self.count
+        return torch.from_numpy(self.shift + self.total / self.count)
 
     def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
         """Of each feature `[features]` or channel `[C, 1, 1]`."""
         mean, mean_square = self.total / self.count, self.squares / self.count
         if mean.ndim == 3:
-            mean, mean_square = (m.mean((1, 2), keepdim=True) for m in (mean, mean_square))
-        return self.shift + mean, (mean_square - mean.square()).clamp_min(0).sqrt()
+            mean, mean_square = (m.mean((1, 2), keepdims=True) for m in (mean, mean_square))
+        variance = (mean_square - mean**2).clip(min=0)
+        return torch.from_numpy(self.shift + mean), torch.from_numpy(np.sqrt(variance))
 
 
 class Surveyor:
@@ -66,18 +77,18 @@ class Surveyor:
 
     def __init__(self) -> None:
         self.moments = Moments()
-        self.low = self.high = torch.empty(0)
+        self.low = self.high = np.empty(0)
 
     def add(self, part: Tensor) -> None:
-        """Add samples `[n, *shape]`."""
-        low, high = part.amin(0), part.amax(0)  # 7 times as fast as aminmax over this dimension
+        """Add samples `[n, *shape]`, on the CPU."""
+        low, high = part.numpy().min(0), part.numpy().max(0)
         if self.moments.count:
-            low, high = torch.minimum(low, self.low), torch.maximum(high, self.high)
+            low, high = np.minimum(low, self.low), np.maximum(high, self.high)
         self.low, self.high = low, high
         self.moments.add(part)
 
     def survey(self) -> Survey:
         """The statistics of all that was added."""
         mean, deviation = self.moments.mean_and_deviation()
-        low, high = self.low.double(), self.high.double()
+        low, high = (torch.from_numpy(bound).double() for bound in (self.low, self.high))
         return Survey(low, high, self.moments.mean_sample(), mean, deviation)
