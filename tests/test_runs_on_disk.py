@@ -141,7 +141,7 @@ def test_memory_does_not_grow_with_the_file(
             file[4000 * number : 4000 * (number + 1)] = np.roll(block, number, axis=0)
         file.flush()
         del file
-    settings = ("data.source.in_memory=false", "data.source.buffer_mb=8", "data.batch_size=512")
+    settings = ("data.source.in_memory=false", "data.source.buffer_mb=32", "data.batch_size=512")
     settings += ("trainer.threads=1", "trainer.max_epochs=1")
     size = (tmp_path / "large.npy").stat().st_size / 1e6
     assert size > 290

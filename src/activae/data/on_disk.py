@@ -51,7 +51,8 @@ class NpyRows:
         to_samples: Callable[[Array], Tensor],
         buffer_bytes: float,
     ) -> None:
-        first = to_samples(np.array(header[:1] if header.ndim else header))
+        row = np.array(header[:1] if header.ndim else header)
+        first = to_samples(row)
         if not header.flags.c_contiguous:
             raise DataError(
                 f"{file} is in Fortran order, whose rows lie scattered, and so cannot be read in "
@@ -65,9 +66,9 @@ class NpyRows:
         self.shape = (len(header), *first.shape[1:])
         self.dtype = first.dtype
         self.ndim = first.ndim
-        # A row in its window: as it is in the file, as a sample, and its place in the order.
-        converted = first.nbytes + self.row_bytes + 8
-        self.window_rows = max(1, int(buffer_bytes / 2 / converted))
+        # A row in its window: as it is in the file, as a sample if that is another, and its place.
+        copied = 0 if np.shares_memory(first.numpy(), row) else first.nbytes
+        self.window_rows = max(1, int(buffer_bytes / 2 / (self.row_bytes + copied + 8)))
         size = min(BLOCK_BYTES, max(SMALLEST_BLOCK_BYTES, self.nbytes // BLOCKS_OF_A_FILE))
         self.block_rows = max(
             1, min(size // self.row_bytes, self.window_rows // BLOCKS_OF_A_WINDOW)
