@@ -29,6 +29,7 @@ from activae.errors import UserError
 from activae.mistakes import explain
 from activae.models.autoencoder import AutoencoderModule, Interrupted
 from activae.run_folder import DONE, LAST, METRICS, load_checkpoint
+from activae.schedules import Adaptive, Schedule
 from activae.training import train
 
 ROOT = Path(__file__).parents[1]
@@ -223,6 +224,25 @@ def shared_sweep(
     return sweep
 
 
+def watched(schedule: Schedule, on_call: Callable[[int], None]) -> Schedule:
+    """The schedule, which tells of every step it is asked about."""
+    if isinstance(schedule, Adaptive):
+        kind: Any = type(schedule)
+
+        def call(self: Any, step: int, total_steps: int) -> float:
+            on_call(step)
+            return kind.__call__(self, step, total_steps)
+
+        schedule.__class__ = type("Watched", (kind,), {"__call__": call})
+        return schedule
+
+    def called(step: int, total_steps: int) -> float:
+        on_call(step)
+        return schedule(step, total_steps)
+
+    return called
+
+
 @pytest.fixture
 def stopping_after() -> Callable[[int], AbstractContextManager[None]]:
     """`with stopping_after(steps)`: asked to stop during that step, which is finished."""
@@ -235,13 +255,13 @@ def _stopping_after(steps: int) -> Iterator[None]:
 
     def build(*args: Any) -> AutoencoderModule:
         model = build_model(*args)
-        schedule = model.schedule
+        factor = model.factor
 
-        def watched(step: int, total_steps: int) -> float:
+        def watched(step: int) -> float:
             model.stop_requested |= step == steps - 1
-            return schedule(step, total_steps)
+            return factor(step)
 
-        model.schedule = watched
+        model.factor = watched  # type: ignore[method-assign]
         return model
 
     with pytest.MonkeyPatch.context() as patch:

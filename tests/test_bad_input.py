@@ -75,6 +75,14 @@ def test_a_parameter_that_only_the_call_refuses(complaint: Complain) -> None:
         ("optimizer.betas=[0.9]", "optimizer.betas=[0.9]: must be a list of 2 numbers"),
         ("scheduler.warmup=x", "scheduler.warmup=x: must be a number"),
         ("objective.l2=x", "objective.l2=x: must be a number"),
+        (
+            "scheduler=step scheduler.milestones=0.5",
+            "scheduler.milestones=0.5: must be a list of numbers",
+        ),
+        (
+            "scheduler=plateau scheduler.patience=1.5",
+            "scheduler.patience=1.5: must be a whole number",
+        ),
         ("seed=x", "seed=x: must be a whole number"),
         ("seed=null", "seed=null: must be a whole number"),
         ("encoding.dim=2.5", "encoding.dim=2.5: must be a whole number"),
@@ -88,7 +96,7 @@ def test_a_parameter_that_only_the_call_refuses(complaint: Complain) -> None:
     ],
 )
 def test_wrong_type(override: str, said: str, complaint: Complain) -> None:
-    assert complaint(override) == said
+    assert complaint(*override.split()) == said
 
 
 @pytest.mark.parametrize(
@@ -149,6 +157,18 @@ def test_wrong_parameter_of_an_activation(
         ("scheduler.warmup=2", "scheduler.warmup=2"),
         ("scheduler=cosine scheduler.final=-1", "scheduler.final=-1"),
         ("scheduler=onecycle scheduler.div=0", "scheduler.div=0"),
+        (
+            "scheduler=step scheduler.milestones=[10,20]",
+            "scheduler.milestones=[10, 20]: must be shares of the run",
+        ),
+        (
+            "optimizer=lbfgs optimizer.line_search_fn=armijo",
+            "optimizer.line_search_fn=armijo: must be strong_wolfe or null",
+        ),
+        (
+            "optimizer=lbfgs +optimizer.weight_decay=0.1",
+            "optimizer.weight_decay: torch.optim.LBFGS has no parameter of that name",
+        ),
         ("objective.l1=-1", "objective.l1=-1"),
         ("objective=huber objective.reconstruction.delta=0", "objective.reconstruction.delta=0"),
         ("encoder.hidden=[0]", "encoder.hidden=[0]"),

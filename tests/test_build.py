@@ -138,6 +138,9 @@ def test_every_fault_is_found() -> None:
     assert len(list(faults(bad, ""))) == 3
 
 
+SNAKE = "activae.activations.Snake"
+
+
 @pytest.mark.parametrize(
     ("described", "name"),
     [
@@ -153,6 +156,11 @@ def test_every_fault_is_found() -> None:
             "Custom(function=torch.sin)",
         ),
         ({"_target_": "m.Snake", "a": 1.0, "learnable": False}, "Snake(a=1.0, learnable=False)"),
+        ({"_target_": "activae.activations.Snake", "a": 1.0, "learnable": False}, "Snake(a=1.0)"),
+        (
+            {"_target_": "activae.activations.Snake", "a": 2.0, "learnable": True},
+            "Snake(a=2.0, learnable=True)",
+        ),
     ],
 )
 def test_a_short_name_with_the_parameters(described: Any, name: str) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
+from pytorch_optimizer import Lion
 from torch import Tensor, nn
 
-from activae.compiled_step import CompiledStep, Graph
+from activae.activations import RReLU
+from activae.compiled_step import CompiledStep, CompileFailed, Graph
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
+from activae.models.initialisation import fitted
 from activae.objectives import Objective, mse
 from activae.optimizers import make_optimizer
 from activae.steps import EagerStep
@@ -26,6 +30,23 @@ OPTIMIZERS = {
     "adamw": partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1),
     "rmsprop": partial(torch.optim.RMSprop, lr=1e-3),
     "rmsprop with momentum": partial(torch.optim.RMSprop, lr=1e-3, momentum=0.5),
+    "radam": partial(torch.optim.RAdam, lr=1e-2),
+    "radam with decay": partial(torch.optim.RAdam, lr=1e-2, weight_decay=0.01),
+    "radam with decoupled decay": partial(
+        torch.optim.RAdam, lr=1e-2, weight_decay=0.1, decoupled_weight_decay=True
+    ),
+    "radam that never rectifies": partial(torch.optim.RAdam, lr=1e-2, betas=(0.9, 0.6)),
+    "adagrad": partial(torch.optim.Adagrad, lr=1e-2),
+    "adagrad from ones, with lr and weight decay": partial(
+        torch.optim.Adagrad,
+        lr=1e-2,
+        lr_decay=0.1,
+        initial_accumulator_value=1.0,
+        weight_decay=0.01,
+    ),
+    "lion": partial(Lion, lr=1e-3),
+    "lion with decay": partial(Lion, lr=1e-3, weight_decay=0.1),
+    "lion with coupled decay": partial(Lion, lr=1e-3, weight_decay=0.01, weight_decouple=False),
     "nadam, which has no rule": partial(torch.optim.NAdam, lr=1e-2),
 }
 
@@ -54,9 +75,14 @@ def run(step: EagerStep | CompiledStep, data: list[Tensor], first: int = 0) -> l
 
 
 def prepared(
-    factory: partial, clip: float | None, kind: str, graph: Graph | None = None, l2: float = 1e-3
+    factory: partial,
+    clip: float | None,
+    kind: str,
+    graph: Graph | None = None,
+    l2: float = 1e-3,
+    net: Autoencoder | None = None,
 ) -> tuple:
-    net = network()
+    net = net or network()
     optimizer = make_optimizer(factory, net)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
@@ -104,10 +130,26 @@ def test_only_the_optimizers_meant_to_have_rules_have_them() -> None:
         assert all(found) is ("no rule" not in name), name
 
 
-@pytest.mark.parametrize("variant", ["amsgrad", "maximize"])
-def test_a_variant_without_a_rule_is_left_to_torch(variant: str) -> None:
-    optimizer = make_optimizer(partial(torch.optim.Adam, lr=1e-3, **{variant: True}), network())
+@pytest.mark.parametrize(
+    ("kind", "variant"),
+    [
+        (torch.optim.Adam, "amsgrad"),
+        (torch.optim.Adam, "maximize"),
+        (Lion, "maximize"),
+        (Lion, "fixed_decay"),
+        (Lion, "use_gc"),
+        (Lion, "adanorm"),
+        (Lion, "cautious"),
+    ],
+)
+def test_a_variant_without_a_rule_is_left_to_its_library(kind: Any, variant: str) -> None:
+    optimizer = make_optimizer(partial(kind, lr=1e-3, **{variant: True}), network())
     assert rule_for(optimizer, optimizer.param_groups[0]) is None
+
+
+def test_an_optimizer_that_evaluates_the_loss_itself_is_refused() -> None:
+    with pytest.raises(CompileFailed, match=r"trainer\.compile=true: LBFGS .*compile=false"):
+        prepared(partial(torch.optim.LBFGS, lr=1.0), None, "compiled")
 
 
 def test_a_resumed_step_goes_on_as_if_it_had_not_stopped() -> None:
@@ -148,7 +190,9 @@ def test_two_compiled_steps_keep_apart() -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", ["sgd with decay", "adam with decay", "adamw", "rmsprop"])
+@pytest.mark.parametrize(
+    "name", ["sgd with decay", "adam with decay", "adamw", "rmsprop", "lion with decay"]
+)
 def test_one_graph_serves_runs_that_differ_in_what_it_is_given(name: str) -> None:
     graph, data = Graph(), batches(6)
     strengths = [(0.01, 1e-3), (0.03, 5e-3)]  # of weight decay and of l2
@@ -164,3 +208,26 @@ def test_one_graph_serves_runs_that_differ_in_what_it_is_given(name: str) -> Non
             torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
         graphs.append(graph.compiled)
     assert graphs[0] is graphs[1] is not None
+
+
+def test_random_numbers_are_those_of_an_eager_step() -> None:
+    """Of dropout and RReLU: else a compiled run would not be the plain one, nor resume as it."""
+    losses = {}
+    for kind in ("eager", "compiled"):
+        half = {"activation": RReLU, "hidden": [6], "dropout": 0.3}
+        net = Autoencoder(MLPEncoder((10,), 3, **half), MLPDecoder(3, (10,), **half), shape=(10,))
+        fitted(net, seed=0)
+        step = prepared(OPTIMIZERS["adam"], None, kind, net=net)[2]
+        torch.manual_seed(3)
+        losses[kind] = run(step, batches(6))
+
+    assert losses["compiled"] == pytest.approx(losses["eager"], rel=1e-5)
+
+
+def test_a_network_with_buffers_is_refused_before_anything_is_compiled() -> None:
+    half = {"activation": nn.ReLU, "hidden": [6]}
+    encoder = MLPEncoder((10,), 3, **half, normalisation="batch")
+    net = Autoencoder(encoder, MLPDecoder(3, (10,), **half), shape=(10,))
+
+    with pytest.raises(CompileFailed, match=r"encoder\.normalisation1\.running_mean is a buffer"):
+        prepared(OPTIMIZERS["adam"], None, "compiled", net=net)

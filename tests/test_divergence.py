@@ -246,6 +246,13 @@ def test_other_precisions_are_replayed_too(
     assert "is the first that is not finite" in message
 
 
+@pytest.mark.parametrize("search", ["strong_wolfe", "null"])
+def test_steps_that_search_are_replayed_too(search: str, diverge: Callable[..., str]) -> None:
+    message = diverge("optimizer=lbfgs", "optimizer.lr=1e30", f"optimizer.line_search_fn={search}")
+
+    assert "is the first that is not finite" in message
+
+
 def test_a_fault_that_does_not_repeat_is_said_not_to(
     diverge: Callable[..., str], at_step: Callable[..., None]
 ) -> None:

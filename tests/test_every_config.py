@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from activae import activations
 from activae.assembly import build_data, build_model
 from activae.config import settle
 from activae.errors import ConfigError
@@ -37,6 +39,14 @@ QUICK = (
     "trainer.max_epochs=1",
 )
 VECTORS = ("data=random", "data.source.samples=60", "data.source.features=16")
+
+
+def is_elementwise(name: str) -> bool:
+    """Whether an activation has one input and one output for each unit."""
+    node = OmegaConf.load(CONFIGS / "activation" / f"{name}.yaml")
+    for key in OmegaConf.missing_keys(node):
+        OmegaConf.update(node, key, "torch.nn.functional.gelu")
+    return activations.is_elementwise(instantiate(node)())
 
 
 def options(*, fitted: bool) -> list[Any]:
@@ -128,7 +138,9 @@ def test_an_option_takes_a_step(
 def test_an_activation_takes_a_step_in_both_halves_and_the_code(
     name: str, compose: Compose, mandatory: Callable[[str, str], list[str]]
 ) -> None:
-    places = ["activation", "decoder.activation", "encoding.activation"]
+    places = ["activation", "decoder.activation"]
+    if is_elementwise(name):  # the width of the code is fixed
+        places.append("encoding.activation")
     chosen = [f"activation={name}", *(f"activation@{place}={name}" for place in places[1:])]
     function = [
         override.replace("activation.", f"{place}.", 1)
@@ -137,6 +149,14 @@ def test_an_activation_takes_a_step_in_both_halves_and_the_code(
     ]
 
     take_a_step(compose(*chosen, *function, *QUICK, *VECTORS))
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if not is_elementwise(name)])
+def test_an_activation_that_changes_the_width_is_refused_in_the_code(
+    name: str, compose: Compose
+) -> None:
+    with pytest.raises(ConfigError, match=r"encoding\.activation=.*the width is fixed here"):
+        take_a_step(compose(f"activation@encoding.activation={name}", *QUICK, *VECTORS))
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,16 @@ from torch import nn
 from activae.activations import Snake
 from activae.build import build
 from activae.config import container
+from activae.errors import ConfigError
 from activae.models import Autoencoder, ConvEncoder, MLPDecoder
 from activae.optimizers import make_optimizer
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-OPTIMIZERS = sorted(path.stem for path in (CONFIGS / "optimizer").glob("*.yaml"))
+OPTIMIZERS = sorted(  # those that know weight decay
+    path.stem
+    for path in (CONFIGS / "optimizer").glob("*.yaml")
+    if "weight_decay:" in path.read_text()
+)
 
 
 def network() -> Autoencoder:
@@ -121,3 +126,24 @@ def test_the_one_call_update_is_the_plain_one(kind: Any) -> None:
 
     for ours, theirs in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"line_search_fn": "wolfe"}, "line_search_fn=wolfe: must be strong_wolfe or null"),
+        ({"max_iter": 0}, "max_iter=0: must be a whole number of 1 or more"),
+        ({"max_eval": -1}, "max_eval=-1"),
+        ({"history_size": 0}, "history_size=0"),
+    ],
+)
+def test_what_lbfgs_would_refuse_only_later_is_refused_now(
+    chosen: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^optimizer.{said}"):
+        make_optimizer(partial(torch.optim.LBFGS, **chosen), network())
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_both_ways_of_lbfgs_to_choose_a_length_are_accepted(search: str | None) -> None:
+    make_optimizer(partial(torch.optim.LBFGS, line_search_fn=search), network())

@@ -239,6 +239,48 @@ def test_other_precisions_train(
     assert metrics(folder)["val"]["SE"] == pytest.approx(min(errors), rel=0.02)
 
 
+@pytest.mark.parametrize("objective", ["mse", "bce", "huber", "l1"])
+@pytest.mark.parametrize("compiled", [False, True], ids=["step by step", "as one function"])
+def test_mixed_precision_rounds_the_network_and_not_its_loss(
+    objective: str, compiled: bool, compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    model, data = prepared(compose, f"objective={objective}", f"trainer.compile={compiled}".lower())
+    x = data.samples["train"][:32]
+    model.get_ready(data, model.configure_optimizers())
+    take_step = model._make_step()
+
+    with torch.no_grad():
+        exact = total(model.objective(model.net, x))
+    with torch.autocast("cpu", torch.bfloat16):
+        layer = model.net.encoder(x)
+        terms = take_step(x, 1.0)
+
+    assert layer.dtype == torch.bfloat16
+    assert all(term.dtype == torch.float32 for term in terms.values())
+    assert total(terms) == pytest.approx(float(exact), rel=2e-3)
+    assert not total(terms).equal(exact)
+
+
+def test_mixed_precision_is_validated_in_full(run: Callable[..., Path]) -> None:
+    """SE/val of the history is what the evaluation finds, which knows no autocast."""
+    folder = run("trainer.precision=bf16-mixed")
+
+    best = min(row["SE/val"] for row in history(folder))
+    assert metrics(folder)["val"]["SE"] == pytest.approx(best, rel=1e-5)
+
+
+def test_mixed_precision_is_as_accurate_as_stated(run: Callable[..., Path]) -> None:
+    """configs/trainer/auto.yaml: test SE within 5 % on digits, for three seeds."""
+    longer = ("data.train_fraction=1", "trainer.max_epochs=8", "scheduler=cosine")
+    for seed in range(3):
+        single, mixed = (
+            metrics(run(*longer, f"seed={seed}", f"trainer.precision={precision}"))["test"]["SE"]
+            for precision in ("32-true", "bf16-mixed")
+        )
+        assert mixed == pytest.approx(single, rel=0.05)
+
+
 def test_clipping_reaches_training(run: Callable[..., Path], compose: Compose) -> None:
     one_step = ("optimizer=sgd", "trainer.max_steps=1", "optimizer.lr=1")
     model, _ = prepared(compose, *one_step)

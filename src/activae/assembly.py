@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+from collections.abc import Callable
 from functools import partial
-from math import isfinite
+from math import isfinite, prod
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
-from activae.activations import output_range
+from activae.activations import output_range, values_per_unit
 from activae.batch import Noise
 from activae.build import build, call, label, locate
 from activae.compiled_step import Graph
@@ -23,13 +25,17 @@ from activae.models import Autoencoder
 from activae.models.autoencoder import AutoencoderModule
 from activae.objectives import Objective
 from activae.optimizers import make_optimizer
+from activae.randomness import generator
 from activae.regularisers import Regularised, Regulariser
+from activae.schedules import make_schedule
 
 log = logging.getLogger(__name__)
 
 # A bounded output whose interval is more than this many times the data's wastes its range on values
 # that never occur: tanh for data in [0, 1].
 WIDEST_OUTPUT = 1.5
+
+INIT_SAMPLES = 1024
 
 
 def build_data(cfg: DictConfig) -> AutoencoderDataModule:
@@ -64,14 +70,26 @@ def build_model(
     net = build_network(cfg, data, objective)
     regularisers = build_regularisers(cfg, net)
     noise = build_noise(cfg, data, regularisers)
+    check_batches(net, data)
     optimizer = build(container(cfg.optimizer), "optimizer")
-    schedule = build(container(cfg.scheduler), "scheduler")
+    schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
     whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
     total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
     call(
         schedule, "scheduler", 0, total_steps
     )  # refuses its parameters now, not after the first step
     call(make_optimizer, "optimizer", optimizer, net)
+    phases = None
+    if cfg.phases is not None:
+        phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
+    if cfg.encoding.dim >= prod(data.shape):
+        log.warning(
+            "note   encoding.dim=%d is no smaller than the %d values of a sample: a code that need "
+            "not compress can copy its input; choose a smaller one, or penalise it (regulariser, "
+            "corruption)",
+            cfg.encoding.dim,
+            prod(data.shape),
+        )
     log.info(
         "model  %s, code %d, %s; %s; %s parameters",
         label(cfg.encoder),
@@ -90,6 +108,7 @@ def build_model(
         clip_norm=cfg.trainer.gradient_clip_val,
         graph=graph or (Graph() if cfg.trainer.compile else None),
         noise=noise,
+        phases=phases,
     )
 
 
@@ -124,6 +143,18 @@ def build_noise(
     return Noise(cfg.seed, corrupt, probes, cfg.encoding.dim) if corrupt or probes else None
 
 
+def check_batches(net: Autoencoder, data: AutoencoderDataModule) -> None:
+    """Raise ConfigError where batch normalisation would meet a batch of one sample."""
+    size, samples = data.batch_size, len(data.samples["train"])
+    normalises = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules())
+    if normalises and 1 in (size, samples % size):
+        raise ConfigError(
+            f"data.batch_size={size}: leaves a batch of one of the {samples} training samples, "
+            "which cannot be normalised by its own mean and variance; choose another batch size, "
+            "or normalisation=layer"
+        )
+
+
 def build_network(
     cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
 ) -> Autoencoder:
@@ -134,16 +165,42 @@ def build_network(
     dim = cfg.encoding.dim
     encoder = call(build(container(cfg.encoder), "encoder"), "encoder", data.shape, dim)
     decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, data.shape)
-    code = build(container(cfg.encoding.activation), "encoding.activation")
     net = Autoencoder(
         encoder,
         decoder,
         shape=data.shape,
-        code_activation=code and call(code, "encoding.activation"),
+        code_activation=code_activation(cfg),
         output_activation=output_activation(cfg, data, objective),
     )
-    call(build(container(cfg.init), "init"), "init", net, seed=cfg.seed)
+    init = build(container(cfg.init), "init")
+    needs = {"samples": init_samples(cfg.seed, data, net)} if _takes(init, "samples") else {}
+    call(init, "init", net, seed=cfg.seed, **needs)
     return net
+
+
+def init_samples(seed: int, data: AutoencoderDataModule, net: Autoencoder) -> Tensor:
+    """Training samples [B, *shape] for an init that looks at data, beside the network.
+
+    At most INIT_SAMPLES, which depend on seed and split alone.
+    """
+    samples = data.samples["train"]
+    noise = generator(seed, "init samples")
+    rows = torch.randint(len(samples), (INIT_SAMPLES,), generator=noise).unique()
+    return samples[rows.to(samples.device)].to(next(net.parameters()))
+
+
+def _takes(init: Callable[..., None], parameter: str) -> bool:
+    return parameter in inspect.signature(init).parameters
+
+
+def code_activation(cfg: DictConfig) -> nn.Module | None:
+    """The chosen activation of the code, None where it is linear."""
+    factory = build(container(cfg.encoding.activation), "encoding.activation")
+    if factory is None:
+        return None
+    activation: nn.Module = call(factory, "encoding.activation")
+    refuse_unless_elementwise(activation, "encoding.activation", label(cfg.encoding.activation))
+    return activation
 
 
 def output_activation(
@@ -158,6 +215,7 @@ def output_activation(
         activation: nn.Module = nn.Sigmoid() if objective.wants_sigmoid else nn.Identity()
     else:
         activation = call(factory, "output.activation")
+        refuse_unless_elementwise(activation, "output.activation", label(cfg.output.activation))
     name = label(cfg.output.activation) if factory else type(activation).__name__
     if objective.wants_sigmoid and not isinstance(activation, nn.Sigmoid):
         raise ConfigError(
@@ -187,6 +245,16 @@ def check_activation(node: Any, key: str) -> None:
             f"activation=custom activation.function={path}"
         )
     call(build(container(node), key), key)
+
+
+def refuse_unless_elementwise(activation: nn.Module, key: str, name: str) -> None:
+    """Raise ConfigError for an activation that changes the width, which data and code fix."""
+    inputs, outputs = values_per_unit(activation)
+    if (inputs, outputs) != (1, 1):
+        raise ConfigError(
+            f"{key}={name}: makes {outputs} of every {inputs} values, and the width is fixed here; "
+            "such an activation goes into hidden layers (activation=NAME), an elementwise one here"
+        )
 
 
 def check_output_range(name: str, activation: nn.Module, data_range: list[float]) -> None:

@@ -57,16 +57,31 @@ def call(factory: Callable[..., Any], key: str, *args: Any, **kwargs: Any) -> An
 
 
 def label(node: Any) -> str:
-    """A short name for what a node builds: LeakyReLU(negative_slope=0.2)."""
+    """A short name for what a node builds: LeakyReLU(negative_slope=0.2).
+
+    What is switched on or off, or 0, by default is left out for as long as it is left alone.
+    """
     if not isinstance(node, Mapping) or "_target_" not in node:
         return "linear" if node is None else str(node)
+    switches = _switches(str(node["_target_"]))
     parameters = ", ".join(
         f"{key}={value}"
         for key, value in node.items()
         if key not in _HYDRA_KEYS and value not in (None, {}) and not isinstance(value, Mapping)
+        if key not in switches or switches[key] != value
     )
     name = str(node["_target_"]).rsplit(".", 1)[-1]
     return f"{name}({parameters})" if parameters else name
+
+
+def _switches(path: str) -> dict[str, Any]:
+    """The defaults of a target's parameters that are true, false or 0."""
+    try:
+        parameters = inspect.signature(locate(path, "_target_")).parameters.values()
+    except (ConfigError, TypeError, ValueError):
+        return {}
+    defaults = {p.name: p.default for p in parameters if isinstance(p.default, (bool, int, float))}
+    return {name: value for name, value in defaults.items() if value is True or value == 0}
 
 
 def targets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

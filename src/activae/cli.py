@@ -20,7 +20,7 @@ from yaml import YAMLError
 from activae.config import container, read
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.mistakes import explain
-from activae.run_folder import CONFIG, DONE
+from activae.run_folder import CONFIG, DONE, LAST
 from activae.sweep_commands import commands_of, resumed_sweep
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,8 @@ def run_job(composed: DictConfig) -> float:
         sys.exit(EXIT_INTERRUPTED)
     except (UserError, OSError) as error:
         log.error("error: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        if isinstance(error, OSError) and (folder / LAST).exists():
+            log.warning("once that is mended, %s", _how_to_continue(folder))
         _fail(folder, str(error))
     except Exception as error:
         log.exception("unexpected error")

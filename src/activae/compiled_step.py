@@ -14,7 +14,7 @@ from activae.batch import Batch, samples_of
 from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.regularisers.regularised import strengths_of
-from activae.steps import Objective, total
+from activae.steps import Objective, needs_closure, total
 from activae.update_rules import Rule, rule_for
 
 Terms = dict[str, Tensor]
@@ -31,7 +31,13 @@ class Graph:
     rate, the strengths of weight decay and penalties. They agree in everything else.
     """
 
-    compiled: Callable[..., Any] | None = None
+    def __init__(self) -> None:
+        self.compiled: Callable[..., Any] | None = None
+        self.phases: dict[str, Graph] = {}
+
+    def slot(self, phase: str) -> Graph:
+        """The graph of a phase of the run, of which there may be several."""
+        return self.phases.setdefault(phase, Graph())
 
 
 class CompiledStep:
@@ -40,7 +46,10 @@ class CompiledStep:
     A short last batch goes through the same functions uncompiled: a graph of its own would take
     seconds to compile. The optimizer's tensors hold the state, so that its state_dict() is the
     usual one after `sync()`. An optimizer without a rule takes its own step after the compiled
-    gradient.
+    gradient. Random numbers, of dropout for one, are those that a plain step draws. Raises
+    CompileFailed, a ConfigError, for a network with buffers, which the graph would not update, for
+    an optimizer that evaluates the loss itself, as often as its line search takes, and where
+    torch.compile fails.
 
     `graph` holds the compiled graph or is given it; `steps_taken` is how many steps the optimizer
     has taken, for a resumed run.
@@ -57,6 +66,17 @@ class CompiledStep:
         batch_size: int,
         steps_taken: int,
     ) -> None:
+        for name, _ in net.named_buffers():
+            raise CompileFailed(
+                f"trainer.compile=true: {name} is a buffer, which training may change (as it does "
+                "those of BatchNorm), and a compiled step changes parameters alone; use "
+                "trainer.compile=false"
+            )
+        if needs_closure(optimizer):
+            raise CompileFailed(
+                f"trainer.compile=true: {type(optimizer).__name__} evaluates the loss as often as "
+                "its line search takes, which makes no one graph: use trainer.compile=false"
+            )
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.steps_taken = steps_taken
@@ -65,6 +85,8 @@ class CompiledStep:
         named = {name: p for name, p in net.named_parameters() if p.requires_grad}
         self.leaves = list(named.values())
         self.parameters = [leaf.detach() for leaf in self.leaves]  # the same memory, no graph
+        # Given with each step, for a graph must not keep those of the run that it was made for.
+        self.frozen = {name: p for name, p in net.named_parameters() if not p.requires_grad}
         self.group_of = _group_of(self.leaves, optimizer)
         self.state = [
             _state_of(optimizer, leaf, self.rules[group])
@@ -82,19 +104,23 @@ class CompiledStep:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * factor
         step = self._compiled() if len(samples_of(batch)) == self.batch_size else self.step
-        terms, gradients = step(self.parameters, self.state, self._scalars(), self.strengths, batch)
+        terms, gradients = step(
+            self.parameters, self.frozen, self.state, self._scalars(), self.strengths, batch
+        )
         if gradients is not None:
             for leaf, gradient in zip(self.leaves, gradients, strict=True):
                 leaf.grad = gradient
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
+        torch.clear_autocast_cache()  # a short batch's bf16 copies of the weights
         return terms
 
     def sync(self) -> None:
         """Write the number of steps into the optimizer's state, where it keeps one."""
         for leaf, group in zip(self.leaves, self.group_of, strict=True):
-            if self.rules[group] is not None and not isinstance(self.optimizer, torch.optim.SGD):
-                self.optimizer.state[leaf]["step"] = torch.tensor(float(self.steps_taken))
+            rule = self.rules[group]
+            if rule is not None:
+                rule.write_count(self.optimizer, [leaf], self.steps_taken)
 
     def _scalars(self) -> list[Tensor]:
         """What each parameter group's rule needs of this step."""
@@ -120,7 +146,10 @@ class CompiledStep:
                 own,
                 fullgraph=True,
                 dynamic=False,
-                options={"guard_filter_fn": lambda guards: [False for _ in guards]},
+                options={
+                    "guard_filter_fn": lambda guards: [False for _ in guards],
+                    "fallback_random": True,  # the numbers that a plain step draws
+                },
             )
             self.graph.compiled = _explaining(graph)
         return self.graph.compiled
@@ -141,19 +170,23 @@ class _Loss(nn.Module):
 
 
 def _gradient(loss: _Loss, names: Sequence[str], clip_norm: float | None) -> Callable[..., Any]:
-    """(parameters, strengths, batch) -> (terms, gradients clipped as clip_grad_norm_ does)."""
+    """(parameters, frozen ones, strengths, batch) -> (terms, gradients clipped by their norm)."""
 
     def objective(
-        parameters: dict[str, Tensor], strengths: Tensor, batch: Batch
+        parameters: dict[str, Tensor], fixed: dict[str, Tensor], strengths: Tensor, batch: Batch
     ) -> tuple[Tensor, Terms]:
-        terms: Terms = functional_call(loss, parameters, (batch, strengths))
+        terms: Terms = functional_call(loss, parameters | fixed, (batch, strengths))
         return total(terms), terms
 
     def gradient(
-        parameters: Sequence[Tensor], strengths: Tensor, batch: Batch
+        parameters: Sequence[Tensor],
+        frozen: dict[str, Tensor],
+        strengths: Tensor,
+        batch: Batch,
     ) -> tuple[Terms, list[Tensor]]:
         lent = {f"net.{name}": p for name, p in zip(names, parameters, strict=True)}
-        by_name, (_, terms) = grad_and_value(objective, has_aux=True)(lent, strengths, batch)
+        fixed = {f"net.{name}": p for name, p in frozen.items()}
+        by_name, (_, terms) = grad_and_value(objective, has_aux=True)(lent, fixed, strengths, batch)
         gradients = list(by_name.values())
         if clip_norm is not None:
             norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
@@ -166,16 +199,17 @@ def _gradient(loss: _Loss, names: Sequence[str], clip_norm: float | None) -> Cal
 def _whole_step(
     gradient: Callable[..., Any], rules: Sequence[Rule | None], group_of: Sequence[int]
 ) -> Callable[..., Any]:
-    """(parameters, state, scalars, strengths, batch) -> terms, and gradients no rule applied."""
+    """(parameters, frozen, state, scalars, strengths, batch) -> terms, and unused gradients."""
 
     def step(
         parameters: list[Tensor],
+        frozen: dict[str, Tensor],
         state: list[list[Tensor]],
         scalars: list[Tensor],
         strengths: Tensor,
         batch: Batch,
     ) -> tuple[Terms, list[Tensor] | None]:
-        terms, gradients = gradient(parameters, strengths, batch)
+        terms, gradients = gradient(parameters, frozen, strengths, batch)
         if rules[0] is None:
             return terms, gradients
         for p, g, kept, group in zip(parameters, gradients, state, group_of, strict=True):

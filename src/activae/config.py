@@ -122,8 +122,9 @@ def _misplaced(values: dict[str, Any]) -> Iterator[str]:
         node = _select(values, key)
         if node is not None:
             yield from _not_a_factory(key, f"activation@{key}", node)
-    if values["corruption"] is not None:
-        yield from _not_a_factory("corruption", "corruption", values["corruption"])
+    for key in ("corruption", "phases"):  # null in the configs of older runs
+        if values[key] is not None:
+            yield from _not_a_factory(key, key, values[key])
     for name, node in values["regulariser"].items():
         if not isinstance(node, Mapping) or "_target_" not in node:
             yield f"regulariser.{name}={shown(node)}: has no _target_; see configs/regulariser"

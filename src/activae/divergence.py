@@ -27,7 +27,7 @@ def locate_divergence(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(snapshot["rng_state"])
-            step, found = _replay(model, data, snapshot["optimizer_states"][0], until)
+            step, found = _replay(model, data, snapshot, until)
     finally:
         model.restore(snapshot)
     if found is None:
@@ -38,19 +38,23 @@ def locate_divergence(
 def _replay(
     model: AutoencoderModule,
     data: AutoencoderDataModule,
-    optimizer_state: dict[str, Any],
+    snapshot: dict[str, Any],
     until: int,
 ) -> tuple[int, str | None]:
     optimizer = model.configure_optimizers()
-    optimizer.load_state_dict(optimizer_state)
+    model.load_optimizer(optimizer, snapshot)
     take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
     samples = data.batches(model.step, until + 1)
     for step, x in zip(range(model.step, until), samples, strict=False):
+        if step == model.phase.end:
+            model.enter_next_phase()
+            optimizer = model.new_optimizer()
+            take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
         batch = model.training_batch(x, step)
         found = _fault(model, batch)
         if found:
             return step, found
-        take_step(batch, model.schedule(step, model.total_steps))
+        take_step(batch, model.factor(step))
     # What is not finite after the last step may have shown in training or in validation.
     last = (model.training_batch(x, until) for x in samples)
     seen = chain(last, data.samples["val"].split(EVALUATION_ROWS))

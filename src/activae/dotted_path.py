@@ -10,6 +10,9 @@ from types import ModuleType
 from activae.errors import ConfigError
 from activae.spelling import did_you_mean
 
+# Packages that options of ours name, and the extra that installs each.
+EXTRAS = {"pytorch_optimizer": "optimizers"}
+
 
 def resolve(key: str, path: str) -> object:
     """Return what `path` (package.module.name) names; `key` is the config key it was given for.
@@ -58,6 +61,8 @@ def _import_longest_prefix(key: str, path: str, parts: list[str]) -> tuple[Modul
 
 
 def _missing_module(name: str) -> str:
+    if name in EXTRAS:
+        return f"needs {name}: pip install 'activae[{EXTRAS[name]}]'"
     return (
         f"no module {name!r}, neither installed nor beside train.py nor in {Path.cwd()}. "
         f"Put {name}.py there, install its package, or set PYTHONPATH to the folder that holds it."

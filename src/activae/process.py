@@ -25,8 +25,8 @@ SINGLE_THREAD_WORK = 10_000_000
 def process_state(seed: int) -> Iterator[None]:
     """Seed torch's global generator, and leave every global setting as it was found.
 
-    The global generator serves only stochastic activations such as RReLU; everything else draws
-    from generators of its own.
+    The global generator serves only stochastic layers such as RReLU and dropout; everything else
+    draws from generators of its own.
     """
     threads = torch.get_num_threads()
     dtype = torch.get_default_dtype()

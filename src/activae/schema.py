@@ -48,7 +48,10 @@ class DataConfig:
 
 @dataclass
 class TrainerConfig:
-    """How long and on what to train; names are those of Lightning's Trainer where it has them."""
+    """How long and on what to train; names are those of Lightning's Trainer where it has them.
+
+    precision: 32-true, bf16-mixed (its accuracy: configs/trainer/auto.yaml) or 64-true.
+    """
 
     accelerator: str = "auto"
     precision: str = "32-true"
@@ -89,6 +92,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: Any = MISSING
     scheduler: Any = MISSING
+    phases: Any = None
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     sweep: str | None = None

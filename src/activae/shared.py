@@ -100,7 +100,16 @@ def graph_key(settled: Settled) -> str:
     whether there are any is part of it.
     """
     same = identity(settled)
-    kept = ("activation", "encoding", "encoder", "decoder", "output", "objective", "optimizer")
+    kept = (
+        "activation",
+        "encoding",
+        "encoder",
+        "decoder",
+        "output",
+        "objective",
+        "optimizer",
+        "phases",
+    )
     parts = {key: same[key] for key in kept}
     for part, inputs in (("objective", ("l1", "l2")), ("optimizer", ("weight_decay",))):
         parts[part] |= {key: bool(parts[part][key]) for key in inputs if key in parts[part]}

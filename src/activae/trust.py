@@ -16,14 +16,16 @@ TRUSTED_MODULES = (
     "activae.data",
     "activae.models",
     "activae.objectives",
+    "activae.phases",
     "activae.regularisers",
     "activae.schedules",
+    "pytorch_optimizer.Lion",
     "torch.nn",
     "torch.optim",
     "torch.special",
 )
-# Where the functions of torch.nn.functional and torch.special say that they are defined.
-_DEFINED_IN = ("torch._C._nn", "torch._C._special")
+# Where Lion and the functions of torch.nn.functional and torch.special say that they are defined.
+_DEFINED_IN = ("pytorch_optimizer.optimizer.lion", "torch._C._nn", "torch._C._special")
 
 
 def refuse_untrusted(config: Mapping[str, Any], trusted: Sequence[str]) -> None:

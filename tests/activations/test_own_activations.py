@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activae.activations import Custom, RReLU, Sin, Snake
+from activae.activations import Custom, RReLU, Sin, Siren, Snake
 from activae.errors import ConfigError
 
 
@@ -52,6 +52,19 @@ def test_sin_refuses_a_frequency_that_makes_it_constant(frequency: float) -> Non
         Sin(frequency)
 
 
+def test_siren_is_the_sine_of_thirty_times_its_input() -> None:
+    x = numbers(3, 4)
+
+    torch.testing.assert_close(Siren()(x), torch.sin(30 * x))
+    torch.testing.assert_close(Siren(w0=7.0)(x), torch.sin(7 * x))
+
+
+@pytest.mark.parametrize("w0", [0.0, -30.0, math.inf, math.nan])
+def test_siren_refuses_a_w0_that_is_no_frequency(w0: float) -> None:
+    with pytest.raises(ConfigError, match=rf"activation\.w0={w0} .*give a positive number"):
+        Siren(w0)
+
+
 def test_rrelu_evaluates_as_that_of_torch() -> None:
     x = numbers(100)
 
@@ -87,13 +100,14 @@ def test_rrelu_refuses_bounds_in_the_wrong_order() -> None:
     "module",
     [
         Sin(2.0),
+        Siren(),
         Snake(),
         Snake(learnable=True),
         RReLU().eval(),
         Custom("torch.nn.functional.softplus", {"beta": 2.0}),
         Custom("torch.nn.PReLU"),
     ],
-    ids=["sin", "snake", "learned snake", "rrelu", "custom function", "custom module"],
+    ids=["sin", "siren", "snake", "learned snake", "rrelu", "custom function", "custom module"],
 )
 def test_compiles_as_one_graph(module: nn.Module) -> None:
     x = numbers(4, 5).requires_grad_()
@@ -107,6 +121,7 @@ def test_compiles_as_one_graph(module: nn.Module) -> None:
 
 def test_text_of_a_module_shows_its_parameters() -> None:
     assert str(Sin(2.0)) == "Sin(frequency=2.0)"
+    assert str(Siren()) == "Siren(w0=30.0)"
     assert str(Snake(learnable=True)) == "Snake(a=1.0, learnable=True)"
     assert str(RReLU(0.25, 0.5)) == "RReLU(lower=0.25, upper=0.5)"
     assert str(Custom("torch.nn.functional.elu", {"alpha": 2})) == (

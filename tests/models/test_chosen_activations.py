@@ -73,6 +73,43 @@ def test_the_halves_can_be_set_apart(network: Callable[..., Autoencoder]) -> Non
     assert kinds(net, "decoder") == {nn.Tanh}
 
 
+@pytest.mark.parametrize(
+    ("overrides", "outputs"),
+    [
+        (["encoder.hidden=[128,64,32]"], [128, 64, 32, 30]),
+        (["encoder=conv", "encoder.channels=[8,16,32]"], [8, 16, 32, 30]),
+        (["encoder=residual_mlp", "encoder.width=48", "encoder.depth=1"], [48, 48, 48, 30]),
+        (
+            ["encoder=residual_mlp", "encoder.width=[48,24]", "encoder.depth=1"],
+            [48, 48, 48, 24, 24, 24, 30],
+        ),
+    ],
+    ids=["mlp", "conv", "residual", "residual of two widths"],
+)
+def test_depth_and_width_are_set_by_override(
+    overrides: list[str], outputs: list[int], network: Callable[..., Autoencoder]
+) -> None:
+    net = network("encoding=dim30", *overrides)
+
+    weights = [weight for name, weight in net.weights() if name.startswith("encoder")]
+    assert [len(weight) for weight in weights] == outputs
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("activation", ["swiglu", "maxout", "crelu"])
+def test_matching_parameters_can_be_left_off(
+    encoder: str, activation: str, network: Callable[..., Autoencoder]
+) -> None:
+    def count(*overrides: str) -> int:
+        net = network(f"encoder={encoder}", *overrides)
+        return sum(p.numel() for p in net.encoder.parameters())
+
+    plain = count()
+    assert count(f"activation={activation}") == pytest.approx(plain, rel=0.02)
+    unmatched = count(f"activation={activation}", "encoder.match_parameters=false")
+    assert unmatched > 1.2 * plain
+
+
 def test_one_half_set_apart_leaves_the_other(network: Callable[..., Autoencoder]) -> None:
     net = network("activation=silu", "activation@decoder.activation=tanh")
 
@@ -113,6 +150,20 @@ def test_cross_entropy_makes_the_output_a_sigmoid(network: Callable[..., Autoenc
         (["encoder=conv", "encoder.channels=[4,6,8,10]"], "cannot be divided by 16"),
         (["decoder.hidden=[0]"], r"decoder.hidden=\[0\]"),
         (["activation=prelu", "activation.num_parameters=7"], "encoder"),
+        (
+            ["activation@output.activation=glu"],
+            r"output\.activation=GLU: makes 1 of",
+        ),
+        (["activation@encoding.activation=crelu"], r"encoding\.activation=CReLU: makes 2 of every"),
+        (["encoder.normalisation=bacth"], r"encoder\.normalisation=bacth: must be null or one of"),
+        (["decoder.dropout=1"], r"decoder\.dropout=1: must be at least 0"),
+        (
+            ["decoder.normalisation=batch", "data.batch_size=25"],
+            "data.batch_size=25: leaves a",
+        ),
+        (["encoder.normalisation=batch", "data.batch_size=1"], "data.batch_size=1: leaves a"),
+        (["encoder=residual_mlp", "encoder.depth=0"], r"encoder\.depth=0"),
+        (["encoder=residual_mlp", "encoder.width=wide"], r"encoder\.width=wide"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(

@@ -32,10 +32,34 @@ CASES = {
         "objective.l2=1e-5",
         "trainer.gradient_clip_val=0.05",
     ),
+    "dropout and batch normalisation, lsuv": (
+        "encoder.dropout=0.2",
+        "decoder.dropout=0.1",
+        "encoder.normalisation=batch",
+        "activation=glu",
+        "init=lsuv",
+    ),
     "early stopping, its patience counting": (
         "optimizer.lr=0.1",
         "trainer.max_epochs=40",
         "trainer.early_stopping_patience=3",
+    ),
+    "lion, a plateau reached, noise in training": (
+        "optimizer=lion",
+        "optimizer.weight_decay=0.1",
+        "activation=rrelu",
+        "scheduler=plateau",
+        "scheduler.patience=0",
+        "scheduler.threshold=0.3",
+        "scheduler.cooldown=1",
+        "trainer.max_epochs=9",
+    ),
+    "lbfgs, which searches, noise in training, clipping": (
+        "optimizer=lbfgs",
+        "optimizer.history_size=3",
+        "activation=rrelu",
+        "trainer.gradient_clip_val=0.5",
+        "scheduler=step",
     ),
     "learnable activations, nadam, float64, a last epoch cut short": (
         "activation=prelu",
@@ -69,7 +93,7 @@ def test_interrupted_anywhere_it_ends_the_same(
         assert_same_end(folder, expected)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "momentum", "nadam"])
+@pytest.mark.parametrize("optimizer", ["adam", "momentum", "nadam", "lion", "adagrad"])
 def test_steps_taken_as_one_function_resume_too(
     optimizer: str,
     uninterrupted: Callable[..., Path],
@@ -81,7 +105,12 @@ def test_steps_taken_as_one_function_resume_too(
 ) -> None:
     """What trainer.compile keeps between steps, without the seconds that compiling takes."""
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
-    overrides = ("trainer.compile=true", f"optimizer={optimizer}", "activation=rrelu")
+    overrides = (
+        "trainer.compile=true",
+        f"optimizer={optimizer}",
+        "activation=rrelu",
+        "encoder.dropout=0.1",
+    )
     expected, folder = uninterrupted(*overrides), tmp_path / "interrupted"
 
     for step in (2, 7, 2 * STEPS_PER_EPOCH):
@@ -89,6 +118,17 @@ def test_steps_taken_as_one_function_resume_too(
     train(small(*overrides), folder)
 
     assert_same_end(folder, expected)
+
+
+def test_the_plateau_in_these_cases_is_reached(
+    uninterrupted: Callable[..., Path], history: Callable[[Path], list[Any]]
+) -> None:
+    folder = uninterrupted(*CASES["lion, a plateau reached, noise in training"])
+
+    rates = [float(row["lr"]) for row in history(folder)]
+    assert len(set(rates)) >= 3
+    assert rates == sorted(rates, reverse=True)
+    assert load_checkpoint(folder / LAST)["schedule"]["reduced_at"]
 
 
 def test_early_stopping_in_these_cases_does_stop_early(

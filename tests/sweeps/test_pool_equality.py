@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from activae.config import container, settle
 from activae.identity import job_id
 from activae.run_folder import LAST, load_checkpoint
-from activae.sweeps.events import Ended, Event
+from activae.sweeps.events import Ended, Event, Said
 from activae.sweeps.folder import SweepFolder
 from activae.sweeps.job import Job
 from activae.sweeps.pool import Pool
@@ -40,8 +40,11 @@ SPREAD = [
     ("activation=tanh", "optimizer=momentum", "scheduler=cosine", "objective=bce"),
     ("activation=gelu", "optimizer=adamw", "scheduler=onecycle", "objective=huber"),
     ("activation=prelu", "optimizer=rmsprop", "optimizer.lr=1e-4", "objective=l1"),
+    ("activation=mish", "optimizer=lion", "scheduler=plateau", "scheduler.threshold=0.2"),
     ("activation=snake", "optimizer=nadam", "trainer.gradient_clip_val=0.01"),
     ("regulariser=[kl_sparse,contractive]", "corruption=salt_and_pepper", "activation=silu"),
+    ("activation=rrelu", "encoder.dropout=0.1", "init=lsuv"),
+    ("activation=geglu", "encoder.normalisation=layer", "decoder.normalisation=group"),
 ]
 # What members that share one graph may differ in.
 ALIKE = [
@@ -109,6 +112,30 @@ def test_a_compiled_run_is_the_plain_run(
     train_in_pool([job], tmp_path / "sweep", compiling=True)
 
     assert_alike(job.folder, tmp_path / "plain")
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("encoder.normalisation=batch", "encoder.normalisation1.running_mean is a buffer"),
+        ("optimizer=lbfgs", "LBFGS evaluates the loss"),
+    ],
+)
+def test_a_run_that_cannot_be_compiled_is_trained_step_by_step_and_it_is_said(
+    override: str, reason: str, compose: Compose, tmp_path: Path
+) -> None:
+    cfg = settle(compose(*SMALL, override, "trainer.max_epochs=2"))
+    train(cfg, tmp_path / "plain")
+
+    [job] = jobs_of([cfg], tmp_path / "sweep")
+    told = train_in_pool([job], tmp_path / "sweep", compiling=True)
+
+    [said] = [
+        event.text for event in told if isinstance(event, Said) and "step by step" in event.text
+    ]
+    assert reason in said
+    found = [json.loads((f / "metrics.json").read_text()) for f in (job.folder, tmp_path / "plain")]
+    assert found[0]["test"] == found[1]["test"]
 
 
 def test_members_that_share_one_graph_are_their_plain_runs(

@@ -21,7 +21,7 @@ class Noisy(nn.Module):
         return x + torch.randn_like(x)
 
 
-@pytest.mark.parametrize("activation", ["relu", "prelu", "sin", "gelu", "threshold", "selu"])
+@pytest.mark.parametrize("activation", ["relu", "prelu", "sin", "threshold", "glu", "crelu"])
 @pytest.mark.parametrize("network", [(), ("encoder=conv", "decoder=conv", "objective=bce")])
 def test_ordinary_runs_can_be(activation: str, network: tuple[str, ...], settled: Settled) -> None:
     cfg = settled(f"activation={activation}", *network)
@@ -36,6 +36,8 @@ def test_ordinary_runs_can_be(activation: str, network: tuple[str, ...], settled
     ("overrides", "reason"),
     [
         (("activation=rrelu",), "random"),
+        (("encoder.dropout=0.1",), "random"),
+        (("decoder.normalisation=batch",), "running_mean is a buffer"),
         (("trainer.precision=bf16-mixed",), "trainer.precision=bf16-mixed"),
         (("trainer.detect_anomaly=true",), "trainer.detect_anomaly=true"),
         (("+optimizer.maximize=true",), "maximize=True"),

@@ -23,6 +23,8 @@ from activae.training import train
 Settled = Callable[..., DictConfig]
 Interrupt = Callable[[DictConfig, Path, int], None]
 STEPS_PER_EPOCH = 4
+# Left at every other epoch, for no error falls by so much.
+PLATEAU = ("scheduler=plateau", "scheduler.patience=1", "scheduler.threshold=0.9")
 
 
 @contextmanager
@@ -42,6 +44,7 @@ def test_a_stack_can_be_interrupted_and_goes_on_where_it_was(
     configs = [
         settled("trainer.max_epochs=6", "optimizer.weight_decay=0.1", "data.train_fraction=0.05"),
         settled("trainer.max_epochs=6", "optimizer.lr=0.01", "objective.l1=1e-5"),
+        settled("trainer.max_epochs=6", *PLATEAU),
     ]
     expected = runs.plain(configs)
     jobs = [(cfg, tmp_path / f"job{place}") for place, cfg in enumerate(configs)]

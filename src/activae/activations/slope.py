@@ -14,6 +14,8 @@ from activae.activations.evaluation import Function
 def slope(activation: Function, z: Tensor) -> Tensor:
     """Return f'(z), elementwise and detached, in z's shape, dtype and device.
 
+    Where a unit has several inputs or outputs, that of their sum by each input: a gate that is shut
+    and a piece of a maxout that another exceeds have slope 0.
     Taken by autograd in evaluation mode (a random slope is its mean), also inside `no_grad` and
     `inference_mode`. The module's mode and the `.grad` of its parameters stay as they are; its
     forward hooks are not called, so that one of them may call this.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from activae.models.autoencoder import AutoencoderModule, Interrupted, clone_tensors
+from activae.epoch_sums import clone_tensors
+from activae.models.autoencoder import AutoencoderModule, Interrupted
 
 SECONDS_BETWEEN_WRITES = 5.0
 
@@ -92,8 +94,15 @@ class RunCheckpoint(pl.Callback):
             "hyper_parameters": self.hyper_parameters,
             "pytorch-lightning_version": pl.__version__,
         }
+        # torch.save says nothing of a full disk in its error, so the file is written here.
+        serialised = BytesIO()
+        torch.save(whole, serialised)
         partial = self.folder / f"{name}.partial"
-        torch.save(whole, partial)
+        try:
+            partial.write_bytes(serialised.getbuffer())
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(self.folder / name)) from error
         os.replace(partial, self.folder / name)
 
     def _snapshot(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:

@@ -10,7 +10,10 @@ from activae.models.autoencoder import AutoencoderModule
 
 
 class EarlyStopping(pl.Callback):
-    """Asks the trainer to stop after `patience` epochs in a row without a new lowest SE/val."""
+    """Asks the trainer to stop after `patience` epochs in a row without a new lowest SE/val.
+
+    Of a run in phases, epochs count from where its last phase begins.
+    """
 
     def __init__(self, patience: int) -> None:
         self.patience = patience
@@ -29,6 +32,8 @@ class EarlyStopping(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count the epoch."""
         assert isinstance(pl_module, AutoencoderModule)
+        if pl_module.phase != pl_module.phases[-1]:
+            return  # until the last phase, not all of the network trains
         score = pl_module.row["SE/val"]
         if score < self.best_score:
             self.best_score, self.epochs_without = score, 0

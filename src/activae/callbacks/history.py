@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+from io import StringIO
 from pathlib import Path
 
 import pytorch_lightning as pl
 
-from activae.models.autoencoder import AutoencoderModule
+from activae.models.autoencoder import AutoencoderModule, Row
 from activae.run_folder import write_text
 
 
@@ -35,8 +36,27 @@ class History(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Append the epoch's row."""
         assert isinstance(pl_module, AutoencoderModule)
+        row = pl_module.row
+        columns = self._columns_with(row)
         with self.file.open("a") as handle:
-            writer = csv.DictWriter(handle, pl_module.row.keys(), lineterminator="\n")
+            writer = csv.DictWriter(handle, columns, lineterminator="\n")
             if handle.tell() == 0:
                 writer.writeheader()
-            writer.writerow(pl_module.row)
+            writer.writerow(row)
+
+    def _columns_with(self, row: Row) -> list[str]:
+        """The file's columns, among them now those of the row: a new phase may have more terms."""
+        if not self.file.exists():
+            return list(row)
+        with self.file.open(newline="") as handle:
+            table = csv.DictReader(handle)
+            known = list(table.fieldnames or row)
+            missing = [name for name in row if name not in known]
+            earlier = list(table) if missing else []
+        if missing:
+            text = StringIO()
+            writer = csv.DictWriter(text, [*known, *missing], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(earlier)
+            write_text(self.file, text.getvalue())
+        return [*known, *missing]

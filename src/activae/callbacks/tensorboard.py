@@ -59,6 +59,7 @@ class TensorBoardLog(pl.Callback):
         self.snapshots = snapshots
         self.images = images
         self._epochs: set[int] = set()
+        self._phase = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the snapshots' epochs and lay out the charts that show several curves."""
@@ -74,10 +75,20 @@ class TensorBoardLog(pl.Callback):
         writer = _writer(trainer)
         step = pl_module.step
         for name, value in pl_module.row.items():
-            if name not in ("step", "seconds"):
+            if name not in ("step", "seconds", "phase"):
                 writer.add_scalar(name, value, step)
+        if "phase" in pl_module.row:
+            self._show_phase(writer, pl_module, step)
         if pl_module.epoch in self._epochs:
             self._snapshot(writer, pl_module, step)
+
+    def _show_phase(self, writer: SummaryWriter, model: AutoencoderModule, step: int) -> None:
+        """The number of the phase as a curve, and where each begins in words."""
+        number = model.phases.index(model.phase) + 1
+        writer.add_scalar("phase", number, step)
+        if number != self._phase:
+            writer.add_text("phase", f"{number} of {len(model.phases)}: {model.phase.name}", step)
+            self._phase = number
 
     def _snapshot(self, writer: SummaryWriter, model: AutoencoderModule, step: int) -> None:
         net = model.net

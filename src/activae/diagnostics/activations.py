@@ -28,6 +28,8 @@ class LayerStatistics:
     outputs: all of f(z), flattened [n * units], on the activation's device.
 
     A unit is everything but the sample: a feature of a vector, a channel at one position of a map.
+    Of an activation with several inputs for each of its own units every input counts as one, and
+    the largest |f'| is that with all inputs alike.
     """
 
     dead_fraction: float
@@ -38,7 +40,7 @@ class LayerStatistics:
 def activation_statistics(
     activations: Mapping[str, nn.Module], forward: Callable[[], Any]
 ) -> dict[str, LayerStatistics]:
-    """Run `forward()` once without gradients and describe each of the elementwise `activations`.
+    """Run `forward()` once without gradients and describe each of the `activations`.
 
     `forward` sends a batch through the network that owns them, and calls each exactly once.
     """

@@ -9,5 +9,14 @@ arguments: every layer owns its activation. The last layer of each is linear.
 from activae.models.conv import ConvDecoder, ConvEncoder
 from activae.models.mlp import MLPDecoder, MLPEncoder
 from activae.models.network import Autoencoder
+from activae.models.residual import ResidualMLPDecoder, ResidualMLPEncoder
 
-__all__ = ["Autoencoder", "ConvDecoder", "ConvEncoder", "MLPDecoder", "MLPEncoder"]
+__all__ = [
+    "Autoencoder",
+    "ConvDecoder",
+    "ConvEncoder",
+    "MLPDecoder",
+    "MLPEncoder",
+    "ResidualMLPDecoder",
+    "ResidualMLPEncoder",
+]

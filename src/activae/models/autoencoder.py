@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -14,11 +16,15 @@ from torch import Tensor, nn
 from activae.batch import Batch, Noise
 from activae.compiled_step import CompiledStep, Graph
 from activae.data.module import AutoencoderDataModule, Chunk
+from activae.epoch_sums import Sums, clone_tensors
 from activae.models.network import Autoencoder
-from activae.schedules import Schedule
+from activae.phases import Phase
+from activae.schedules import Adaptive, Schedule
 from activae.steps import EagerStep, Objective, total
 
-Row = dict[str, float]
+Row = dict[str, Any]  # numbers, and the phase by its name
+
+log = logging.getLogger(__name__)
 OptimizerFactory = Callable[[Autoencoder], torch.optim.Optimizer]
 
 
@@ -54,18 +60,23 @@ class AutoencoderModule(pl.LightningModule):
         clip_norm: float | None = None,
         graph: Graph | None = None,
         noise: Noise | None = None,
+        phases: Sequence[Phase] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.net = net
         self.normalisation = normalisation
-        self.objective = objective
+        self.whole_objective = objective
         self.make_optimizer = optimizer
-        self.schedule = schedule
+        self.schedule = self.whole_schedule = schedule
+        if isinstance(schedule, Adaptive):  # each phase starts with one that has seen nothing
+            self.whole_schedule = deepcopy(schedule)
         self.total_steps = total_steps
         self.clip_norm = clip_norm
         self.graph = graph
         self.noise = noise
+        self.phases = phases or [Phase("joint", 0, total_steps)]
+        self.phase = self.phases[0]
         self.step = 0
         self.epoch = 0
         self.seconds = 0.0
@@ -80,8 +91,26 @@ class AutoencoderModule(pl.LightningModule):
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
         return self.net(x)
 
+    @property
+    def objective(self) -> Objective:
+        """The loss of the phase that the run is in."""
+        return self.phase.objective or self.whole_objective
+
+    def factor(self, step: int) -> float:
+        """What lr is multiplied by at a step (from 0) of this phase, which has its own schedule."""
+        return self.schedule(step - self.phase.start, self.phase.steps)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer over the network's parameters, of which only the weights decay."""
+        """That of the phase that the step reached belongs to: see `new_optimizer`."""
+        self.phase = self._phase_at(self.step)
+        return self.new_optimizer()
+
+    def _phase_at(self, step: int) -> Phase:
+        return next(phase for phase in reversed(self.phases) if phase.start <= step)
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        """An optimizer over the parameters that train in this phase; only the weights decay."""
+        self.phase.freeze(self.net)
         optimizer = self.make_optimizer(self.net)
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
@@ -91,8 +120,7 @@ class AutoencoderModule(pl.LightningModule):
         """Get ready to train with what Lightning's trainer has made."""
         trainer: Any = self.trainer
         self.get_ready(trainer.datamodule, trainer.optimizers[0])
-        self.take_step = self._make_step()
-        self.sync_optimizer = self.take_step.sync
+        self._start_phase()
 
     def get_ready(self, data: AutoencoderDataModule, optimizer: torch.optim.Optimizer) -> None:
         """Put the data beside the network, and let the optimizer take up a restored state."""
@@ -100,17 +128,32 @@ class AutoencoderModule(pl.LightningModule):
         data.to(self.device, next(self.net.parameters()).dtype)
         self.optimizer = optimizer
         if self._restored is not None:
-            self.optimizer.load_state_dict(self._restored["optimizer_states"][0])
+            self.load_optimizer(optimizer, self._restored)
             torch.set_rng_state(self._restored["rng_state"])
             if self.device.type == "cuda" and self._restored["cuda_rng_state"] is not None:
                 torch.cuda.set_rng_state(self._restored["cuda_rng_state"], self.device)
+
+    def load_optimizer(self, optimizer: torch.optim.Optimizer, snapshot: dict[str, Any]) -> None:
+        """Let it take up a snapshot's state, unless that was the state of a phase gone by."""
+        if snapshot.get("phase", self.phase.name) == self.phase.name:
+            optimizer.load_state_dict(snapshot["optimizer_states"][0])
+
+    def _start_phase(self) -> None:
+        """Get ready to take the steps of the phase."""
+        if len(self.phases) > 1:
+            number = self.phases.index(self.phase) + 1
+            log.info("phase  %d of %d: %s", number, len(self.phases), self.phase.name)
+        self.take_step = self._make_step()
+        self.sync_optimizer = self.take_step.sync
 
     def _make_step(self) -> EagerStep | CompiledStep:
         parts = (self.net, self.objective, self.optimizer, self.clip_norm)
         if self.graph is None:
             return EagerStep(*parts)
         size = self.data.batch_size
-        return CompiledStep(*parts, self.graph, batch_size=size, steps_taken=self.step)
+        taken = self.step - self.phase.start
+        slot = self.graph.slot(self.phase.name)
+        return CompiledStep(*parts, slot, batch_size=size, steps_taken=taken)
 
     def on_train_epoch_start(self) -> None:
         """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
@@ -119,13 +162,33 @@ class AutoencoderModule(pl.LightningModule):
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:
         """One optimizer step for each batch of the chunk, which chooses training samples."""
-        taken: list[dict[str, Tensor]] = []
         batches = chunk.split(self.data.batch_size)
+        while batches:
+            if self.step == self.phase.end:
+                self._next_phase()
+            count = self.phase.end - self.step
+            self._take_steps(batches[:count])
+            batches = batches[count:]
+
+    def enter_next_phase(self) -> None:
+        """From here on steps are those of the next phase, whose schedule starts afresh."""
+        self.phase = self.phases[self.phases.index(self.phase) + 1]
+        self.schedule = deepcopy(self.whole_schedule)
+
+    def _next_phase(self) -> None:
+        """An epoch in which a phase begins is described by the steps of that phase."""
+        self.enter_next_phase()
+        self.optimizer = self.new_optimizer()
+        self.epoch_sums = Sums()
+        self._start_phase()
+
+    def _take_steps(self, batches: Sequence[Chunk]) -> None:
+        taken: list[dict[str, Tensor]] = []
         try:
             for chosen in batches:
                 if self.stop_requested:
                     break
-                factor = self.schedule(self.step, self.total_steps)
+                factor = self.factor(self.step)
                 batch = self.training_batch(self.data.rows("train", chosen), self.step)
                 taken.append(self.take_step(batch, factor))
                 self.step += 1
@@ -155,8 +218,9 @@ class AutoencoderModule(pl.LightningModule):
         """Score some samples of a stage: the whole of val, and as many of train."""
         stage, chosen = batch
         x = self.data.rows(stage, chosen)
-        squared_error = (self.net(x) - x).square().sum() / len(x)
-        scores = {"loss": total(self.terms(x)), "SE": squared_error}
+        with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
+            squared_error = (self.net(x) - x).square().sum() / len(x)
+            scores = {"loss": total(self.terms(x)), "SE": squared_error}
         self._evaluation[stage].add([scores], [len(x)])
 
     def on_validation_epoch_end(self) -> None:
@@ -176,6 +240,7 @@ class AutoencoderModule(pl.LightningModule):
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds,
+            **({"phase": self.phase.name} if len(self.phases) > 1 else {}),
             "lr": self.optimizer.param_groups[0]["lr"],
             "loss/train": sum(terms.values()),
             "loss/val": val["loss"],
@@ -190,17 +255,23 @@ class AutoencoderModule(pl.LightningModule):
         }
         if not isfinite(self.row["SE/val"]):
             raise Diverged(self.step)
+        if isinstance(self.schedule, Adaptive):
+            self.schedule.observe(self.row["SE/val"], self.step - self.phase.start)
 
     def snapshot(self) -> dict[str, Any]:
         """A copy of all that is needed to go on from here: tensors and primitives only."""
         self.sync_optimizer()
         return {
             "state_dict": clone_tensors(self.state_dict()),
+            "phase": self.phase.name,
             "optimizer_states": [clone_tensors(self.optimizer.state_dict())],
             "epoch": self.epoch,
             "global_step": self.step,
             "seconds": self.seconds,
             "epoch_sums": self.epoch_sums.state(),
+            "schedule": (
+                self.schedule.state_dict() if isinstance(self.schedule, Adaptive) else None
+            ),
             "rng_state": torch.get_rng_state(),
             "cuda_rng_state": (
                 torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
@@ -215,54 +286,13 @@ class AutoencoderModule(pl.LightningModule):
         self.epoch = snapshot["epoch"]
         self.seconds = snapshot["seconds"]
         self.epoch_sums.load(snapshot["epoch_sums"])
+        phase = self._phase_at(self.step).name
+        if isinstance(self.schedule, Adaptive) and snapshot.get("phase", phase) == phase:
+            self.schedule.load_state_dict(snapshot["schedule"])
         self._restored = snapshot
-
-
-class Sums:
-    """Means of named values over samples, each weighted by its batch size, kept on the device."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.samples = 0
-
-    def add(self, batches: Sequence[dict[str, Tensor]], sizes: Sequence[int]) -> None:
-        """Add the values of several batches at once, which spares the device a sum for each."""
-        for name in batches[0] if batches else ():
-            values = torch.stack([batch[name] for batch in batches]).double()
-            weighted = values * torch.tensor(sizes, device=values.device)
-            before = self.sums.get(name, weighted.new_zeros(())).to(weighted.device)
-            # One after the other, so that it makes no difference where an interruption cut.
-            self.sums[name] = torch.cat((before[None], weighted)).cumsum(0)[-1]
-        self.samples += sum(sizes)
-
-    def take(self) -> dict[str, float]:
-        """The means, in one transfer from the device; starts afresh."""
-        means = torch.stack(list(self.sums.values())) / self.samples
-        named = dict(zip(self.sums, means.tolist(), strict=True))
-        self.sums, self.samples = {}, 0
-        return named
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of them."""
-        return {"sums": dict(self.sums), "samples": self.samples}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from what a checkpoint kept."""
-        self.sums, self.samples = dict(state["sums"]), state["samples"]
 
 
 def _raise_if_diverged(losses: Sequence[Tensor], first_step: int) -> None:
     finite = torch.stack(list(losses)).isfinite().tolist() if losses else []
     if not all(finite):
         raise Diverged(first_step + finite.index(False))
-
-
-def clone_tensors(tree: Any) -> Any:
-    """The same nesting of dicts and lists with every tensor copied."""
-    if isinstance(tree, Tensor):
-        return tree.detach().clone()
-    if isinstance(tree, dict):
-        return {key: clone_tensors(value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return [clone_tensors(value) for value in tree]
-    return tree

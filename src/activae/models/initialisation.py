@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from math import prod, sqrt
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from activae.activations import gain
 from activae.models.network import Autoencoder, is_weight_layer, layers
 from activae.randomness import generator
+
+OwnRule = Callable[..., Tensor]
 
 
 @torch.no_grad()
@@ -20,23 +23,33 @@ def fitted(net: Autoencoder, *, seed: int) -> None:
     gain = 1 / sqrt(E[f(z)^2]), z ~ N(0, 1), for the activation f that the layer's inputs went
     through: it keeps pre-activations at unit variance (He et al. 2015 for ReLU; here by quadrature
     for any f). The data and linear codes count as f(z) = z. Raises ConfigError where f has no gain.
+
+    An activation may bring its own rule for the layer before it, as siren does, in a method
+    `initial_weights(normal, fan_in, *, first) -> Tensor`. It makes the weights from the standard
+    normal noise that other activations scale; `first` says whether none came before in its half.
     """
-    feeding = 1.0
-    for module, noise in _in_order(net, seed):
-        if is_weight_layer(module):
+    feeding: nn.Module | None = None
+    for half in in_order(net, seed):
+        for place, (module, noise) in enumerate(half):
+            if not is_weight_layer(module):
+                feeding = module
+                continue
             normal = torch.randn(module.weight.shape, generator=noise)
-            module.weight.copy_(normal * (feeding / sqrt(_fan_in(module))))
+            rule = _own_rule(half, place)
+            if rule is None:
+                scale = gain(feeding) if feeding is not None else 1.0
+                module.weight.copy_(normal * (scale / sqrt(fan_in(module))))
+            else:
+                module.weight.copy_(rule(normal, fan_in(module), first=place == 0))
             if module.bias is not None:
                 module.bias.zero_()
-            feeding = 1.0
-        else:
-            feeding = gain(module)
+            feeding = None
 
 
 @torch.no_grad()
 def torch_default(net: Autoencoder, *, seed: int) -> None:
     """Weights and biases ~ U(-1/sqrt(fan_in), 1/sqrt(fan_in)), in place: torch's own default."""
-    for module, noise in _in_order(net, seed):
+    for module, noise in chain(*in_order(net, seed)):
         if is_weight_layer(module):
             # torch's fan_in is weight.size(1) times the kernel, in transposed convolutions too.
             bound = 1 / sqrt(module.weight[0].numel())
@@ -46,23 +59,33 @@ def torch_default(net: Autoencoder, *, seed: int) -> None:
                     tensor.copy_((2 * uniform - 1) * bound)
 
 
-def _in_order(net: Autoencoder, seed: int) -> Iterator[tuple[nn.Module, torch.Generator]]:
-    """Weight layers and activations as a sample meets them, with the generator of their half.
+def in_order(net: Autoencoder, seed: int) -> Iterator[list[tuple[nn.Module, torch.Generator]]]:
+    """For each half, its weight layers and activations as a sample meets them, with its generator.
 
     A generator for each half: another encoder leaves the decoder's noise as it was.
     """
     halves = {"encoder": [net.encoder, net.code_activation], "decoder": [net.decoder]}
     for half, parts in halves.items():
         noise = generator(seed, "weights", half)
-        for part in parts:
-            for _, module in layers(part):
-                yield module, noise
+        yield [(module, noise) for part in parts for _, module in layers(part)]
 
 
-def _fan_in(module: nn.Linear | nn.modules.conv._ConvNd) -> int:
+def fan_in(module: nn.Linear | nn.modules.conv._ConvNd) -> int:
     """How many inputs one output sums over."""
     if isinstance(module, nn.modules.conv._ConvTransposeNd):
         # weight: [in, out / groups, *kernel]; a stride of s leaves 1 tap in s to each output.
         taps = prod(module.kernel_size) / prod(module.stride)
         return max(1, round(module.in_channels / module.groups * taps))
     return module.weight[0].numel()
+
+
+def _own_rule(half: list[tuple[nn.Module, torch.Generator]], place: int) -> OwnRule | None:
+    """That of the next activation, for a layer whose output goes into it.
+
+    A layer that neither is the first nor follows an activation is a residual block's shortcut,
+    which is to keep the scale of what it projects.
+    """
+    if place > 0 and is_weight_layer(half[place - 1][0]):
+        return None
+    following = [module for module, _ in half[place + 1 :] if not is_weight_layer(module)]
+    return getattr(following[0], "initial_weights", None) if following else None

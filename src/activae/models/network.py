@@ -44,11 +44,11 @@ class Autoencoder(nn.Module):
 
     def decode(self, code: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of codes [B, code_dim]."""
-        return self.output_activation(self.decoder(code))
+        return self.output_activation(_at_least_single(self.decoder(code)))
 
     def logits(self, x: Tensor) -> Tensor:
         """What enters the output activation, [B, *shape]: the stable way to a cross-entropy."""
-        return self.decoder(self.encode(x))
+        return _at_least_single(self.decoder(self.encode(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
@@ -92,6 +92,11 @@ class Autoencoder(nn.Module):
                 f"{given}, and the decoder turns that into {tuple(out.shape[1:])} instead of "
                 f"{self.shape}: choose an encoder and a decoder whose shapes agree"
             )
+
+
+def _at_least_single(outputs: Tensor) -> Tensor:
+    """Half precision ends here: sigmoids and losses of it would lose three digits."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
 def layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:

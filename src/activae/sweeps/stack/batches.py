@@ -15,7 +15,7 @@ from activae.batch import Batch, stacked
 from activae.data.module import STEPS_PER_CHUNK
 from activae.models.autoencoder import AutoencoderModule
 from activae.randomness import batch_order
-from activae.schedules import Schedule
+from activae.schedules import Adaptive, Schedule
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,10 @@ class Timetable:
         return self.orders[key][start : start + length * size].view(length, size)
 
     def _factors(self, model: AutoencoderModule, length: int) -> Tensor:
+        if isinstance(model.schedule, Adaptive):  # of this chunk's steps alone: no epoch ends here
+            steps = range(model.step, model.step + length)
+            coming = [model.schedule(step, model.total_steps) for step in steps]
+            return torch.tensor(coming, dtype=torch.float64)
         key = _schedule_key(model.schedule), model.total_steps
         if key not in self.factors:
             table = [model.schedule(step, model.total_steps) for step in range(model.total_steps)]

@@ -16,7 +16,7 @@ from activae.models.autoencoder import AutoencoderModule
 from activae.shared import Settled
 from activae.steps import total
 from activae.sweeps.stack.loss import regulariser_weights, stacked_loss
-from activae.sweeps.stack.update import LINEAR_IN_LR
+from activae.sweeps.stack.update import LINEAR_IN_LR, update_rule
 
 OBJECTIVE = "activae.objectives.Objective"
 
@@ -56,6 +56,7 @@ def why_not_stackable(
     return (
         _trainer_objection(cfg)
         or _data_objection(data)
+        or _phases_objection(model)
         or _network_objection(model)
         or _optimizer_objection(model)
         or _trial_objection(model)
@@ -76,6 +77,12 @@ def _data_objection(data: AutoencoderDataModule | None) -> str | None:
     return None
 
 
+def _phases_objection(model: AutoencoderModule) -> str | None:
+    if len(model.phases) > 1:
+        return "its phases train different parameters, and a stack has one optimizer for all"
+    return None
+
+
 def _network_objection(model: AutoencoderModule) -> str | None:
     for name, _ in model.net.named_buffers():
         return f"{name} is a buffer, which training may change (as it does those of BatchNorm)"
@@ -88,7 +95,7 @@ def _network_objection(model: AutoencoderModule) -> str | None:
 def _optimizer_objection(model: AutoencoderModule) -> str | None:
     optimizer = model.configure_optimizers()
     name = type(optimizer).__name__
-    if type(optimizer) not in LINEAR_IN_LR:
+    if type(optimizer) not in LINEAR_IN_LR and update_rule(optimizer) is None:
         return f"{name} is not known to be elementwise and linear in lr"
     for key in ("maximize", "differentiable"):
         if optimizer.param_groups[0].get(key):

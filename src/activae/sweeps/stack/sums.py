@@ -13,7 +13,7 @@ from activae.sweeps.stack.loss import PENALTIES, Terms, penalty, unregularised
 
 
 class StackedSums:
-    """The epoch's sums of all members, as `activae.models.autoencoder.Sums` keeps them for one."""
+    """The epoch's sums of all members, as `activae.epoch_sums.Sums` keeps them for one."""
 
     def __init__(self, models: Sequence[AutoencoderModule], device: torch.device) -> None:
         self.models = models

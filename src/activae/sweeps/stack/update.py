@@ -10,7 +10,7 @@ from torch import Tensor
 
 from activae.models.autoencoder import AutoencoderModule
 from activae.sweeps.stack.weights import FlatParameters, flattened
-from activae.update_rules import Rule, rule_for
+from activae.update_rules import Rule, decouples, rule_for
 
 # Their updates are elementwise and linear in lr, so that a step with lr = 1 of which member k goes
 # lr_k of the way is a step with lr_k.
@@ -45,7 +45,7 @@ class StackedUpdate:
         self.parameters = parameters
         groups = [model.optimizer.param_groups[0] for model in models]  # weights, if any decay
         self.base_lrs = torch.tensor([g["initial_lr"] for g in groups], dtype=torch.float64)
-        self.decoupled = bool(groups[0].get("decoupled_weight_decay"))
+        self.decoupled = decouples(groups[0])
         decays = [group.get("weight_decay", 0.0) for group in groups]
         self.decay = parameters.flat.new_tensor(decays)[:, None] if any(decays) else None
         rule = update_rule(models[0].optimizer)
@@ -90,12 +90,11 @@ class StackedUpdate:
         model, kept = self.models[member], self.kept.state()
         views = {n: self.parameters.split(value[member]) for n, value in kept.items() if value.ndim}
         single = {name: value for name, value in kept.items() if not value.ndim}
-        if self.kept.counts_steps:
-            single["step"] = torch.tensor(float(model.step))
         for number, parameter in enumerate(self.parameters.parameters[member]):
             state = model.optimizer.state[parameter]
             state.update({name: value.clone() for name, value in single.items()})
             state.update({name: its[number] for name, its in views.items()})
+        self.kept.write_count(model.optimizer, self.parameters.parameters[member], model.step)
 
 
 class _RuleUpdate:
@@ -106,7 +105,6 @@ class _RuleUpdate:
     ) -> None:
         self.rule = rule
         self.flat = parameters.flat
-        self.counts_steps = not isinstance(models[0].optimizer, torch.optim.SGD)
         self.tensors = [_stacked(name, models, parameters) for name in rule.state]
 
     def scalars(self, lrs: Tensor, steps: Tensor) -> list[Tensor]:
@@ -120,14 +118,17 @@ class _RuleUpdate:
     def state(self) -> dict[str, Tensor]:
         return dict(zip(self.rule.state, self.tensors, strict=True))
 
+    def write_count(
+        self, optimizer: torch.optim.Optimizer, own: Sequence[Tensor], steps: int
+    ) -> None:
+        self.rule.write_count(optimizer, own, steps)
+
 
 class _TorchUpdate:
     """By torch's optimizer with lr = 1, of whose step each member goes lr_k of the way.
 
     The optimizer counts steps for all: members must have taken equally many.
     """
-
-    counts_steps = False
 
     def __init__(self, models: Sequence[AutoencoderModule], parameters: FlatParameters) -> None:
         assert len({model.step for model in models}) == 1, "one step count for all"
@@ -154,6 +155,11 @@ class _TorchUpdate:
     def state(self) -> dict[str, Tensor]:
         kept = self.optimizer.state[self.leaf]
         return {name: value for name, value in kept.items() if isinstance(value, Tensor)}
+
+    def write_count(
+        self, optimizer: torch.optim.Optimizer, own: Sequence[Tensor], steps: int
+    ) -> None:
+        """Nothing to do: it is one of the tensors of the state."""
 
 
 def update_rule(optimizer: torch.optim.Optimizer) -> Rule | None:
