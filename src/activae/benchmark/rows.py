@@ -103,7 +103,8 @@ def show_rows(times: RowsTimes, console: Console) -> None:
     )
     columns = ("ms per step", "median", "min - max", "of the first's", "peak MB", "file MB")
     for column in columns:
-        table.add_column(column, justify="left" if column == columns[0] else "right")
+        first = column == columns[0]
+        table.add_column(column, justify="left" if first else "right", no_wrap=first)
     for name, laps in times.laps.items():
         table.add_row(
             name,
