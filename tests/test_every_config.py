@@ -15,6 +15,7 @@ import torch
 from anndata import AnnData
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from scipy.sparse import csr_matrix
 
 from activae import activations
@@ -60,17 +61,20 @@ def options(*, fitted: bool) -> list[Any]:
     ]
 
 
-def stand_in(root: Any, train: bool, download: bool = False) -> SimpleNamespace:
+def stand_in(root: Any, *, train: bool = True, split: str = "", **_: Any) -> SimpleNamespace:
     """Takes the place of a torchvision data set, whose files would have to be downloaded."""
-    images = np.random.default_rng(int(train)).integers(0, 256, (60, 28, 28), dtype=np.uint8)
+    first = int(train and split != "test")
+    images = np.random.default_rng(first).integers(0, 256, (60, 28, 28), dtype=np.uint8)
     return SimpleNamespace(data=images, targets=list(range(10)) * 6, classes=list("abcdefghij"))
 
 
 @pytest.fixture(autouse=True)
 def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins take the place of whatever fetches a data set."""
-    for name in ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10"):
-        monkeypatch.setattr(f"torchvision.datasets.{name}", stand_in)
+    for file in CONFIGS.glob("data/*.yaml"):
+        source = OmegaConf.load(file).source
+        if source._target_ == "activae.data.torchvision_images":
+            monkeypatch.setattr(f"torchvision.datasets.{source.name}", stand_in)
     monkeypatch.setattr("sklearn.datasets.fetch_20newsgroups", posts)
 
 
@@ -83,13 +87,16 @@ def posts(**_: Any) -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A file of each kind that a data set may be made from."""
+    """A file or folder of each kind that a data set may be made from."""
     folder = tmp_path_factory.mktemp("examples")
     numbers = np.random.default_rng(0)
     np.save(folder / "mine.npy", numbers.normal(size=(80, 12)))
     rows = [f"{n},{n % 7},{'red' if n % 3 else 'blue'}" for n in range(80)]
     (folder / "mine.csv").write_text("\n".join(["weight,size,colour", *rows]))
     (folder / "mine.txt").write_text("\n".join(posts().data))
+    (folder / "mine.pictures").mkdir()
+    for number, pixels in enumerate(numbers.integers(0, 256, (60, 9, 8, 3), dtype=np.uint8)):
+        Image.fromarray(pixels).save(folder / "mine.pictures" / f"{number}.png")
     cells = AnnData(csr_matrix(numbers.poisson(1.0, size=(80, 12)).astype(np.float32)))
     cells.write_h5ad(folder / "mine.h5ad")
     return sorted(folder.glob("mine.*"))
@@ -118,7 +125,7 @@ def mandatory(examples: list[Path], compose: Compose) -> Callable[[str, str], li
 
 
 def first_accepted(name: str, files: list[Path], compose: Compose) -> Path:
-    """The first of the files that a data set can be made from."""
+    """The first of the examples that a data set can be made from."""
     complaints = []
     for file in files:
         try:
