@@ -3,6 +3,7 @@
     python scripts/benchmark.py                             everything, a few minutes
     python scripts/benchmark.py --only article raw ours     two contenders on one workload
     python scripts/benchmark.py --only sweep                40 runs on MNIST, a quarter of an hour
+    python scripts/benchmark.py --only rows                 files of 10^4 to 10^7 rows, 3 GB in all
     python scripts/benchmark.py --json figures.json
 
 Steps are timed on the CPU. MNIST is read from the folder that ACTIVAE_DATA names (default: data);
@@ -27,6 +28,7 @@ from activae.benchmark.contenders import CONTENDERS
 from activae.benchmark.machine import machine_facts
 from activae.benchmark.race import Result, race
 from activae.benchmark.report import as_json, show_result, show_start_up, show_verdicts
+from activae.benchmark.rows import ROWS, STEPS, RowsTimes, rows_as_json, show_rows, time_rows
 from activae.benchmark.start_up import commands, measure_start_up
 from activae.benchmark.sweep import (
     BATCH_SIZES,
@@ -45,12 +47,13 @@ START_UP = "start-up"
 START_UP_ROUNDS = 3
 SWEEP = "sweep"
 SWEEP_ROUNDS = 2
+GROWING = "rows"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the arguments ask for, print it, and write it where they say."""
     options = _parser().parse_args(arguments)
-    parts = [name for name in (*WORKLOADS, START_UP, SWEEP) if name in options.only]
+    parts = [name for name in (*WORKLOADS, START_UP, SWEEP, GROWING) if name in options.only]
     names = [name for name in CONTENDERS if name in options.only] or list(CONTENDERS)
     # Contenders alone ask for every workload, but for no whole runs, in which they have no part.
     parts = parts or [*WORKLOADS, *([] if options.only else [START_UP])]
@@ -65,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start_up = None
     sweeps: list[SweepTimes] = []
     members: dict[int, tuple[float, int]] = {}
+    growing: RowsTimes | None = None
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="activae-benchmark-")))
         status = stack.enter_context(console.status("starts"))
@@ -77,6 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if name == SWEEP:
                 sweeps, members = _time_sweeps(options, scratch, status.update, console)
                 continue
+            if name == GROWING:
+                steps = options.steps or STEPS
+                sizes = [rows for rows in ROWS if rows <= options.most_rows]
+                growing = time_rows(
+                    ROOT / "configs", scratch, sizes, options.rounds, steps, status.update
+                )
+                show_rows(growing, console)
+                continue
             workload = WORKLOADS[name]
             data_root = _data_root(workload, scratch, console)
             tasks = _tasks(workload, names, options.steps, data_root, scratch)
@@ -87,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show_verdicts(judged, console)
     if options.json is not None:
         everything = as_json(machine, results, start_up, judged)
-        everything |= sweeps_as_json(sweeps, members)
+        everything |= sweeps_as_json(sweeps, members) | rows_as_json(growing)
         options.json.write_text(json.dumps(everything, indent=2) + "\n")
         console.print(f"figures  {options.json}", highlight=False)
 
@@ -129,10 +141,10 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         default=[],
-        choices=[*WORKLOADS, START_UP, SWEEP, *CONTENDERS],
+        choices=[*WORKLOADS, START_UP, SWEEP, GROWING, *CONTENDERS],
         metavar="PART",
         help=f"workloads ({', '.join(WORKLOADS)}), {START_UP} (whole commands), "
-        f"{SWEEP} (only where it is named), "
+        f"{SWEEP} and {GROWING} (only where they are named), "
         f"contenders ({', '.join(CONTENDERS)})",
     )
     of_sweep = parser.add_argument_group(f"of the part {SWEEP}")
@@ -149,6 +161,12 @@ def _parser() -> argparse.ArgumentParser:
         help="sizes of sweeps on the article's data (default 1 10 100)",
     )
     of_sweep.add_argument("--device", default="cpu", choices=["cpu", "gpu"], help="default cpu")
+    parser.add_argument(
+        "--most-rows",
+        type=_positive,
+        default=ROWS[-1],
+        help=f"of the part {GROWING}: no larger files (default 10,000,000 rows, 2.6 GB)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from activae.batch import Batch, parts_of
-from activae.data.module import AutoencoderDataModule
+from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.diagnostics import first_nonfinite, first_nonfinite_parameter
 from activae.models.autoencoder import AutoencoderModule
-from activae.randomness import batch_order
 from activae.steps import EagerStep, total
 
 
@@ -45,26 +44,21 @@ def _replay(
     optimizer = model.configure_optimizers()
     model.load_optimizer(optimizer, snapshot)
     take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
-    for step in range(model.step, until):
+    samples = data.batches(model.step, until + 1)
+    for step, x in zip(range(model.step, until), samples, strict=False):
         if step == model.phase.end:
             model.enter_next_phase()
             optimizer = model.new_optimizer()
             take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
-        batch = model.training_batch(_samples(data, step), step)
+        batch = model.training_batch(x, step)
         found = _fault(model, batch)
         if found:
             return step, found
         take_step(batch, model.factor(step))
     # What is not finite after the last step may have shown in training or in validation.
-    last = model.training_batch(_samples(data, until), until)
-    return until, _fault(model, last) or _fault(model, data.samples["val"])
-
-
-def _samples(data: AutoencoderDataModule, step: int) -> Tensor:
-    samples = data.samples["train"]
-    epoch, position = divmod(step, data.steps_per_epoch)
-    order = batch_order(data.seed, epoch, len(samples))
-    return samples[order[position * data.batch_size : (position + 1) * data.batch_size]]
+    last = (model.training_batch(x, until) for x in samples)
+    seen = chain(last, data.samples["val"].split(EVALUATION_ROWS))
+    return until, next(filter(None, (_fault(model, batch) for batch in seen)), None)
 
 
 def _fault(model: AutoencoderModule, batch: Batch) -> str | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from omegaconf import DictConfig
@@ -16,6 +18,8 @@ from activae.config import container
 ID_LENGTH = 16
 _BLOCK_BYTES = 1 << 20
 _BLOCKS = 64
+_FILES_READ = 2000  # of a folder
+_SECONDS = 5  # for which a folder is taken to be as it was
 
 # Where a run lies, computes and reports: the same numbers come out, to rounding.
 _PLACES = ("resume", "trusted_modules", "sweep")
@@ -29,7 +33,7 @@ _PLACES_IN = {
 def job_id(settled: DictConfig) -> str:
     """A hash of a settled config without its paths and device: 16 hexadecimal digits.
 
-    A data file counts by its content, wherever it lies.
+    A data file, or a folder of such, counts by its content, wherever it lies.
     """
     text = json.dumps(identity(settled), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
@@ -56,12 +60,17 @@ def _without_paths(data: dict[str, Any], settled: Any) -> dict[str, Any]:
     return data | {"source": source, "path": content}
 
 
-def _fingerprint(file: Path) -> str:
-    """A hash of a file's content; where there is none, its path: the run will say so."""
-    if not file.is_file():
-        return str(file)
-    found = file.stat()
-    return _hash_of(file, found.st_size, found.st_mtime_ns)
+def _fingerprint(path: Path) -> str:
+    """A hash of a file's or folder's content; where there is none, its path: the run will say so.
+
+    A sweep asks for it several times a job, and a folder may hold 100,000 files.
+    """
+    if path.is_dir():
+        return _hash_of_folder(path, int(monotonic() // _SECONDS))
+    if not path.is_file():
+        return str(path)
+    found = path.stat()
+    return _hash_of(path, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
@@ -71,5 +80,23 @@ def _hash_of(file: Path, size: int, changed: int) -> str:
     with file.open("rb") as handle:
         for block in range(_BLOCKS):
             handle.seek(max(block * _BLOCK_BYTES, block * size // _BLOCKS))
+            digest.update(handle.read(_BLOCK_BYTES))
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _hash_of_folder(folder: Path, moment: int) -> str:
+    """Of all names and sizes, and of the content of files spread evenly: about 64 MB, or all."""
+    files = sorted(
+        (Path(place, name).relative_to(folder).as_posix(), os.stat(Path(place, name)).st_size)
+        for place, _, names in os.walk(folder)
+        for name in names
+        if Path(place, name).exists()  # not so a link to nowhere
+    )
+    digest = hashlib.sha256(json.dumps(files).encode())
+    size = sum(size for _, size in files)
+    every = max(1, -(-size // (_BLOCKS * _BLOCK_BYTES)), -(-len(files) // _FILES_READ))
+    for name, _ in files[::every]:
+        with (folder / name).open("rb") as handle:
             digest.update(handle.read(_BLOCK_BYTES))
     return digest.hexdigest()

@@ -71,3 +71,38 @@ def cifar_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Im
     meta = write("batches.meta", {"label_names": ["plane", "car", "bird", "cat"]})
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": meta})
     return {"train": train, "test": test}
+
+
+@pytest.fixture
+def emnist_files(tmp_path: Path) -> Callable[[str], dict[str, Images]]:
+    """Writes 12 training and 4 test images of a split of EMNIST, lying on their sides."""
+
+    def write(split: str) -> dict[str, Images]:
+        raw = tmp_path / "EMNIST" / "raw"
+        parts = {"train": some_images(4, 12, 28, 28), "test": some_images(5, 4, 28, 28)}
+        for part, images in parts.items():
+            write_idx(raw / f"emnist-{split}-{part}-images-idx3-ubyte", images)
+            labels = np.arange(len(images), dtype=np.uint8) % 10
+            write_idx(raw / f"emnist-{split}-{part}-labels-idx1-ubyte", labels)
+        return parts
+
+    return write
+
+
+@pytest.fixture
+def svhn_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Images]:
+    """Writes 12 training and 4 test images, with checksums that fit; the digit 0 is labelled 10."""
+    from scipy.io import savemat
+    from torchvision.datasets import SVHN
+
+    parts = {"train": some_images(6, 12, 3, 32, 32), "test": some_images(7, 4, 3, 32, 32)}
+    (tmp_path / "SVHN").mkdir()
+    entries = {}
+    for part, images in parts.items():
+        file = tmp_path / "SVHN" / f"{part}_32x32.mat"
+        labels = np.arange(len(images), dtype=np.uint8) % 10 + 1
+        savemat(file, {"X": images.transpose(2, 3, 1, 0), "y": labels[:, None]})
+        md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+        entries[part] = ["http://localhost/none", file.name, md5]
+    monkeypatch.setattr(SVHN, "split_list", entries)
+    return parts

@@ -267,6 +267,6 @@ def test_no_path_at_all_is_an_error() -> None:
         array("")
 
 
-def test_a_label_column_is_for_csv_files(npy: Callable[[Array], Path]) -> None:
-    with pytest.raises(ConfigError, match=r"label_column=0 is for CSV files"):
+def test_a_label_column_is_for_tables(npy: Callable[[Array], Path]) -> None:
+    with pytest.raises(ConfigError, match=r"label_column=0 is for tables"):
         array(npy(ramp(5, 7)), label_column=0)

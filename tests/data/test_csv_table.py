@@ -99,7 +99,7 @@ def test_a_single_endless_field_is_an_error(path: Path) -> None:
 @pytest.mark.parametrize(
     ("label_column", "message"),
     [
-        ("species", r"label_column=species: .* its first line has a, b"),
+        ("species", r"label_column=species: .* It has a, b"),
         (2, r"label_column=2: .* has 2 columns"),
         (-3, r"label_column=-3: .* has 2 columns"),
     ],

@@ -27,6 +27,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (datasets.mnist, datasets.cifar):
         monkeypatch.setattr(module, "download_and_extract_archive", refuse)
+    monkeypatch.setattr(datasets.utils, "_get_redirect_url", refuse)  # SVHN's first step
 
 
 @pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "KMNIST"])
@@ -59,13 +60,59 @@ def test_cifar10_is_read_with_channels_first(
     assert source.class_names == ("plane", "car", "bird", "cat")
 
 
-def test_an_unknown_name_lists_the_choices(tmp_path: Path) -> None:
-    message = r"data\.source\.name=SVHN: choose one of MNIST, FashionMNIST, KMNIST, CIFAR10"
-    with pytest.raises(ConfigError, match=message):
+@pytest.mark.parametrize("split", ["balanced", "letters"])
+def test_emnist_is_read_upright(split: str, emnist_files: Write, tmp_path: Path) -> None:
+    written = emnist_files(split)
+    source = torchvision_images("EMNIST", tmp_path, split)
+    assert source.test is not None
+    assert np.array_equal(source.train.numpy(), written["train"].transpose(0, 2, 1)[:, None])
+    assert np.array_equal(source.test.numpy(), written["test"].transpose(0, 2, 1)[:, None])
+    assert source.train_labels is not None
+    assert source.train_labels.tolist() == [i % 10 for i in range(12)]
+    assert len(source.class_names or ()) == {"balanced": 47, "letters": 27}[split]
+
+
+@pytest.mark.parametrize("split", [None, "", "capitals"])
+def test_a_split_of_emnist_that_is_none_lists_the_choices(split: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.source\.split=.*choose one of byclass, .*mnist"):
+        torchvision_images("EMNIST", tmp_path, split)
+
+
+def test_a_split_of_another_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.source\.split=letters: MNIST has no such splits"):
+        torchvision_images("MNIST", tmp_path, "letters")
+
+
+def test_svhn_is_read_with_channels_first(
+    svhn_files: dict[str, NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    source = torchvision_images("SVHN", tmp_path)
+    assert source.test is not None
+    assert np.array_equal(source.train.numpy(), svhn_files["train"])
+    assert np.array_equal(source.test.numpy(), svhn_files["test"])
+    assert source.train.is_contiguous()
+    assert source.train_labels is not None
+    assert source.train_labels.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2]
+    assert source.class_names == tuple("0123456789")
+
+
+def test_a_damaged_svhn_file_names_the_folder(
+    svhn_files: dict[str, NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    (tmp_path / "SVHN" / "test_32x32.mat").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"SVHN cannot be read from .*SVHN: .*delete this folder"):
         torchvision_images("SVHN", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["MNIST", "CIFAR10"])
+def test_an_unknown_name_lists_the_choices(tmp_path: Path) -> None:
+    message = (
+        r"data\.source\.name=STL10: choose one of MNIST, FashionMNIST, KMNIST, CIFAR10, EMNIST"
+    )
+    with pytest.raises(ConfigError, match=message):
+        torchvision_images("STL10", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["MNIST", "CIFAR10", "SVHN"])
 def test_a_failed_download_says_how_to_go_on(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         torchvision_images(name, tmp_path)

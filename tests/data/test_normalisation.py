@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from activae.data import Normalisation, fit_normalisation
-from activae.data import normalisation as module
+from activae.data import Normalisation, fit_normalisation, survey
 from activae.errors import ConfigError
 
 KINDS = ["unit_range", "standardise", "none"]
@@ -55,7 +54,7 @@ def test_unit_range_of_undeclared_vectors_is_by_feature() -> None:
 def test_standardise_gives_mean_0_and_deviation_1(
     train: Tensor, dims: int | tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK_VALUES", 64)  # several chunks, the last one short
+    monkeypatch.setattr(survey, "CHUNK_VALUES", 64)  # several chunks, the last one short
     normalise = fit_normalisation("standardise", train, None)
     normalised = normalise(train)
     variance, mean = torch.var_mean(normalised, dims, correction=0)

@@ -11,7 +11,6 @@ from time import sleep, time
 from typing import Any
 
 import pytest
-import torch
 from omegaconf import DictConfig
 
 from activae.run_folder import DONE, HISTORY, LAST, METRICS, load_checkpoint
@@ -34,14 +33,14 @@ def killed_at(call: int) -> Iterator[list[str]]:
     Yields the list of the writes tried.
     """
     tried: list[str] = []
-    save, replace = torch.save, os.replace
+    write, replace = Path.write_bytes, os.replace
 
-    def dying_save(content: Any, file: Path) -> None:
-        tried.append(f"save {file.name}")
+    def dying_write(file: Path, content: Any) -> int:
+        tried.append(f"write {file.name}")
         if len(tried) > call:
-            file.write_bytes(b"PK\3\4 half a file")
+            write(file, content[: len(content) // 2])
             raise Killed
-        save(content, file)
+        return write(file, content)
 
     def dying_replace(partial: Path, file: Path) -> None:
         tried.append(f"replace {file.name}")
@@ -50,7 +49,7 @@ def killed_at(call: int) -> Iterator[list[str]]:
         replace(partial, file)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "save", dying_save)
+        patch.setattr(Path, "write_bytes", dying_write)
         patch.setattr(os, "replace", dying_replace)
         yield tried
 
@@ -68,7 +67,12 @@ def test_killed_at_any_write_it_ends_the_same(
     cfg = small(*overrides)
     with killed_at(10**9) as writes:
         train(cfg, tmp_path / "counted")
-    assert {"replace best.ckpt", "replace last.ckpt", "replace metrics.json"} <= set(writes)
+    assert {
+        "write last.ckpt.partial",
+        "replace best.ckpt",
+        "replace last.ckpt",
+        "replace metrics.json",
+    } <= set(writes)
 
     for call in range(len(writes)):
         folder = tmp_path / f"{call}"

@@ -2,9 +2,11 @@
 
 from activae.data.arrays import array
 from activae.data.bundled import digits
+from activae.data.image_folder import image_folder
 from activae.data.images import torchvision_images
 from activae.data.noise import random_noise
 from activae.data.normalisation import Normalisation, fit_normalisation
+from activae.data.patches import natural_patches
 from activae.data.preparation import Preparation, Unprepared, restored
 from activae.data.single_cells import h5ad, pbmc
 from activae.data.source import Source
@@ -22,6 +24,8 @@ __all__ = [
     "digits",
     "fit_normalisation",
     "h5ad",
+    "image_folder",
+    "natural_patches",
     "newsgroups",
     "pbmc",
     "random_noise",

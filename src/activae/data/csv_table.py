@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from activae.errors import ConfigError, DataError
+from activae.data.table import column_indices, label_index
+from activae.errors import DataError
 
 ENCODING = "utf-8-sig"  # UTF-8, with the mark that spreadsheets put in front or without it
 
@@ -22,10 +23,11 @@ class _Layout:
     columns: int
     skipped_lines: int
     label: int | None  # index of the label column
+    features: list[int]  # indices of the columns that are taken
 
 
 def read_csv(
-    path: Path, label_column: str | int | None
+    path: Path, label_column: str | int | None, columns: Sequence[str] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.str_] | None]:
     """The numeric columns `[rows, columns]` and, where asked for, the label column as text.
 
@@ -36,18 +38,20 @@ def read_csv(
     Args:
         path: the file, UTF-8.
         label_column: its name, or its index from 0 (-1: the last), or None.
+        columns: the names of the columns to take, in this order; None: all others.
 
     Raises:
-        ConfigError: there is no such label column.
+        ConfigError: there is no such column.
         DataError: no rows, ragged rows, a cell that is no number, not text.
     """
     try:
-        layout = _read_layout(path, label_column)
+        layout = _read_layout(path, label_column, columns)
         values = _load(path, layout)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8 ({error.reason}); save it so.") from error
     except csv.Error as error:
         raise DataError(f"{path} is not a table of numbers: {error}.") from error
+    values = values[:, layout.features]
     if layout.label is None:
         return values, None
     labels = np.loadtxt(
@@ -61,10 +65,12 @@ def read_csv(
         encoding=ENCODING,
         ndmin=1,
     )
-    return np.delete(values, layout.label, axis=1), labels
+    return values, labels
 
 
-def _read_layout(path: Path, label_column: str | int | None) -> _Layout:
+def _read_layout(
+    path: Path, label_column: str | int | None, columns: Sequence[str] | None
+) -> _Layout:
     with path.open(encoding=ENCODING, newline="") as file:
         lines = enumerate(file)
         number, first = next(((n, line) for n, line in lines if line.strip()), (0, ""))
@@ -73,20 +79,26 @@ def _read_layout(path: Path, label_column: str | int | None) -> _Layout:
         has_more = any(line.strip() for _, line in lines)
     delimiter = next((mark for mark in ";\t" if mark in first), ",")
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter))]
-    header = cells if _is_header(cells, label_column) else None
+    header = cells if columns is not None or _is_header(cells, label_column) else None
     if header and not has_more:
         raise DataError(f"{path} has a header but no samples below it.")
-    if header and header[0] == "":
+    if columns is None and header and header[0] == "":
         raise DataError(
             f"{path}: the first column has no name, so it is probably a row index, which is no "
             "feature. Write the file without it (pandas: to_csv(path, index=False))."
         )
+    label = label_index(path, cells, label_column, columns)
+    if columns is None:
+        features = [index for index in range(len(cells)) if index != label]
+    else:
+        features = column_indices(path, cells, columns)
     return _Layout(
         delimiter=delimiter,
         header=header,
         columns=len(cells),
         skipped_lines=number + (1 if header else 0),
-        label=_label_index(path, cells, header, label_column),
+        label=label,
+        features=features,
     )
 
 
@@ -101,35 +113,12 @@ def _is_header(cells: list[str], label_column: str | int | None) -> bool:
     return not all(_is_number(cell) for cell in features)
 
 
-def _label_index(
-    path: Path, cells: list[str], header: list[str] | None, label_column: str | int | None
-) -> int | None:
-    if label_column is None:
-        return None
-    if isinstance(label_column, str):
-        if label_column not in cells:
-            raise ConfigError(
-                f"data.source.label_column={label_column}: {path} has no such column; its first "
-                f"line has {_shortened(cells)}."
-            )
-        index = cells.index(label_column)
-    else:
-        if not -len(cells) <= label_column < len(cells):
-            raise ConfigError(
-                f"data.source.label_column={label_column}: {path} has {len(cells)} columns; "
-                "count from 0, or from the end with -1."
-            )
-        index = label_column % len(cells)
-    if len(cells) == 1:
-        raise DataError(f"{path} has a label column and no other: there is nothing to train on.")
-    return index
-
-
 def _load(path: Path, layout: _Layout) -> NDArray[np.float64]:
-    # A placeholder for the labels keeps numpy's check that all rows are equally long.
-    converters: dict[int | str, Callable[[str], float]] = {}
-    if layout.label is not None:
-        converters[layout.label] = lambda text: 0.0
+    # A placeholder for what is not taken keeps numpy's check that all rows are equally long.
+    taken = set(layout.features)
+    converters: dict[int | str, Callable[[str], float]] = {
+        index: lambda text: 0.0 for index in range(layout.columns) if index not in taken
+    }
     try:
         return np.loadtxt(
             path,
@@ -161,7 +150,7 @@ def _find_fault(path: Path, layout: _Layout) -> str | None:
                     f"{layout.columns}."
                 )
             for column, cell in enumerate(row):
-                if column != layout.label and not _is_number(cell):
+                if column in layout.features and not _is_number(cell):
                     return _describe_cell(path, line, column, cell, layout)
     return None
 
@@ -171,7 +160,8 @@ def _describe_cell(path: Path, line: int, column: int, cell: str, layout: _Layou
     fault = f"'{cell}' is not a number" if cell.strip() else "the cell is empty"
     return (
         f"{path}, line {line}, column {column + 1}{name}: {fault}. Remove the column, fill the "
-        "gap, or name the column in data.source.label_column if it holds labels."
+        "gap, name the column in data.source.label_column if it holds labels, or choose others "
+        "with data.source.columns=[...]."
     )
 
 
@@ -181,8 +171,3 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _shortened(names: list[str], most: int = 10) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown}, ... ({len(names)} columns)"

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy, deepcopy
 from math import ceil
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from activae.data.normalisation import Normalisation, fit_normalisation
+from activae.data.disk_split import split_on_disk
+from activae.data.normalisation import Normalisation, Samples, fit_normalisation
+from activae.data.on_disk import DiskSamples, NpyRows, RawRows
 from activae.data.preparation import Unprepared
+from activae.data.shuffling import STEPS_PER_CHUNK, shuffled
 from activae.data.source import Source
-from activae.data.split import split_indices
+from activae.data.split import split_indices, split_sizes
 from activae.randomness import batch_order
 
-STEPS_PER_CHUNK = 32
 EVALUATION_ROWS = 4096
+
+Chunk = Tensor | RawRows
 
 
 class AutoencoderDataModule(pl.LightningDataModule):
@@ -26,6 +31,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
     `setup` fills `samples[stage]` [N, *shape] float and `labels[stage]` [N] or None for the stages
     train, val and test. What the loaders yield are indices into these: for training a chunk, the
     indices of several consecutive batches at once; for validation a stage's name with indices.
+
+    Of samples that stay on disk they yield the rows themselves, raw; `rows` makes samples of both.
     """
 
     def __init__(
@@ -49,26 +56,47 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.train_fraction = train_fraction
         self.split_seed = split_seed
         self.seed = seed
-        self.samples: dict[str, Tensor] = {}
+        self.samples: dict[str, Samples] = {}
         self.labels: dict[str, Tensor | None] = {}
 
     def setup(self, stage: str = "fit") -> None:
         """Load, split and normalise, once; DataError or ConfigError where that cannot be done."""
         if self.samples:
             return
-        loaded = self.load()
-        parts = split_indices(
-            len(loaded.train),
-            has_test=loaded.test is not None,
-            val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction,
-            train_fraction=self.train_fraction,
-            seed=self.split_seed,
+        raw = self._split(self.load())
+        source = self.source
+        self.normalisation: Normalisation = fit_normalisation(
+            self.normalisation_kind, raw["train"], source.value_range
         )
+        self.samples = {stage: _normalised(part, self.normalisation) for stage, part in raw.items()}
+        low, high = source.value_range or raw["train"].aminmax()
+        self.raw_range = (float(low), float(high))
+
+    def _split(self, loaded: Source | Unprepared) -> dict[str, Samples]:
+        """The raw samples of each stage; sets the source, prepared if need be, and their labels."""
+        fractions: dict[str, Any] = {
+            "has_test": loaded.test is not None,
+            "val_fraction": self.val_fraction,
+            "test_fraction": self.test_fraction,
+            "train_fraction": self.train_fraction,
+        }
+        if isinstance(loaded.train, NpyRows):
+            assert isinstance(loaded, Source)
+            assert loaded.test is None
+            assert loaded.train_labels is None
+            self.source = loaded
+            self.labels = dict.fromkeys(("train", "val", "test"))
+            sizes = split_sizes(len(loaded.train), **fractions)
+            return {**split_on_disk(loaded, loaded.train, sizes, self.split_seed)}
+        parts = split_indices(len(loaded.train), **fractions, seed=self.split_seed)
         source = self.source = (
             loaded.prepared(parts.train) if isinstance(loaded, Unprepared) else loaded
         )
-        raw = {"train": source.train[parts.train], "val": source.train[parts.val]}
+        assert isinstance(source.train, Tensor)
+        raw: dict[str, Samples] = {
+            "train": source.train[parts.train],
+            "val": source.train[parts.val],
+        }
         labels = {"train": _at(source.train_labels, parts.train)}
         labels["val"] = _at(source.train_labels, parts.val)
         if parts.test is None:
@@ -77,13 +105,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         else:
             raw["test"] = source.train[parts.test]
             labels["test"] = _at(source.train_labels, parts.test)
-        self.normalisation: Normalisation = fit_normalisation(
-            self.normalisation_kind, raw["train"], source.value_range
-        )
-        self.samples = {stage: self.normalisation(part) for stage, part in raw.items()}
         self.labels = labels
-        low, high = source.value_range or raw["train"].aminmax()
-        self.raw_range = (float(low), float(high))
+        return raw
 
     def for_run(self, *, seed: int, batch_size: int) -> AutoencoderDataModule:
         """The same samples for another run: tensors are shared, all that a run changes is not."""
@@ -112,6 +135,38 @@ class AutoencoderDataModule(pl.LightningDataModule):
         parts = (p for samples in self.samples.values() for p in samples.split(EVALUATION_ROWS))
         return all(bool(((part >= 0) & (part == part.round())).all()) for part in parts)
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether the samples stay in their file."""
+        return isinstance(self.samples["train"], DiskSamples)
+
+    def rows(self, stage: str, chosen: Chunk) -> Tensor:
+        """The samples [n, *shape] of a stage that a loader chose, all or some of them."""
+        samples = self.samples[stage]
+        if isinstance(chosen, RawRows):
+            assert isinstance(samples, DiskSamples)
+            return samples.normalised(chosen)
+        return samples.index_select(0, chosen)
+
+    def chunks(self, step: int, until: int) -> Iterator[Chunk]:
+        """Those of the batches from a step to the end of its epoch, or to the step `until`."""
+        samples, size = self.samples["train"], self.batch_size
+        epoch, place = divmod(step, self.steps_per_epoch)
+        first, limit = place * size, (until - step) * size
+        if isinstance(samples, DiskSamples):
+            position = {"seed": self.seed, "epoch": epoch, "first": first, "limit": limit}
+            return shuffled(samples, **position, batch_size=size)
+        order = batch_order(self.seed, epoch, len(samples)).to(samples.device)
+        return iter(order[first : first + limit].split(STEPS_PER_CHUNK * size))
+
+    def batches(self, step: int, until: int) -> Iterator[Tensor]:
+        """The batches [n, *shape] of the steps from one to before another, across epochs."""
+        while step < until:
+            for chunk in self.chunks(step, until):
+                for chosen in chunk.split(self.batch_size):
+                    yield self.rows("train", chosen)
+                    step += 1
+
     def to_unit(self, normalised: Tensor) -> Tensor:
         """Normalised samples [N, *shape] as the share of their raw range: what pictures show."""
         low, high = self.raw_range
@@ -129,34 +184,39 @@ class AutoencoderDataModule(pl.LightningDataModule):
 
 
 class TrainingChunks:
-    """The indices of several batches at a time, from the model's step to the end of its epoch."""
+    """What chooses several batches at a time, from the model's step to the end of its epoch."""
 
     def __init__(self, data: AutoencoderDataModule, model: pl.LightningModule) -> None:
         self.data = data
         self.model = model
 
-    def __iter__(self) -> Iterator[Tensor]:
-        data = self.data
-        samples = data.samples["train"]
-        epoch, step = divmod(int(self.model.step), data.steps_per_epoch)  # type: ignore[arg-type]
-        left = int(self.model.total_steps) - int(self.model.step)  # type: ignore[arg-type]
-        order = batch_order(data.seed, epoch, len(samples)).to(samples.device)
-        order = order[step * data.batch_size : (step + left) * data.batch_size]
-        return iter(order.split(STEPS_PER_CHUNK * data.batch_size))
+    def __iter__(self) -> Iterator[Chunk]:
+        return self.data.chunks(int(self.model.step), int(self.model.total_steps))  # type: ignore[arg-type]
 
 
 class EvaluationChunks:
-    """(stage, indices): all of the validation split, then as many samples of the training split."""
+    """(stage, chosen): all of the validation split, then as many samples of the training split."""
 
     def __init__(self, data: AutoencoderDataModule) -> None:
         self.data = data
 
-    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        samples = self.data.samples
+    def __iter__(self) -> Iterator[tuple[str, Chunk]]:
         for stage in ("val", "train"):
-            rows = min(len(samples["val"]), len(samples[stage]))
-            for indices in torch.arange(rows, device=samples[stage].device).split(EVALUATION_ROWS):
-                yield stage, indices
+            samples = self.data.samples[stage]
+            rows = min(len(self.data.samples["val"]), len(samples))
+            parts: Iterable[Chunk]
+            if isinstance(samples, DiskSamples):
+                parts = samples.raw_parts(EVALUATION_ROWS, rows)
+            else:
+                parts = torch.arange(rows, device=samples.device).split(EVALUATION_ROWS)
+            for part in parts:
+                yield stage, part
+
+
+def _normalised(raw: Samples, normalisation: Normalisation) -> Samples:
+    if isinstance(raw, Tensor):
+        return normalisation(raw)
+    return DiskSamples(raw.rows, raw.segments, raw.survey, normalisation)
 
 
 def _at(labels: Tensor | None, indices: Tensor) -> Tensor | None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from activae.data.on_disk import DiskSamples
+from activae.data.survey import Moments
 from activae.errors import ConfigError
 
-# Values converted at once; as float64 they still fit a CPU's cache, which is 6 times faster.
-CHUNK_VALUES = 2**17
+Samples = Tensor | DiskSamples
 
 
 class Normalisation(nn.Module):
@@ -48,7 +49,7 @@ class Normalisation(nn.Module):
 
 
 def fit_normalisation(
-    kind: str, train: Tensor, value_range: tuple[float, float] | None
+    kind: str, train: Samples, value_range: tuple[float, float] | None
 ) -> Normalisation:
     """The normalisation called `kind`, with statistics from `train` and nothing else.
 
@@ -75,7 +76,7 @@ def fit_normalisation(
     return _FITS[kind](train, value_range)
 
 
-def _fit_unit_range(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
+def _fit_unit_range(train: Samples, value_range: tuple[float, float] | None) -> Normalisation:
     if value_range is not None:
         low, high = (torch.tensor(bound, dtype=torch.float64) for bound in value_range)
     elif train.ndim == 4:
@@ -85,7 +86,7 @@ def _fit_unit_range(train: Tensor, value_range: tuple[float, float] | None) -> N
     return _normalisation(train, offset=low, spread=high - low, target_range=(0.0, 1.0))
 
 
-def _fit_standardise(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
+def _fit_standardise(train: Samples, value_range: tuple[float, float] | None) -> Normalisation:
     mean, deviation = _mean_and_deviation(train)
     low, high = _feature_extremes(train)
     scale = _without_zeros(deviation)
@@ -93,7 +94,7 @@ def _fit_standardise(train: Tensor, value_range: tuple[float, float] | None) -> 
     return _normalisation(train, offset=mean, spread=deviation, target_range=observed)
 
 
-def _fit_none(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
+def _fit_none(train: Samples, value_range: tuple[float, float] | None) -> Normalisation:
     if value_range is None:
         low, high = train.aminmax()
         value_range = (low.item(), high.item())
@@ -101,7 +102,7 @@ def _fit_none(train: Tensor, value_range: tuple[float, float] | None) -> Normali
     return _normalisation(train, offset=zero, spread=one, target_range=value_range)
 
 
-def _fit_rms(train: Tensor, value_range: tuple[float, float] | None) -> Normalisation:
+def _fit_rms(train: Samples, value_range: tuple[float, float] | None) -> Normalisation:
     mean, deviation = _mean_and_deviation(train)
     rms = (mean.square() + deviation.square()).mean().sqrt()
     low, high = value_range or (bound.item() for bound in train.aminmax())
@@ -110,7 +111,7 @@ def _fit_rms(train: Tensor, value_range: tuple[float, float] | None) -> Normalis
     return _normalisation(train, offset=zero, spread=rms, target_range=observed)
 
 
-_FITS: dict[str, Callable[[Tensor, tuple[float, float] | None], Normalisation]] = {
+_FITS: dict[str, Callable[[Samples, tuple[float, float] | None], Normalisation]] = {
     "unit_range": _fit_unit_range,
     "standardise": _fit_standardise,
     "none": _fit_none,
@@ -119,7 +120,7 @@ _FITS: dict[str, Callable[[Tensor, tuple[float, float] | None], Normalisation]] 
 
 
 def _normalisation(
-    train: Tensor, offset: Tensor, spread: Tensor, target_range: tuple[float, float]
+    train: Samples, offset: Tensor, spread: Tensor, target_range: tuple[float, float]
 ) -> Normalisation:
     # One shape for every kind: a state_dict then loads whatever kind it was saved with.
     shape = train.shape[1:]
@@ -131,27 +132,17 @@ def _without_zeros(spread: Tensor) -> Tensor:
     return torch.where(spread == 0, 1.0, spread)
 
 
-def _feature_extremes(train: Tensor) -> tuple[Tensor, Tensor]:
+def _feature_extremes(train: Samples) -> tuple[Tensor, Tensor]:
     """Smallest and largest value of each position, `[*sample_shape]` float64 each."""
     low, high = train.aminmax(dim=0)
     return low.double(), high.double()
 
 
-def _mean_and_deviation(train: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population deviation, `[features]` or `[C, 1, 1]`, summed in float64.
-
-    Values are shifted by the first sample's before they are squared: a variance from plain sums
-    of squares cancels where the mean is large, and constant features come out as exactly 0.
-    """
-    is_image = train.ndim == 4
-    shift = (train[0, :, :1, :1] if is_image else train[0]).double()
-    total = torch.zeros(train.shape[1:], dtype=torch.float64)
-    squares = torch.zeros_like(total)
-    for chunk in train.split(max(1, CHUNK_VALUES // total.numel())):
-        shifted = chunk.to(torch.float64, copy=True).sub_(shift)
-        total += shifted.sum(0)
-        squares += shifted.square_().sum(0)
-    mean, mean_square = total / len(train), squares / len(train)
-    if is_image:
-        mean, mean_square = (m.mean((1, 2), keepdim=True) for m in (mean, mean_square))
-    return shift + mean, (mean_square - mean.square()).clamp_min(0).sqrt()
+def _mean_and_deviation(train: Samples) -> tuple[Tensor, Tensor]:
+    """Mean and population deviation, `[features]` or `[C, 1, 1]` float64."""
+    if isinstance(train, DiskSamples):
+        assert train.survey is not None
+        return train.survey.mean, train.survey.deviation
+    moments = Moments()
+    moments.add(train)
+    return moments.mean_and_deviation()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from activae.data.on_disk import NpyRows
 from activae.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class Source:
 
     Attributes:
         name: what messages call the data set.
-        train: `[N, features]` vectors or `[N, C, H, W]` images of any real dtype.
+        train: `[N, features]` vectors or `[N, C, H, W]` images of any real dtype; rows that stay in
+            their file are checked by `check_values` when they have been read.
         train_labels: `[N]` int64 class indices; they colour plots and are never trained on.
         test: `[M, ...]` samples of the same shape; None where a seeded split makes the test set.
         test_labels: `[M]` int64.
@@ -44,7 +47,7 @@ class Source:
     """
 
     name: str
-    train: Tensor
+    train: Tensor | NpyRows
     train_labels: Tensor | None = None
     test: Tensor | None = None
     test_labels: Tensor | None = None
@@ -61,10 +64,17 @@ class Source:
                 f"{self.name}: {len(self.train)} training sample(s); an autoencoder needs at "
                 "least 2, one sample a row."
             )
-        self._check_part("training", self.train, self.train_labels)
+        self._check_shape("training", self.train, self.train_labels)
+        if isinstance(self.train, Tensor):
+            self._check_finite("training", self.train)
+            self.check_values(*_extremes(self.train))
         if self.test is not None:
             self._check_test(self.test)
-        self._check_spread()
+
+    def check_values(self, low: float, high: float) -> None:
+        """Raise DataError where training values from `low` to `high` contradict what is known."""
+        self._check_inside_range("training", low, high)
+        self._check_spread(low, high)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -82,9 +92,11 @@ class Source:
                 f"{self.name}: test samples have shape {list(test.shape[1:])}, training samples "
                 f"{list(self.sample_shape)}; they must agree."
             )
-        self._check_part("test", test, self.test_labels)
+        self._check_shape("test", test, self.test_labels)
+        self._check_finite("test", test)
+        self._check_inside_range("test", *_extremes(test))
 
-    def _check_part(self, part: str, samples: Tensor, labels: Tensor | None) -> None:
+    def _check_shape(self, part: str, samples: Tensor | NpyRows, labels: Tensor | None) -> None:
         if samples.numel() == 0:
             raise DataError(
                 f"{self.name}: the {part} data are empty (shape {list(samples.shape)})."
@@ -94,16 +106,18 @@ class Source:
                 f"{self.name}: {len(samples)} {part} samples but labels of shape "
                 f"{list(labels.shape)}; give one label a sample."
             )
-        low, high = _extremes(samples)
-        if not _is_finite(low, high):
-            raise DataError(f"{self.name}: {_describe_non_finite(samples, part)}")
-        if self.value_range is not None:
-            self._check_inside_range(part, low, high, self.value_range)
 
-    def _check_inside_range(
-        self, part: str, low: float, high: float, value_range: tuple[float, float]
-    ) -> None:
-        bottom, top = value_range
+    def _check_finite(self, part: str, samples: Tensor) -> None:
+        if not is_finite(*_extremes(samples)):
+            bad = ~samples.float().isfinite()
+            place = bad.nonzero()[0].tolist()
+            value = samples[tuple(place)].item()
+            raise non_finite(self.name, part, int(bad.sum()), bad.numel(), value, place)
+
+    def _check_inside_range(self, part: str, low: float, high: float) -> None:
+        if self.value_range is None:
+            return
+        bottom, top = self.value_range
         slack = ROUNDING * (top - bottom)
         if low < bottom - slack or high > top + slack:
             raise DataError(
@@ -112,8 +126,7 @@ class Source:
                 "use the range found in the training split."
             )
 
-    def _check_spread(self) -> None:
-        low, high = _extremes(self.train)
+    def _check_spread(self, low: float, high: float) -> None:
         if low == high:
             raise DataError(
                 f"{self.name}: constant data (every training value is {low:g}); there is nothing "
@@ -143,19 +156,20 @@ def _extremes(samples: Tensor) -> tuple[float, float]:
     return low.item(), high.item()
 
 
-def _is_finite(low: float, high: float) -> bool:
-    """NaN and infinities survive min and max, so these two tell about every value.
+def is_finite(low: float, high: float) -> bool:
+    """Whether all values between these extremes are: NaN and infinities survive min and max.
 
     Values beyond float32, which training uses, count as infinite.
     """
     return bool(torch.tensor([low, high], dtype=torch.float32).isfinite().all())
 
 
-def _describe_non_finite(samples: Tensor, part: str) -> str:
-    bad = ~samples.float().isfinite()
-    first = bad.nonzero()[0].tolist()
-    return (
-        f"{int(bad.sum())} of {bad.numel()} {part} values are NaN or infinite in float32; the "
-        f"first is {samples[tuple(first)].item()} in sample {first[0]} (counted from 0), position "
-        f"{first[1:]}. Remove these samples or fill the gaps."
+def non_finite(
+    name: str, part: str, bad: int, total: int, value: float, place: Sequence[int]
+) -> DataError:
+    """The error of `bad` among `total` values of a part, the first one at [sample, position...]."""
+    return DataError(
+        f"{name}: {bad} of {total} {part} values are NaN or infinite in float32; the first is "
+        f"{value} in sample {place[0]} (counted from 0), position {list(place[1:])}. Remove these "
+        "samples or fill the gaps."
     )

@@ -48,14 +48,31 @@ def split_indices(
     Raises:
         ConfigError: a fraction is out of range or leaves a part without samples.
     """
+    sizes = split_sizes(
+        samples,
+        has_test=has_test,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+        train_fraction=train_fraction,
+    )
+    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
+    test, val, train = order[: sum(sizes)].split(sizes)
+    return Split(train=train, val=val, test=None if has_test else test)
+
+
+def split_sizes(
+    samples: int,
+    *,
+    has_test: bool,
+    val_fraction: float,
+    test_fraction: float,
+    train_fraction: float,
+) -> list[int]:
+    """How many of the samples are for test, validation and training, as `split_indices` says."""
     val_size = _part_size("val_fraction", val_fraction, samples)
     test_size = 0 if has_test else _part_size("test_fraction", test_fraction, samples)
     pool_size = samples - val_size - test_size
-    train_size = _train_size(train_fraction, samples, pool_size)
-
-    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
-    test, val, pool = order.split([test_size, val_size, pool_size])
-    return Split(train=pool[:train_size], val=val, test=None if has_test else test)
+    return [test_size, val_size, _train_size(train_fraction, samples, pool_size)]
 
 
 def _part_size(key: str, fraction: float, samples: int) -> int:

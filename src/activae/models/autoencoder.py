@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from activae.batch import Batch, Noise, samples_of
 from activae.compiled_step import CompiledStep, Graph
-from activae.data.module import AutoencoderDataModule
+from activae.data.module import AutoencoderDataModule, Chunk
 from activae.epoch_sums import Sums, clone_tensors
 from activae.models.network import Autoencoder
 from activae.parallel.step import ParallelStep
@@ -167,8 +167,8 @@ class AutoencoderModule(pl.LightningModule):
         self.epoch = self.step // self.data.steps_per_epoch
         self._started = perf_counter()
 
-    def training_step(self, chunk: Tensor, batch_idx: int) -> None:
-        """One optimizer step for each batch of the chunk, a tensor of sample indices."""
+    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
+        """One optimizer step for each batch of the chunk, which chooses training samples."""
         batches = chunk.split(self.data.batch_size)
         while batches:
             if self.step == self.phase.end:
@@ -189,22 +189,21 @@ class AutoencoderModule(pl.LightningModule):
         self.epoch_sums = Sums()
         self._start_phase()
 
-    def _take_steps(self, batches: Sequence[Tensor]) -> None:
-        samples = self.data.samples["train"]
+    def _take_steps(self, batches: Sequence[Chunk]) -> None:
         taken: list[dict[str, Tensor]] = []
         try:
-            for indices in batches:
+            for chosen in batches:
                 if self.stop_requested:
                     break
                 factor = self.factor(self.step)
-                batch = self.training_batch(samples.index_select(0, indices), self.step)
+                batch = self.training_batch(self.data.rows("train", chosen), self.step)
                 taken.append(self.take_step(batch, factor))
                 self.step += 1
         except RuntimeError as error:
             if "returned nan values" in str(error):  # autograd's anomaly detection
                 raise Diverged(self.step) from error
             raise
-        self.epoch_sums.add(taken, [len(indices) for indices in batches[: len(taken)]])
+        self.epoch_sums.add(taken, [len(chosen) for chosen in batches[: len(taken)]])
         _raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
         if len(taken) < len(batches):
             self.seconds += perf_counter() - self._started
@@ -222,17 +221,17 @@ class AutoencoderModule(pl.LightningModule):
         """The terms of the loss of samples x [B, *shape] as they are scored."""
         return self.objective(self.net, self.evaluation_batch(x))
 
-    def validation_step(self, batch: tuple[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[str, Chunk], batch_idx: int) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
-        stage, indices = batch
-        whole = self.evaluation_batch(self.data.samples[stage][indices])
+        stage, chosen = batch
+        whole = self.evaluation_batch(self.data.rows(stage, chosen))
         scored, weight = (whole, 1.0) if self.team is None else self.team.share(whole)
         x = samples_of(scored)
         with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
             squared_error = (self.net(x) - x).square().sum() / len(x)
             loss = total(self.objective(self.net, scored))
         scores = {"loss": weight * loss, "SE": weight * squared_error}
-        self._evaluation[stage].add([scores], [len(indices)])
+        self._evaluation[stage].add([scores], [len(chosen)])
 
     def on_validation_epoch_end(self) -> None:
         """Take the epoch's means, and the time it took."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
+
+from activae.data.normalisation import Samples
 
 ROWS_AT_A_TIME = 4096
 
@@ -26,25 +30,27 @@ class PCA:
     eigenvalues: Tensor
 
     @classmethod
-    def fit(cls, x: Tensor) -> PCA:
+    def fit(cls, x: Samples) -> PCA:
         """Fit on x [N, ...], flattened to d features.
 
         One symmetric eigenproblem in float64: of size d, or of size N with fewer samples than
-        features. The products over samples, which cost most, are float32 on a CPU.
+        features. The products over samples, which cost most, are float32 on a CPU. Samples that
+        stay on disk are read twice, part by part.
         """
-        flat = x.flatten(1)
-        if not x.is_cuda:
-            flat = flat.cpu()  # not every other accelerator knows float64
-        if len(flat) < flat.shape[1]:
-            return cls._fit_few(flat.double())
-        parts = flat.split(ROWS_AT_A_TIME)
-        mean = torch.stack([rows.double().sum(0) for rows in parts]).sum(0) / len(flat)
-        covariance = mean.new_zeros(len(mean), len(mean))
-        for rows in parts:
+        features = prod(x.shape[1:])
+        if len(x) < features:
+            return cls._fit_few(torch.cat(list(_parts(x))).double())
+        # Added up at once: results kept between large temporaries would scatter memory.
+        mean = torch.zeros(features, dtype=torch.float64, device=x.device if x.is_cuda else "cpu")
+        for rows in _parts(x):
+            mean += rows.double().sum(0)
+        mean /= len(x)
+        covariance = mean.new_zeros(features, features)
+        for rows in _parts(x):
             wide = rows.to(_product_dtype(rows))
             centred = wide - mean.to(wide)
             covariance += centred.T @ centred
-        eigenvalues, components = _leading(*torch.linalg.eigh(covariance / len(flat)))
+        eigenvalues, components = _leading(*torch.linalg.eigh(covariance / len(x)))
         return cls(mean, components, eigenvalues)
 
     @classmethod
@@ -67,6 +73,12 @@ class PCA:
         components = self.components[:, :dim].to(flat)
         projected = (flat - mean) @ components @ components.T + mean
         return projected.view(x.shape).to(x.dtype)
+
+
+def _parts(x: Samples) -> Iterator[Tensor]:
+    """All samples in parts, flattened: on a GPU or else the CPU."""
+    for part in x.split(ROWS_AT_A_TIME):
+        yield part.flatten(1) if x.is_cuda else part.flatten(1).cpu()  # others know no float64
 
 
 def _product_dtype(x: Tensor) -> torch.dtype:

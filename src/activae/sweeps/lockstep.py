@@ -75,8 +75,9 @@ class Lockstep:
         first = jobs[0].cfg
         try:
             with process_state(first.seed):
-                model = build_model(first, self.shared.load(first))
-                reason = why_not_stackable(first, model)
+                data = self.shared.load(first)
+                model = build_model(first, data)
+                reason = why_not_stackable(first, model, data)
         except Exception:  # whatever it is, each will meet it, and say so in its own log
             return 0
         title = f"{len(jobs)} runs like {jobs[0].name}"

@@ -89,6 +89,7 @@ class Timetable:
         for _, together in groupby(rows, key=lambda row: id(models[row].data.samples["train"])):
             members = [models[row] for row in together]
             samples = members[0].data.samples["train"]
+            assert isinstance(samples, Tensor), "those that stay on disk are not stacked"
             index = torch.stack([self._indices(model, size, length) for model in members], dim=1)
             sources.append((samples, index.to(samples.device, non_blocking=True)))
         device = sources[0][0].device

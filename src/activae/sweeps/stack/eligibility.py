@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from activae.batch import stacked
 from activae.config import container
+from activae.data.module import AutoencoderDataModule
 from activae.models.autoencoder import AutoencoderModule
 from activae.shared import Settled
 from activae.steps import total
@@ -44,13 +45,17 @@ def stack_key(cfg: Settled) -> str:
     return json.dumps(shared, sort_keys=True)
 
 
-def why_not_stackable(cfg: DictConfig, model: AutoencoderModule) -> str | None:
+def why_not_stackable(
+    cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule | None = None
+) -> str | None:
     """Why a run has to be trained alone, in words; None where it can be stacked.
 
-    cfg is its settled config, model what `build_model` made of it. Takes a trial gradient.
+    cfg is its settled config, model what `build_model` made of it and of the data. Takes a trial
+    gradient.
     """
     return (
         _trainer_objection(cfg)
+        or _data_objection(data)
         or _phases_objection(model)
         or _network_objection(model)
         or _optimizer_objection(model)
@@ -63,6 +68,12 @@ def _trainer_objection(cfg: DictConfig) -> str | None:
         return "trainer.detect_anomaly=true watches one run's gradients"
     if cfg.trainer.precision not in ("32-true", "64-true"):
         return f"trainer.precision={cfg.trainer.precision} is not stacked"
+    return None
+
+
+def _data_objection(data: AutoencoderDataModule | None) -> str | None:
+    if data is not None and data.on_disk:
+        return "its samples stay on disk (data.source.in_memory), and each would read them anew"
     return None
 
 

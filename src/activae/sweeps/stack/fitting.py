@@ -9,8 +9,8 @@ from functools import partial
 from time import perf_counter
 
 import torch
-from torch import Tensor
 
+from activae.data.normalisation import Samples
 from activae.models.autoencoder import Diverged, Interrupted
 from activae.process import choose_threads
 from activae.sweeps.stack.batches import Timetable
@@ -44,7 +44,7 @@ class StackFit:
         self.on_steps = on_steps
         self.stop_requested = False
         self.timetable = Timetable()
-        self.placed: dict[int, tuple[Tensor, Tensor]] = {}
+        self.placed: dict[int, tuple[Samples, Samples]] = {}
 
     def run(self) -> Iterator[Member]:
         """Train, and yield every member as soon as it has ended, its `error` set if it failed.

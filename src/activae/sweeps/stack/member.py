@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
 
 from activae.callbacks.checkpoint import RunCheckpoint
 from activae.data.module import AutoencoderDataModule
+from activae.data.normalisation import Samples
 from activae.fitting import event_logger, go_on, recorders, take_up
 from activae.models.autoencoder import AutoencoderModule, Row
 
@@ -62,7 +62,7 @@ class Member:
             go_on(self.callbacks, snapshot)
             self.logger = event_logger(self.cfg, self.folder, self.model.step)
 
-    def start(self, device: torch.device, placed: dict[int, tuple[Tensor, Tensor]]) -> None:
+    def start(self, device: torch.device, placed: dict[int, tuple[Samples, Samples]]) -> None:
         """Put all on the device, samples that members share once, and get ready to train."""
         if self.started:
             return

@@ -1,0 +1,46 @@
+"""Labels of any kind as indices into the sorted names of their classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from activae.errors import DataError
+
+Array = NDArray[Any]
+
+
+def encode_labels(
+    file: Path, train: Array | None, test: Array | None
+) -> tuple[Tensor | None, Tensor | None, tuple[str, ...] | None]:
+    """Labels, numbers or text, as int64 indices `[N]` into the sorted names, which come third.
+
+    Raises DataError where they are not one a sample.
+    """
+    parts = [None if labels is None else _flat_labels(file, labels) for labels in (train, test)]
+    present = [part for part in parts if part is not None]
+    if not present:
+        return None, None, None
+    names, codes = np.unique(np.concatenate(present), return_inverse=True)
+    encoded = iter(torch.from_numpy(codes).split([len(part) for part in present]))
+    codes_of = [None if part is None else next(encoded) for part in parts]
+    return codes_of[0], codes_of[1], tuple(str(name) for name in names)
+
+
+def _flat_labels(file: Path, labels: Array) -> Array:
+    if labels.ndim == 0 or labels.size != len(labels):
+        raise DataError(
+            f"{file}: labels of shape {list(labels.shape)}; give one label a sample, [N]."
+        )
+    flat = labels.reshape(-1)
+    try:
+        numbers = flat.astype(np.float64)
+    except ValueError:
+        return flat.astype(str)
+    whole = bool(np.isfinite(numbers).all()) and bool((numbers == np.floor(numbers)).all())
+    return numbers.astype(np.int64) if whole else flat.astype(str)
