@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from activae.batch import Batch, Noise, samples_of
 from activae.compiled_step import CompiledStep, Graph
 from activae.data.module import AutoencoderDataModule, Chunk
+from activae.endings import Diverged, Interrupted, raise_if_diverged
 from activae.epoch_sums import Sums, clone_tensors
 from activae.models.network import Autoencoder
 from activae.parallel.step import ParallelStep
@@ -28,18 +29,6 @@ Row = dict[str, Any]  # numbers, and the phase by its name
 
 log = logging.getLogger(__name__)
 OptimizerFactory = Callable[[Autoencoder], torch.optim.Optimizer]
-
-
-class Interrupted(Exception):
-    """Raised between two optimizer steps after the user asked to stop."""
-
-
-class Diverged(Exception):
-    """Raised when the loss is no longer finite; `step` counts from 0."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"the loss is not finite at step {step}")
-        self.step = step
 
 
 class AutoencoderModule(pl.LightningModule):
@@ -152,9 +141,7 @@ class AutoencoderModule(pl.LightningModule):
     def _make_step(self) -> EagerStep | CompiledStep:
         parts = (self.net, self.objective, self.optimizer, self.clip_norm)
         if self.team is not None:
-            return ParallelStep(
-                *parts, team=self.team, fit=self, seed=self.data.seed, step=self.step
-            )
+            return ParallelStep(*parts, self.team, self, self.data.seed, self.step)
         if self.graph is None:
             return EagerStep(*parts)
         size = self.data.batch_size
@@ -204,7 +191,7 @@ class AutoencoderModule(pl.LightningModule):
                 raise Diverged(self.step) from error
             raise
         self.epoch_sums.add(taken, [len(chosen) for chosen in batches[: len(taken)]])
-        _raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
+        raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
         if len(taken) < len(batches):
             self.seconds += perf_counter() - self._started
             raise Interrupted
@@ -301,9 +288,3 @@ class AutoencoderModule(pl.LightningModule):
         if isinstance(self.schedule, Adaptive) and snapshot.get("phase", phase) == phase:
             self.schedule.load_state_dict(snapshot["schedule"])
         self._restored = snapshot
-
-
-def _raise_if_diverged(losses: Sequence[Tensor], first_step: int) -> None:
-    finite = torch.stack(list(losses)).isfinite().tolist() if losses else []
-    if not all(finite):
-        raise Diverged(first_step + finite.index(False))

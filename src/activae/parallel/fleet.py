@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -19,8 +20,9 @@ from torch import nn
 
 from activae.config import container
 from activae.devices import device_count, on_cuda
+from activae.endings import Diverged, Interrupted
 from activae.errors import ConfigError, DataError, UserError
-from activae.models.autoencoder import AutoencoderModule, Diverged, Interrupted
+from activae.models.autoencoder import AutoencoderModule
 from activae.parallel.rank import Assignment, Ended, run_rank
 from activae.parallel.team import RankLost
 from activae.process import meaning_of_exit, stopping_on_interrupt
@@ -55,7 +57,23 @@ def fit_in_ranks(cfg: DictConfig, model: AutoencoderModule, folder: Path) -> Non
     kind = "GPUs" if on_cuda(cfg.trainer) else "processes on the CPU"
     log.info("ranks  %d %s share each batch of %d", size, kind, cfg.data.batch_size)
     with TemporaryDirectory(prefix="activae-") as place:
-        fleet = Fleet(cfg, folder, size, Path(place) / "meeting")
+        fleet = Fleet(
+            [
+                Assignment(
+                    rank,
+                    size,
+                    container(cfg),
+                    folder,
+                    Path(place) / "meeting",
+                    on_disk=model.data.on_disk,
+                    log_level=log.getEffectiveLevel(),
+                )
+                for rank in range(size)
+            ],
+            # Not forked from here, where torch may have threads or a GPU that a fork would break:
+            # from a process that has done nothing but the imports, or anew.
+            "forkserver" if sys.platform == "linux" and not on_cuda(cfg.trainer) else "spawn",
+        )
         with stopping_on_interrupt(fleet):
             fleet.run()
     fleet.conclude()
@@ -83,18 +101,11 @@ def refuse_unsuited(model: AutoencoderModule) -> None:
 class Fleet:
     """The processes of a run's ranks, and what they tell."""
 
-    def __init__(self, cfg: DictConfig, folder: Path, size: int, meeting: Path) -> None:
-        self.folder = folder
+    def __init__(self, assignments: Sequence[Assignment], start_method: str) -> None:
         self.stop_requested = False
-        settled, level = container(cfg), log.getEffectiveLevel()
-        self._assignments = [
-            Assignment(rank, size, settled, folder, meeting, level) for rank in range(size)
-        ]
-        # Not forked from here, where torch may have threads or a GPU that a fork would break: from
-        # a process that has done nothing but the imports, or anew.
-        forks = sys.platform == "linux" and not on_cuda(cfg.trainer)
-        self._context: Any = get_context("forkserver" if forks else "spawn")
-        if forks:
+        self._assignments = assignments
+        self._context: Any = get_context(start_method)
+        if start_method == "forkserver":
             self._context.set_forkserver_preload([run_rank.__module__])
         self._processes: list[BaseProcess] = []
         self._lines: dict[Connection, int] = {}
@@ -179,11 +190,11 @@ class Fleet:
 
     def _death(self, rank: int) -> str:
         size, code = len(self._processes), self._processes[rank].exitcode
-        kept = self.folder / LAST
+        folder = self._assignments[rank].folder
         found = (
             f"the last checkpoint is kept; continue with: python train.py "
-            f"{quote(f'resume={self.folder}')}"
-            if kept.exists()
+            f"{quote(f'resume={folder}')}"
+            if (folder / LAST).exists()
             else "no checkpoint had been written; start the run again"
         )
         return (

@@ -19,9 +19,10 @@ from omegaconf import DictConfig
 
 from activae.assembly import build_model
 from activae.callbacks.progress import Progress
-from activae.config import from_values
+from activae.config import container, from_values
 from activae.data.module import AutoencoderDataModule
 from activae.devices import on_cuda
+from activae.endings import Diverged, Interrupted
 from activae.errors import ConfigError, DataError, UserError
 from activae.fitting import (
     early_stopping,
@@ -31,7 +32,7 @@ from activae.fitting import (
     recorders,
     take_up,
 )
-from activae.models.autoencoder import AutoencoderModule, Diverged, Interrupted
+from activae.models.autoencoder import AutoencoderModule
 from activae.parallel.team import RankLost, Team
 from activae.process import choose_threads, cores, process_state
 from activae.shared import Shared
@@ -39,13 +40,18 @@ from activae.shared import Shared
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which of how many ranks a process is, of what run, and the file by which they meet."""
+    """Which of how many ranks a process is, of what run, and the file by which they meet.
+
+    on_disk: whether the launcher, for lack of memory, has left the samples in their file: the ranks
+    must do the same, for the order of the batches depends on it.
+    """
 
     rank: int
     size: int
     settled: dict[str, Any]
     folder: Path
     meeting: Path
+    on_disk: bool
     log_level: int
 
 
@@ -94,7 +100,7 @@ def _ending(here: Assignment, cfg: DictConfig, team: Team, line: Connection) -> 
 
 def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Connection) -> None:
     """Train to the end; the first rank records."""
-    data = Shared().data(cfg)
+    data = Shared().data(_as_launched(cfg, here.on_disk))
     model = build_model(cfg, data)
     model.data, model.team = data, team
     snapshot = take_up(model, here.folder)
@@ -105,6 +111,15 @@ def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Connection) -> Non
         _log_to(line, here.log_level)
     _train(here, cfg, model, data, snapshot)
     team.assert_same_weights(model.net)
+
+
+def _as_launched(cfg: DictConfig, on_disk: bool) -> DictConfig:
+    """The config with the launcher's choice where `in_memory` leaves one."""
+    values = container(cfg)
+    source = values["data"]["source"]
+    if "in_memory" in source:
+        source["in_memory"] = not on_disk
+    return from_values(values)
 
 
 def _train(

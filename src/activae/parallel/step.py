@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from activae.batch import Batch
+from activae.models.network import Autoencoder
 from activae.parallel.team import Team
 from activae.process import Stoppable
 from activae.randomness import step_seed
-from activae.steps import EagerStep, total
+from activae.steps import EagerStep, Objective, total
 
 
 class ParallelStep(EagerStep):
@@ -23,8 +22,18 @@ class ParallelStep(EagerStep):
     resumed run goes on as it would have; on one device other numbers are drawn.
     """
 
-    def __init__(self, *parts: Any, team: Team, fit: Stoppable, seed: int, step: int) -> None:
-        super().__init__(*parts)
+    def __init__(
+        self,
+        net: Autoencoder,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        clip_norm: float | None,
+        team: Team,
+        fit: Stoppable,
+        seed: int,
+        step: int,
+    ) -> None:
+        super().__init__(net, objective, optimizer, clip_norm)
         self.team = team
         self.fit = fit
         self.seed = seed
