@@ -191,5 +191,5 @@ def test_columns_of_no_use_are_named(tmp_path: Path) -> None:
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         tabular(tmp_path / "none.csv")
-    with pytest.raises(DataError, match=r"unknown ending '\.xlsx'.*\.csv or \.parquet"):
+    with pytest.raises(DataError, match=r"unknown ending '\.xlsx'.*\.csv, \.parquet"):
         tabular(write(tmp_path, name="mine.xlsx"))

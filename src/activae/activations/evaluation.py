@@ -45,7 +45,7 @@ def values(activation: Function, points: FloatArray) -> FloatArray:
     """
     function = in_float64(activation)
     try:
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             output = function(torch.from_numpy(points.copy()))
     except Exception as error:  # whatever a user's own function raises
         raise ConfigError(
@@ -61,7 +61,7 @@ def values(activation: Function, points: FloatArray) -> FloatArray:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Keep a few milliseconds of work from waiting for a core that another run holds."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

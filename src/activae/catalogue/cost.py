@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.activations import values_per_unit
+from activae.activations.evaluation import one_thread
 
 ROWS, UNITS = 256, 256  # 256 KiB: what a hidden layer holds, and a core's own cache
 _RELU = ""  # no option has this name
@@ -38,7 +38,7 @@ def costs(
     """
     passes = {_RELU: _pass(nn.ReLU())} | {name: _pass(f) for name, f in activations.items()}
     fastest = dict.fromkeys(passes, inf)
-    with _one_thread():
+    with one_thread():
         for number in range(rounds):
             tell(f"times activations: round {number + 1} of {rounds}")
             for name, run in passes.items():
@@ -69,13 +69,3 @@ def _time(run: Callable[[], object]) -> float:
     start = perf_counter()
     run()
     return perf_counter() - start
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

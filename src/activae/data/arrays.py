@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from activae.data.csv_table import read_csv
+from activae.data.files import existing_file
 from activae.data.label_codes import encode_labels
 from activae.data.memory import available_bytes
 from activae.data.numpy_file import Content, map_npy, read_numpy
@@ -69,7 +70,7 @@ def array(
         ConfigError: a setting that does not fit the file.
         DataError: the file is missing, empty, not numeric or not shaped like samples.
     """
-    file = _existing_file(path)
+    file = existing_file(path, ENDINGS)
     declared = _checked_range(value_range)
     shaped = partial(to_samples, file, image_shape=image_shape)
     try:
@@ -164,24 +165,6 @@ def _note_on_disk(rows: NpyRows) -> str:
         f"Stays on disk ({rows.nbytes / 1e9:.3g} GB), is split by blocks of {rows.block_rows} rows "
         f"and shuffled {rows.window_rows} rows at a time; data.source.in_memory=true loads it."
     )
-
-
-def _existing_file(path: str | Path | None) -> Path:
-    if not path:
-        raise ConfigError(f"data.path is not set: name a file ending in {', '.join(ENDINGS)}.")
-    file = Path(path).expanduser()
-    if file.is_dir():
-        raise DataError(f"data.path={file} is a folder: name a file in it.")
-    if not file.is_file():
-        raise DataError(f"data.path={file}: there is no such file (looked in {Path.cwd()}).")
-    if file.suffix.lower() not in ENDINGS:
-        raise DataError(
-            f"data.path={file}: unknown ending '{file.suffix}'; save the data as "
-            f"{', '.join(ENDINGS)}."
-        )
-    if file.stat().st_size == 0:
-        raise DataError(f"{file} is empty (0 bytes).")
-    return file
 
 
 def _checked_range(value_range: Sequence[float] | None) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ from torch import Tensor
 from activae.errors import DataError
 
 Array = NDArray[Any]
+
+
+def encoded(names: Sequence[str] | None) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    """int64 indices [N] into the sorted names, and those; None for fewer than two."""
+    if names is None or len(set(names)) < 2:
+        return None, None
+    classes, indices = np.unique(np.array(names, dtype=str), return_inverse=True)
+    return torch.from_numpy(indices.astype(np.int64)), tuple(map(str, classes))
 
 
 def encode_labels(

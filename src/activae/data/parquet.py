@@ -30,7 +30,7 @@ def read_parquet(
         DataError: the file is damaged, has no rows, or a column holds something else than numbers
             or has gaps.
     """
-    pyarrow = _pyarrow(path)
+    pyarrow = needs_pyarrow(path)
     from pyarrow import parquet
 
     try:
@@ -54,7 +54,8 @@ def read_parquet(
     return stacked, None if label is None else _labels(path, names[label], table)
 
 
-def _pyarrow(path: Path) -> Any:
+def needs_pyarrow(path: Path) -> Any:
+    """The package. Raises ConfigError, which says how to install it, where it is missing."""
     try:
         import pyarrow
     except ImportError as error:

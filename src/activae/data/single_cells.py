@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from activae.data.expression import ADVICE, TARGET_TOTAL, Cells, Expression
-from activae.data.labels import encoded
+from activae.data.files import existing_file
+from activae.data.label_codes import encoded
 from activae.data.preparation import Unprepared
 from activae.data.text_table import shortened
 from activae.errors import ConfigError, DataError
@@ -81,7 +82,7 @@ def h5ad(
         Expression, n_top_genes=n_top_genes, counts=counts, log_normalised=log_normalised
     )
     preparation()
-    file = Path(path).expanduser()
+    file = existing_file(path, (".h5ad",))
     cells = _read(file)
     if layer is not None and layer not in cells.layers:
         raise ConfigError(
@@ -102,8 +103,6 @@ def h5ad(
 
 
 def _read(file: Path) -> Any:
-    if not file.is_file():
-        raise DataError(f"data.path={file}: there is no such file (looked in {Path.cwd()}).")
     try:
         import anndata
     except ImportError as error:

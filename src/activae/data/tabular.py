@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from activae.data.columns import MISSING, ColumnFeatures, Columns
-from activae.data.labels import encoded
+from activae.data.files import existing_file
+from activae.data.label_codes import encoded
+from activae.data.parquet import needs_pyarrow
 from activae.data.preparation import Unprepared
 from activae.data.text_table import read_text_table, shortened
 from activae.errors import ConfigError, DataError
@@ -61,7 +63,7 @@ def tabular(
     """
     preparation = partial(ColumnFeatures, min_frequency=min_frequency)
     preparation()  # refuses its setting before a long reading
-    file = Path(path).expanduser()
+    file = existing_file(path, ENDINGS)
     cells = _read(file, encoding)
     kinds = {"numeric": numeric, "categorical": categorical, "drop": drop}
     if label_column is not None:
@@ -79,13 +81,6 @@ def tabular(
 
 
 def _read(file: Path, encoding: str) -> _Cells:
-    if not file.is_file():
-        raise DataError(f"data.path={file}: there is no such file (looked in {Path.cwd()}).")
-    if file.suffix.lower() not in ENDINGS:
-        raise DataError(
-            f"data.path={file}: unknown ending '{file.suffix}'; save the table as "
-            f"{' or '.join(ENDINGS)}."
-        )
     if file.suffix.lower() == ".parquet":
         return _read_parquet(file)
     table = read_text_table(file, encoding)
@@ -97,12 +92,9 @@ def _read(file: Path, encoding: str) -> _Cells:
 
 
 def _read_parquet(file: Path) -> _Cells:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise ConfigError(
-            f"data.path={file}: reading parquet needs pyarrow: pip install pyarrow"
-        ) from error
+    needs_pyarrow(file)
+    from pyarrow import ArrowException, parquet
+
     try:
         table = parquet.read_table(file)
     except (ArrowException, OSError) as error:

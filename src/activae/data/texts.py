@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from activae.data.labels import encoded
+from activae.data.label_codes import encoded
 from activae.data.preparation import Unprepared
 from activae.data.text_table import read_text, read_text_table, shortened
 from activae.data.word_counts import WordCounts

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
 from math import prod
 
 from torch import nn
 
-from activae.models.hidden import ActivationFactory, Hidden, Layers, build_matched, check_widths
+from activae.models.hidden import (
+    ActivationFactory,
+    Hidden,
+    Layers,
+    build_matched,
+    check_widths,
+    to_code,
+    to_samples,
+)
 
 
 class MLPEncoder(nn.Sequential):
@@ -33,7 +40,7 @@ class MLPEncoder(nn.Sequential):
     ) -> None:
         check_widths(hidden, "encoder.hidden")
         kind = Hidden("encoder", activation, normalisation, dropout)
-        build = partial(_encoder, prod(input_shape), code_dim)
+        build = partial(to_code, _add_hidden, prod(input_shape), code_dim)
         super().__init__(build_matched(build, kind, hidden, match=match_parameters))
 
 
@@ -56,24 +63,8 @@ class MLPDecoder(nn.Sequential):
     ) -> None:
         check_widths(hidden, "decoder.hidden")
         kind = Hidden("decoder", activation, normalisation, dropout)
-        build = partial(_decoder, code_dim, output_shape)
+        build = partial(to_samples, _add_hidden, code_dim, output_shape)
         super().__init__(build_matched(build, kind, hidden, match=match_parameters))
-
-
-def _encoder(inputs: int, code_dim: int, kind: Hidden, hidden: Sequence[int]) -> Layers:
-    layers: Layers = OrderedDict(flatten=nn.Flatten())
-    width = _add_hidden(layers, inputs, kind, hidden)
-    layers["code"] = nn.Linear(width, code_dim)
-    return layers
-
-
-def _decoder(code_dim: int, shape: Sequence[int], kind: Hidden, hidden: Sequence[int]) -> Layers:
-    layers: Layers = OrderedDict()
-    width = _add_hidden(layers, code_dim, kind, hidden)
-    layers["output"] = nn.Linear(width, prod(shape))
-    if len(shape) > 1:
-        layers["unflatten"] = nn.Unflatten(1, tuple(shape))
-    return layers
 
 
 def _add_hidden(layers: Layers, width: int, kind: Hidden, hidden: Sequence[int]) -> int:

@@ -10,7 +10,15 @@ from math import prod, sqrt
 from torch import Tensor, nn
 
 from activae.errors import ConfigError
-from activae.models.hidden import ActivationFactory, Hidden, Layers, build_matched, check_widths
+from activae.models.hidden import (
+    ActivationFactory,
+    Hidden,
+    Layers,
+    build_matched,
+    check_widths,
+    to_code,
+    to_samples,
+)
 
 
 class ResidualMLPEncoder(nn.Sequential):
@@ -34,7 +42,7 @@ class ResidualMLPEncoder(nn.Sequential):
     ) -> None:
         widths = _of_blocks(width, depth, "encoder")
         kind = Hidden("encoder", activation, normalisation, dropout)
-        build = partial(_encoder, prod(input_shape), code_dim)
+        build = partial(to_code, _add_blocks, prod(input_shape), code_dim)
         super().__init__(build_matched(build, kind, widths, match=match_parameters))
 
 
@@ -58,7 +66,7 @@ class ResidualMLPDecoder(nn.Sequential):
     ) -> None:
         widths = _of_blocks(width, depth, "decoder")
         kind = Hidden("decoder", activation, normalisation, dropout)
-        build = partial(_decoder, code_dim, output_shape)
+        build = partial(to_samples, _add_blocks, code_dim, output_shape)
         super().__init__(build_matched(build, kind, widths, match=match_parameters))
 
 
@@ -93,22 +101,6 @@ class ResidualBlock(nn.Module):
     def extra_repr(self) -> str:
         """Show the scale in the module's text."""
         return f"scale={self.scale:.4g}"
-
-
-def _encoder(inputs: int, code_dim: int, kind: Hidden, widths: Sequence[int]) -> Layers:
-    layers: Layers = OrderedDict(flatten=nn.Flatten())
-    width = _add_blocks(layers, inputs, kind, widths)
-    layers["code"] = nn.Linear(width, code_dim)
-    return layers
-
-
-def _decoder(code_dim: int, shape: Sequence[int], kind: Hidden, widths: Sequence[int]) -> Layers:
-    layers: Layers = OrderedDict()
-    width = _add_blocks(layers, code_dim, kind, widths)
-    layers["output"] = nn.Linear(width, prod(shape))
-    if len(shape) > 1:
-        layers["unflatten"] = nn.Unflatten(1, tuple(shape))
-    return layers
 
 
 def _add_blocks(layers: Layers, inputs: int, kind: Hidden, widths: Sequence[int]) -> int:
