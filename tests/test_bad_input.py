@@ -30,7 +30,7 @@ def assert_says(message: str, *parts: str) -> None:
         ("optimizer=sgdd", ["optimizer=sgdd", "Did you mean sgd?", "adam, adamw"]),
         ("encoding=dim7", ["encoding=dim7", "dim16, dim2"]),
         ("data=", ["data=", "array, cifar10, digits"]),
-        ("activation@encoder.activation=gleu", ["activation=gleu", "Did you mean gelu?"]),
+        ("activation@encoder.activation=geluu", ["activation=geluu", "Did you mean gelu?"]),
         ("activation@encoder.activaton=gelu", ["activation@encoder.activation"]),
     ],
 )

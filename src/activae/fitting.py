@@ -42,7 +42,11 @@ def fit(
     `watchers` take the progress bar's place; `threads` are torch's, unless the config sets them.
     Raises Interrupted or Diverged after the checkpoints are written.
     """
-    model.data = data  # also for what follows a fit that finds nothing left to do
+    # Also for what follows a fit that finds nothing left to do.
+    torch.set_num_threads(
+        cfg.trainer.threads or threads or choose_threads(model.net, data.batch_size)
+    )
+    model.data = data
     snapshot = take_up(model, folder)
     if snapshot is not None and snapshot.get("finished"):
         return
@@ -52,8 +56,6 @@ def fit(
         fit_in_ranks(cfg, model, folder)
         model.restore(load_checkpoint(folder / LAST))
         return
-    suitable = threads or choose_threads(model.net, data.batch_size)
-    torch.set_num_threads(cfg.trainer.threads or suitable)
     callbacks = recorders(cfg, folder)
     if watchers is not None:
         callbacks[:0] = watchers  # before the snapshot, which notes whether they end the run

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activae.activations import gain
-from activae.catalogue.figures import per_unit
+from activae.activations import gain, values_per_unit
 from activae.catalogue.options import Option, read_options
 
 OPTIONS = read_options(Path(__file__).parents[2] / "configs" / "activation")
@@ -17,7 +16,7 @@ each_option = pytest.mark.parametrize("option", BUILDABLE, ids=lambda option: op
 
 def batch_for(module: nn.Module) -> Tensor:
     """Inputs [40, units] for it, of either sign, up to some 10^4."""
-    inputs, _ = per_unit(module)
+    inputs, _ = values_per_unit(module)
     noise = torch.randn(40, 6 * inputs, generator=torch.Generator().manual_seed(0))
     return noise * torch.logspace(-2, 3.5, 40)[:, None]
 

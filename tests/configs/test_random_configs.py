@@ -95,7 +95,7 @@ def complete(chosen: list[str], mandatory: Callable[[str, str], list[str]]) -> l
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
