@@ -23,6 +23,7 @@ _NAMES = {
     "SSIM": "SSIM",
     "explained_variance": "explained variance",
 }
+SMALL_CODE = 8
 _ERRORS = ("SE", "MSE", "BCE")  # of which a ratio makes sense
 
 
@@ -67,10 +68,11 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
             f"{'; '.join(_remedies(cfg))}."
         )
     if val > metrics["pca"]["val"]["SE"]:
+        smaller = " or a smaller code (encoding=dim8), where a straight line no longer fits,"
         yield (
             "PCA with as many dimensions does better. More steps (trainer.max_epochs), wider "
-            "layers (encoder=deep_mlp decoder=deep_mlp) or a smaller code (encoding=dim8), where "
-            "a straight line no longer fits, are what usually turns that."
+            "layers (encoder=deep_mlp decoder=deep_mlp)"
+            f"{smaller if cfg.encoding.dim > SMALL_CODE else ''} are what usually turns that."
         )
 
 
