@@ -42,7 +42,7 @@ def columns_of(patch: Tensor, photograph: Tensor) -> list[int]:
 
 
 def test_test_patches_are_from_a_strip_of_their_own() -> None:
-    source = natural_patches(12, 8, 3, seed=3)
+    source = natural_patches(12, 4, 3, seed=3)
     photographs = [torch.tensor(image).movedim(2, 0) for image in load_sample_images().images]
     assert source.test is not None
     assert source.train_labels is not None

@@ -141,7 +141,8 @@ def test_a_run_cut_in_any_phase_ends_as_if_it_had_not_been(
 @pytest.mark.filterwarnings("default")  # the compiler's own change from release to release
 def test_a_compiled_run_in_phases_is_the_plain_one(compose: Compose, tmp_path: Path) -> None:
     for compiled in ("false", "true"):
-        cfg = compose(*QUICK, HALVES, "trainer.max_epochs=4", f"trainer.compile={compiled}")
+        size = ("encoder.hidden=[8]", "decoder.hidden=[8]", "trainer.max_epochs=4")
+        cfg = compose(*QUICK, HALVES, *size, f"trainer.compile={compiled}")
         train(cfg, tmp_path / compiled)
 
     for name, tensor in states(tmp_path / "false").items():

@@ -35,18 +35,17 @@ SMALL = (
     "decoder.hidden=[16]",
 )
 # 4 steps an epoch: the first 13 epochs are the first 52 steps.
+MASKED = "corruption=masking"
+NORMALISED = ("encoder.normalisation=layer", "decoder.normalisation=group")
 SPREAD = [
-    ("activation=relu", "optimizer=adam", "scheduler=constant", "objective=mse"),
+    ("activation=relu", "optimizer=adam", "regulariser=[kl_sparse,contractive]", MASKED),
     ("activation=tanh", "optimizer=momentum", "scheduler=cosine", "objective=bce"),
-    ("activation=gelu", "optimizer=adamw", "scheduler=onecycle", "objective=huber"),
+    ("activation=geglu", "optimizer=adamw", "scheduler=onecycle", "objective=huber", *NORMALISED),
     ("activation=prelu", "optimizer=rmsprop", "optimizer.lr=1e-4", "objective=l1"),
     ("activation=mish", "optimizer=lion", "scheduler=plateau", "scheduler.threshold=0.2"),
     ("objective=zinb", "data.normalisation=none", "activation=tanh"),
-    ("objective=poisson", "data.normalisation=none", "activation=tanh"),
     ("activation=snake", "optimizer=nadam", "trainer.gradient_clip_val=0.01"),
-    ("regulariser=[kl_sparse,contractive]", "corruption=salt_and_pepper", "activation=silu"),
     ("activation=rrelu", "encoder.dropout=0.1", "init=lsuv"),
-    ("activation=geglu", "encoder.normalisation=layer", "decoder.normalisation=group"),
 ]
 # What members that share one graph may differ in.
 ALIKE = [
