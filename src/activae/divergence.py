@@ -57,14 +57,16 @@ def _replay(
         take_step(batch, model.factor(step))
     # What is not finite after the last step may have shown in training or in validation.
     last = (model.training_batch(x, until) for x in samples)
-    seen = chain(last, data.samples["val"].split(EVALUATION_ROWS))
-    return until, next(filter(None, (_fault(model, batch) for batch in seen)), None)
+    validation = map(model.evaluation_batch, data.samples["val"].split(EVALUATION_ROWS))
+    return until, next(
+        filter(None, (_fault(model, batch) for batch in chain(last, validation))), None
+    )
 
 
 def _fault(model: AutoencoderModule, batch: Batch) -> str | None:
     """The first weight, output or gradient that is not finite, in the order they come about."""
     net = model.net
-    x, seen, probes = parts_of(batch)
+    x, seen, _ = parts_of(batch)
     parameter = first_nonfinite_parameter(net.named_parameters())
     if parameter:
         return f"the parameter {parameter}"
@@ -73,9 +75,7 @@ def _fault(model: AutoencoderModule, batch: Batch) -> str | None:
     if layer:
         return f"the output of {layer}"
     with torch.random.fork_rng(devices=[]):
-        # A validation split has no probes of its own yet.
-        drawn = seen is not None or probes is not None
-        loss = total(model.objective(net, batch) if drawn else model.terms(x))
+        loss = total(model.objective(net, batch))
     if not loss.isfinite():
         return "the loss (of reconstructions that are finite)"
     loss.backward()
