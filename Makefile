@@ -23,4 +23,4 @@ tensorboard: ## Look at all runs in the browser
 	tensorboard --logdir outputs
 
 benchmark: ## This training loop beside others (pip install -e ".[bench]" adds Keras)
-	python scripts/benchmark.py
+	python -m benchmarks

@@ -3,8 +3,9 @@
 import hydra
 from omegaconf import DictConfig
 
-from activae import hydra_names, schema
-from activae.cli import run_job, start
+from activae.cli.command import run_job, start
+from activae.config import names as hydra_names
+from activae.config import schema
 
 schema.register()
 hydra_names.register()

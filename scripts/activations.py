@@ -18,17 +18,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from catalogue.cost import Cost, costs
+from catalogue.figures import Figures, figures_of
+from catalogue.options import Option, choose, read_options
+from catalogue.page import page
+from catalogue.picture import picture
+from catalogue.reference import check
+from catalogue.terminal import show_figures, show_verdicts
 from rich.console import Console
 
-from activae.benchmark.machine import machine_facts
-from activae.catalogue.cost import Cost, costs
-from activae.catalogue.figures import Figures, figures_of
-from activae.catalogue.options import Option, choose, read_options
-from activae.catalogue.page import page
-from activae.catalogue.picture import picture
-from activae.catalogue.reference import check
-from activae.catalogue.terminal import show_figures, show_verdicts
 from activae.errors import UserError
+from activae.results.machine import machine_facts
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference_figures.csv"

@@ -23,15 +23,17 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from activae import hydra_names, schema, training
-from activae.assembly import build_data, build_model
-from activae.config import settle
+from activae.config import names as hydra_names
+from activae.config import schema
+from activae.config.messages import explain
+from activae.config.settling import settle
 from activae.errors import UserError
-from activae.mistakes import explain
-from activae.models.autoencoder import AutoencoderModule, Interrupted
-from activae.run_folder import DONE, LAST, METRICS, load_checkpoint
-from activae.schedules import Adaptive, Schedule
-from activae.training import train
+from activae.results import run as training
+from activae.results.run import train
+from activae.results.run_folder import DONE, LAST, METRICS, load_checkpoint
+from activae.training.assembly import build_data, build_model
+from activae.training.module import AutoencoderModule, Interrupted
+from activae.training.schedules import Adaptive, Schedule
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from catalogue.options import Option, read_options
 from torch import Tensor, nn
 
 from activae.activations import gain, values_per_unit
-from activae.catalogue.options import Option, read_options
 
 OPTIONS = read_options(Path(__file__).parents[2] / "configs" / "activation")
 BUILDABLE = [option for option in OPTIONS.values() if not option.missing]

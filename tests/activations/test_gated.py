@@ -22,8 +22,8 @@ from activae.activations import (
     slope,
     values_per_unit,
 )
-from activae.diagnostics import activation_statistics
 from activae.errors import ConfigError
+from activae.results.diagnostics import activation_statistics
 
 GATED: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     GLU: torch.sigmoid,

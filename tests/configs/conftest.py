@@ -14,11 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from scipy.sparse import csr_matrix
 
-from activae.assembly import build_data
-from activae.build import build
-from activae.config import container, settle
+from activae.config.instantiating import build
+from activae.config.settling import container, settle
 from activae.errors import UserError
-from activae.output_layer import demand_of
+from activae.training.assembly import build_data
+from activae.training.output_layer import demand_of
 
 Compose = Callable[..., DictConfig]
 

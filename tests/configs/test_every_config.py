@@ -14,12 +14,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from activae import activations
-from activae.assembly import build_data, build_model
-from activae.config import settle
+from activae.config.settling import settle
 from activae.errors import ConfigError
 from activae.randomness import batch_order
-from activae.steps import EagerStep
-from activae.training import train
+from activae.results.run import train
+from activae.training.assembly import build_data, build_model
+from activae.training.steps import EagerStep
 
 Compose = Callable[..., DictConfig]
 

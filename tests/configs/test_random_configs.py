@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from activae.config.messages import explain
 from activae.errors import UserError
-from activae.mistakes import explain
-from activae.training import train
+from activae.results.run import train
 
 Compose = Callable[..., DictConfig]
 

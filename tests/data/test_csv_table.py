@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from activae.data import array
-from activae.data.csv_table import read_csv
+from activae.data.sources.csv_table import read_csv
 from activae.errors import ConfigError, DataError
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from activae.data import Normalisation, fit_normalisation, survey
+from activae.data import Normalisation, fit_normalisation
+from activae.data.on_disk import survey
 from activae.errors import ConfigError
 
 KINDS = ["unit_range", "standardise", "none"]

@@ -17,9 +17,9 @@ from torch import Tensor
 from activae.data import array
 from activae.data.module import AutoencoderDataModule, EvaluationChunks, TrainingChunks
 from activae.data.normalisation import fit_normalisation
-from activae.data.on_disk import DiskSamples, NpyRows, RawRows
+from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
 from activae.errors import ConfigError, DataError
-from activae.scoring import PCA
+from activae.results.scoring import PCA
 
 Array = NDArray[Any]
 Make = Callable[..., AutoencoderDataModule]
@@ -315,7 +315,7 @@ def test_by_default_it_stays_on_disk_where_memory_has_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: int | None, stays: bool
 ) -> None:
     np.save(tmp_path / "mine.npy", numbered())
-    monkeypatch.setattr("activae.data.arrays.available_bytes", lambda: available)
+    monkeypatch.setattr("activae.data.sources.arrays.available_bytes", lambda: available)
 
     source = array(tmp_path / "mine.npy")
 

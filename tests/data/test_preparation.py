@@ -12,16 +12,16 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from activae.assembly import build_data
-from activae.build import build
-from activae.config import container, settle
+from activae.config.instantiating import build
+from activae.config.settling import container, settle
 from activae.data import restored
 from activae.data.preparation import Unprepared
 from activae.errors import DataError
-from activae.run_folder import BEST, LAST, load_checkpoint
-from activae.shared import Shared
+from activae.results.run import train
+from activae.results.run_folder import BEST, LAST, load_checkpoint
 from activae.sweeps.stack import train_stack
-from activae.training import train
+from activae.training.assembly import build_data
+from activae.training.shared import Shared
 
 Compose = Callable[..., DictConfig]
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from activae.data import tabular
-from activae.data.columns import ColumnFeatures, Columns
 from activae.data.source import Source
+from activae.data.sources.columns import ColumnFeatures, Columns
 from activae.errors import ConfigError, DataError
 
 TABLE = """age,city,income,code

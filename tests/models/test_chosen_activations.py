@@ -8,10 +8,10 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from activae.assembly import build_data, build_model
-from activae.config import settle
+from activae.config.settling import settle
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+from activae.training.assembly import build_data, build_model
 
 Compose = Callable[..., DictConfig]
 

@@ -10,8 +10,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from activae.activations import GLU, CReLU, Maxout, RReLU
-from activae.assembly import build_data, build_model
-from activae.config import settle
+from activae.config.settling import settle
 from activae.errors import ConfigError
 from activae.models import (
     Autoencoder,
@@ -23,8 +22,9 @@ from activae.models import (
     ResidualMLPEncoder,
 )
 from activae.models import lsuv as lsuv_module
+from activae.models.autoencoder import is_weight_layer
 from activae.models.lsuv import lsuv
-from activae.models.network import is_weight_layer
+from activae.training.assembly import build_data, build_model
 
 ActivationFactory = Callable[[], nn.Module]
 Compose = Callable[..., DictConfig]

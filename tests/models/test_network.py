@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
-from activae.models.network import layers
+from activae.models.autoencoder import layers
 
 GREY = (1, 8, 8)
 COLOUR = (3, 32, 32)

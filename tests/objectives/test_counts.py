@@ -13,8 +13,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from activae.assembly import build_data, build_model
-from activae.config import settle
+from activae.config.settling import settle
 from activae.errors import ConfigError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.models.counts import (
@@ -25,7 +24,8 @@ from activae.models.counts import (
     log_probability,
 )
 from activae.objectives import Objective, multinomial, nb, poisson, zinb
-from activae.training import train
+from activae.results.run import train
+from activae.training.assembly import build_data, build_model
 
 LOSSES = {"multinomial": multinomial, "nb": nb, "poisson": poisson, "zinb": zinb}
 GENES = 12

@@ -1,5 +1,6 @@
 """The benchmark: what it times, how it judges, and that it says who is left out."""
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,14 +12,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from activae.assembly import build_data, build_model
-from activae.benchmark import contenders, ours, torch_loops, usual
-from activae.benchmark.laps import Laps
-from activae.benchmark.race import Result, race
-from activae.benchmark.report import show_result
-from activae.benchmark.start_up import StartUp, imports_torch, measure_start_up
-from activae.benchmark.targets import verdicts
-from activae.benchmark.workload import (
+from activae.training.assembly import build_data, build_model
+from benchmarks import contenders, ours, torch_loops, usual
+from benchmarks.laps import Laps
+from benchmarks.race import Result, race
+from benchmarks.report import show_result
+from benchmarks.start_up import StartUp, imports_torch, measure_start_up
+from benchmarks.targets import verdicts
+from benchmarks.workload import (
     ARTICLE,
     MNIST,
     Task,
@@ -36,8 +37,8 @@ def silent(message: str) -> None:
 
 
 @pytest.fixture
-def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("benchmark")
+def script() -> ModuleType:
+    return importlib.import_module("benchmarks.__main__")
 
 
 @pytest.fixture

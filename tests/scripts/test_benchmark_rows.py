@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from activae.benchmark import rows
-from activae.benchmark.rows import RowsTimes, rows_as_json, show_rows, time_rows, write_rows
+from benchmarks import rows
+from benchmarks.rows import RowsTimes, rows_as_json, show_rows, time_rows, write_rows
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

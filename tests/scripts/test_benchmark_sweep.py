@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from activae.benchmark import sweep
-from activae.benchmark.sweep import Setting, SweepTimes, time_members, time_sweep
-from activae.benchmark.sweep_report import show_members, show_sweep, sweeps_as_json
-from activae.benchmark.targets import verdicts
-from activae.benchmark.workload import write_stand_in
+from benchmarks import sweep
+from benchmarks.sweep import Setting, SweepTimes, time_members, time_sweep
+from benchmarks.sweep_report import show_members, show_sweep, sweeps_as_json
+from benchmarks.targets import verdicts
+from benchmarks.workload import write_stand_in
 
 ROOT = Path(__file__).parents[2]
 

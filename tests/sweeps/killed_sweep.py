@@ -18,15 +18,15 @@ from typing import Any
 
 import torch
 
+import activae.results.run
 import activae.sweeps.launch
 import activae.sweeps.local
-import activae.training
-from activae.callbacks import checkpoint
+from activae.training import checkpoint
 
 torch.set_num_threads(1)
 assert activae.sweeps.launch
 assert activae.sweeps.local
-assert activae.training
+assert activae.results.run
 
 
 def launched(train_py: str, arguments: list[str], often: bool) -> int:

@@ -14,7 +14,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from activae import hydra_names, schema
+from activae.config import names as hydra_names
+from activae.config import schema
 from activae.sweeps.composing import compose_jobs
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -18,7 +18,7 @@ Folders = Callable[..., dict[str, Path]]
 def test_a_failed_job_is_named_with_its_reason_and_tried_again(
     sweep: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: Folders
 ) -> None:
-    from activae import assembly
+    from activae.training import assembly
 
     build_network = assembly.build_network
 
@@ -110,7 +110,7 @@ def test_what_one_job_leaks_does_not_reach_the_next(
 
     import torch
 
-    from activae import training
+    from activae.results import run as training
 
     found, train_settled = [], training.train_settled
 
@@ -148,7 +148,7 @@ def test_what_one_job_leaks_does_not_reach_the_next(
 def test_the_memory_of_a_process_does_not_grow_with_its_jobs(
     sweep: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from activae import training
+    from activae.results import run as training
 
     megabytes, train_settled = [], training.train_settled
 

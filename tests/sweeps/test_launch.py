@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from activae.models.autoencoder import Interrupted
+from activae.training.module import Interrupted
 
 QUICK = ("trainer=debug", "logger=minimal", "data.train_fraction=0.1")
 ONE = "hydra.launcher.workers=1"
@@ -93,7 +93,7 @@ def test_where_it_runs_makes_it_no_other_run(sweep: Callable[..., Any]) -> None:
 def test_resuming_a_sweep_finishes_it(
     train_py: TrainPy, sweep: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, folders: Folders
 ) -> None:
-    from activae import training
+    from activae.results import run as training
 
     trained, train_settled = [], training.train_settled
 
@@ -145,7 +145,7 @@ def test_a_sweeps_folder_from_elsewhere_runs_no_code_of_its_own(
 
 @pytest.mark.parametrize("sign", ["+", "++", ""])
 def test_a_sweeps_folder_names_no_code_by_adding_to_the_launcher(sign: str, tmp_path: Path) -> None:
-    from activae.sweep_commands import commands_of
+    from activae.sweeps.commands import commands_of
 
     evil = f"{sign}hydra.launcher._target_=os.system"
     harmless = "+hydra.launcher.additional_parameters.account=ours"

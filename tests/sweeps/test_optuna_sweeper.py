@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
-from activae.models.autoencoder import Interrupted
+from activae.training.module import Interrupted
 
 QUICK = ("trainer=debug", "logger=minimal", "data.train_fraction=0.1")
 ONE = "hydra.launcher.workers=1"
@@ -92,7 +92,7 @@ def test_an_interrupted_search_is_resumed_by_its_folder(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    from activae import training
+    from activae.results import run as training
 
     trained, train_settled = [], training.train_settled
 
@@ -159,7 +159,7 @@ def test_pruning_ends_a_bad_trial_early_and_says_so(
 def test_a_trial_killed_before_its_folder_says_pruned_is_pruned_all_the_same(
     search: Search, trials: Trials, train_py: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from activae import training
+    from activae.results import run as training
 
     score = training.score
 
@@ -196,7 +196,7 @@ def test_trials_are_pruned_in_processes_of_their_own(search: Search, trials: Tri
 def test_a_failed_trial_is_named_and_tried_again(
     search: Search, trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from activae import training
+    from activae.results import run as training
 
     build_model, calls = training.build_model, []
 

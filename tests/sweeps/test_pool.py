@@ -107,7 +107,7 @@ def test_ctrl_c_saves_every_run_and_the_sweep_goes_on_from_there(
 def test_a_process_that_dies_takes_only_its_job_with_it(
     train_py: TrainPy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from activae import training
+    from activae.results import run as training
 
     train_settled, launcher = training.train_settled, os.getpid()
 

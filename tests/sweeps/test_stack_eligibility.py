@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activae.assembly import build_data, build_model
-from activae.optimizers import make_optimizer
 from activae.sweeps.stack import members_that_fit, memory_per_member, stack_key, why_not_stackable
+from activae.training.assembly import build_data, build_model
+from activae.training.optimizers import make_optimizer
 
 Settled = Callable[..., object]
 

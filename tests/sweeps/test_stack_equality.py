@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from activae.assembly import build_data, build_model
-from activae.steps import EagerStep
 from activae.sweeps.stack.batches import Batches
 from activae.sweeps.stack.stack import Stack
+from activae.training.assembly import build_data, build_model
+from activae.training.steps import EagerStep
 
 STEPS = 52  # 13 epochs
 SLOWER = "optimizer.lr=0.02"

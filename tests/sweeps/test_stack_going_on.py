@@ -13,12 +13,12 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from activae.models.autoencoder import Interrupted
-from activae.run_folder import DONE, LAST, load_checkpoint
+from activae.results.run import train
+from activae.results.run_folder import DONE, LAST, load_checkpoint
 from activae.sweeps.stack import train_stack
 from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.stack import Stack
-from activae.training import train
+from activae.training.module import Interrupted
 
 Settled = Callable[..., DictConfig]
 Interrupt = Callable[[DictConfig, Path, int], None]

@@ -13,12 +13,12 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from activae.assembly import build_data
 from activae.errors import ConfigError
-from activae.run_folder import BEST, DONE, LAST, load_checkpoint
+from activae.results.run import TrainingDiverged, train
+from activae.results.run_folder import BEST, DONE, LAST, load_checkpoint
 from activae.sweeps.stack import train_stack
 from activae.sweeps.stack.member import Member
-from activae.training import TrainingDiverged, train
+from activae.training.assembly import build_data
 
 Settled = Callable[..., DictConfig]
 STEPS_PER_EPOCH = 4
@@ -194,7 +194,7 @@ def test_progress_is_told_and_everything_of_a_member_happens_inside(
     )
 
     assert set(inside) == {0, 1}
-    assert {place for place, name in lines if name == "activae.assembly"} == {0, 1}
+    assert {place for place, name in lines if name == "activae.training.assembly"} == {0, 1}
     assert steps == sorted(steps)
     assert steps[-1] == 24
     assert dict(ends) == dict(enumerate(outcomes))

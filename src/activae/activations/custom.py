@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.activations.evaluation import in_float64
-from activae.dotted_path import resolve
+from activae.config.dotted_path import resolve
 from activae.errors import ConfigError
 
 _KEY = "activation.function"

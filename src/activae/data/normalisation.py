@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from activae.data.on_disk import DiskSamples
-from activae.data.survey import Moments
+from activae.data.on_disk.rows import DiskSamples
+from activae.data.on_disk.survey import Moments
 from activae.errors import ConfigError
 
 Samples = Tensor | DiskSamples

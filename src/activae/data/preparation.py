@@ -2,7 +2,7 @@
 
 What was learnt is kept with the model as plain values, so that new rows go the same way:
 
-    checkpoint = activae.run_folder.load_checkpoint(folder / activae.run_folder.BEST)
+    checkpoint = load_checkpoint(folder / "checkpoints/best.ckpt")
     samples = restored(checkpoint["preparation"]).transform(rows)
 """
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from activae.data.on_disk import NpyRows
+from activae.data.on_disk.rows import NpyRows
 from activae.errors import DataError
 
 if TYPE_CHECKING:

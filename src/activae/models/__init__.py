@@ -6,9 +6,9 @@ maps [B, *input_shape] to [B, code_dim]; a decoder is any `(code_dim, output_sha
 arguments: every layer owns its activation. The last layer of each is linear.
 """
 
+from activae.models.autoencoder import Autoencoder
 from activae.models.conv import ConvDecoder, ConvEncoder
 from activae.models.mlp import MLPDecoder, MLPEncoder
-from activae.models.network import Autoencoder
 from activae.models.residual import ResidualMLPDecoder, ResidualMLPEncoder
 
 __all__ = [

@@ -1,290 +1,139 @@
-"""The LightningModule: many optimizer steps a `training_step`, metrics once an epoch."""
+"""The autoencoder as a plain module: encoder, code activation, decoder, output activation."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from copy import deepcopy
-from math import isfinite
-from time import perf_counter
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from activae.batch import Batch, Noise, samples_of
-from activae.compiled_step import CompiledStep, Graph
-from activae.data.module import AutoencoderDataModule, Chunk
-from activae.endings import Diverged, Interrupted, raise_if_diverged
-from activae.epoch_sums import Sums, clone_tensors
-from activae.models.network import Autoencoder
-from activae.parallel.step import ParallelStep
-from activae.parallel.team import Team
-from activae.phases import Phase
-from activae.schedules import Adaptive, Schedule
-from activae.steps import EagerStep, Objective, total
+from activae.errors import ConfigError
+from activae.models.counts import TotalSharingHead, totals
 
-Row = dict[str, Any]  # numbers, and the phase by its name
-
-log = logging.getLogger(__name__)
-OptimizerFactory = Callable[[Autoencoder], torch.optim.Optimizer]
+_WEIGHT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-class AutoencoderModule(pl.LightningModule):
-    """Trains an `Autoencoder` by an `Objective` with the optimizer and schedule given.
+class Autoencoder(nn.Module):
+    """An encoder and a decoder whose shapes agree.
 
-    Optimisation is manual: `training_step` receives a chunk of batches and takes one step for each,
-    because Lightning's own per-step work costs more than a small network's training step. `step`
-    counts optimizer steps and is, with the seed, all there is to know of the position in the data.
+    `forward`, `decode` return reconstructions [B, *shape] in the data's normalised range; `encode`
+    returns codes [B, code_dim]. Raises ConfigError, naming both shapes, where the halves disagree.
+    Samples go to the encoder through `input_transform`.
     """
 
     def __init__(
         self,
-        net: Autoencoder,
-        objective: Objective,
-        normalisation: nn.Module,
+        encoder: nn.Module,
+        decoder: nn.Module,
         *,
-        optimizer: OptimizerFactory,
-        schedule: Schedule,
-        total_steps: int,
-        clip_norm: float | None = None,
-        graph: Graph | None = None,
-        noise: Noise | None = None,
-        phases: Sequence[Phase] | None = None,
+        shape: Sequence[int],
+        code_activation: nn.Module | None = None,
+        output_activation: nn.Module | None = None,
+        input_transform: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.automatic_optimization = False
-        self.net = net
-        self.normalisation = normalisation
-        self.whole_objective = objective
-        self.make_optimizer = optimizer
-        self.schedule = self.whole_schedule = schedule
-        if isinstance(schedule, Adaptive):  # each phase starts with one that has seen nothing
-            self.whole_schedule = deepcopy(schedule)
-        self.total_steps = total_steps
-        self.clip_norm = clip_norm
-        self.graph = graph
-        self.noise = noise
-        self.phases = phases or [Phase("joint", 0, total_steps)]
-        self.phase = self.phases[0]
-        self.step = 0
-        self.epoch = 0
-        self.seconds = 0.0
-        self.stop_requested = False
-        self.team: Team | None = None  # the other devices that the run trains on
-        self.row: Row = {}
-        self.epoch_sums = Sums()
-        self._evaluation = {"train": Sums(), "val": Sums()}
-        self._restored: dict[str, Any] | None = None
-        self.sync_optimizer: Callable[[], None]  # completes the state that the optimizer holds
+        self.shape = tuple(shape)
+        self.input_transform = input_transform or nn.Identity()
+        self.encoder = encoder
+        self.code_activation = code_activation or nn.Identity()
+        self.decoder = decoder
+        self.output_activation = output_activation or nn.Identity()
+        self._check_shapes()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes [B, code_dim] of normalised samples [B, *shape]."""
+        return self.code_activation(self.encoder(self.input_transform(x)))
+
+    def decode(self, code: Tensor, sample_totals: Tensor | None = None) -> Tensor:
+        """Reconstructions [B, *shape] of codes [B, code_dim].
+
+        An output that shares out each sample's total needs them, [B]; without they are 1.
+        """
+        raw = _at_least_single(self.decoder(code))
+        if isinstance(self.output_activation, TotalSharingHead):
+            known = raw.new_ones(len(raw)) if sample_totals is None else sample_totals
+            return self.output_activation(raw, known)
+        return self.output_activation(raw)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """What enters the output activation: the stable way to a likelihood.
+
+        [B, *shape], or with several values a feature [B, values * shape[0], *shape[1:]].
+        """
+        return _at_least_single(self.decoder(self.encode(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
-        return self.net(x)
+        shares_totals = isinstance(self.output_activation, TotalSharingHead)
+        return self.decode(self.encode(x), totals(x) if shares_totals else None)
 
-    @property
-    def objective(self) -> Objective:
-        """The loss of the phase that the run is in."""
-        return self.phase.objective or self.whole_objective
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Name and tensor of every weight: what decay and weight penalties apply to.
 
-    def factor(self, step: int) -> float:
-        """What lr is multiplied by at a step (from 0) of this phase, which has its own schedule."""
-        return self.schedule(step - self.phase.start, self.phase.steps)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """That of the phase that the step reached belongs to: see `new_optimizer`."""
-        self.phase = self._phase_at(self.step)
-        return self.new_optimizer()
-
-    def _phase_at(self, step: int) -> Phase:
-        return next(phase for phase in reversed(self.phases) if phase.start <= step)
-
-    def new_optimizer(self) -> torch.optim.Optimizer:
-        """An optimizer over the parameters that train in this phase; only the weights decay."""
-        self.phase.freeze(self.net)
-        optimizer = self.make_optimizer(self.net)
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-        return optimizer
-
-    def on_fit_start(self) -> None:
-        """Get ready to train with what Lightning's trainer has made."""
-        trainer: Any = self.trainer
-        self.get_ready(trainer.datamodule, trainer.optimizers[0])
-        self._start_phase()
-
-    def get_ready(self, data: AutoencoderDataModule, optimizer: torch.optim.Optimizer) -> None:
-        """Put the data beside the network, and let the optimizer take up a restored state."""
-        self.data = data
-        data.to(self.device, next(self.net.parameters()).dtype)
-        self.optimizer = optimizer
-        if self._restored is not None:
-            self.load_optimizer(optimizer, self._restored)
-            torch.set_rng_state(self._restored["rng_state"])
-            if self.device.type == "cuda" and self._restored["cuda_rng_state"] is not None:
-                torch.cuda.set_rng_state(self._restored["cuda_rng_state"], self.device)
-
-    def load_optimizer(self, optimizer: torch.optim.Optimizer, snapshot: dict[str, Any]) -> None:
-        """Let it take up a snapshot's state, unless that was the state of a phase gone by."""
-        if snapshot.get("phase", self.phase.name) == self.phase.name:
-            optimizer.load_state_dict(snapshot["optimizer_states"][0])
-
-    def _start_phase(self) -> None:
-        """Get ready to take the steps of the phase."""
-        if len(self.phases) > 1:
-            number = self.phases.index(self.phase) + 1
-            log.info("phase  %d of %d: %s", number, len(self.phases), self.phase.name)
-        self.take_step = self._make_step()
-        self.sync_optimizer = self.take_step.sync
-
-    def _make_step(self) -> EagerStep | CompiledStep:
-        parts = (self.net, self.objective, self.optimizer, self.clip_norm)
-        if self.team is not None:
-            return ParallelStep(*parts, self.team, self, self.data.seed, self.step)
-        if self.graph is None:
-            return EagerStep(*parts)
-        size = self.data.batch_size
-        taken = self.step - self.phase.start
-        slot = self.graph.slot(self.phase.name)
-        return CompiledStep(*parts, slot, batch_size=size, steps_taken=taken)
-
-    def on_train_epoch_start(self) -> None:
-        """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
-        self.epoch = self.step // self.data.steps_per_epoch
-        self._started = perf_counter()
-
-    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
-        """One optimizer step for each batch of the chunk, which chooses training samples."""
-        batches = chunk.split(self.data.batch_size)
-        while batches:
-            if self.step == self.phase.end:
-                self._next_phase()
-            count = self.phase.end - self.step
-            self._take_steps(batches[:count])
-            batches = batches[count:]
-
-    def enter_next_phase(self) -> None:
-        """From here on steps are those of the next phase, whose schedule starts afresh."""
-        self.phase = self.phases[self.phases.index(self.phase) + 1]
-        self.schedule = deepcopy(self.whole_schedule)
-
-    def _next_phase(self) -> None:
-        """An epoch in which a phase begins is described by the steps of that phase."""
-        self.enter_next_phase()
-        self.optimizer = self.new_optimizer()
-        self.epoch_sums = Sums()
-        self._start_phase()
-
-    def _take_steps(self, batches: Sequence[Chunk]) -> None:
-        taken: list[dict[str, Tensor]] = []
-        try:
-            for chosen in batches:
-                if self.stop_requested:
-                    break
-                factor = self.factor(self.step)
-                batch = self.training_batch(self.data.rows("train", chosen), self.step)
-                taken.append(self.take_step(batch, factor))
-                self.step += 1
-        except RuntimeError as error:
-            if "returned nan values" in str(error):  # autograd's anomaly detection
-                raise Diverged(self.step) from error
-            raise
-        self.epoch_sums.add(taken, [len(chosen) for chosen in batches[: len(taken)]])
-        raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
-        if len(taken) < len(batches):
-            self.seconds += perf_counter() - self._started
-            raise Interrupted
-
-    def training_batch(self, x: Tensor, step: int) -> Batch:
-        """Samples x [B, *shape] with what the step (from 0) draws for them."""
-        return x if self.noise is None else self.noise.training(x, step)
-
-    def evaluation_batch(self, x: Tensor) -> Batch:
-        """Samples x [B, *shape] as they are scored: uncorrupted."""
-        return x if self.noise is None else self.noise.evaluation(x)
-
-    def terms(self, x: Tensor) -> dict[str, Tensor]:
-        """The terms of the loss of samples x [B, *shape] as they are scored."""
-        return self.objective(self.net, self.evaluation_batch(x))
-
-    def validation_step(self, batch: tuple[str, Chunk], batch_idx: int) -> None:
-        """Score some samples of a stage: the whole of val, and as many of train."""
-        stage, chosen = batch
-        whole = self.evaluation_batch(self.data.rows(stage, chosen))
-        scored, weight = (whole, 1.0) if self.team is None else self.team.share(whole)
-        x = samples_of(scored)
-        with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
-            squared_error = (self.net(x) - x).square().sum() / len(x)
-            loss = total(self.objective(self.net, scored))
-        scores = {"loss": weight * loss, "SE": weight * squared_error}
-        self._evaluation[stage].add([scores], [len(chosen)])
-
-    def on_validation_epoch_end(self) -> None:
-        """Take the epoch's means, and the time it took."""
-        self.seconds += perf_counter() - self._started
-        self._started = perf_counter()
-        scores = [self._evaluation[stage].take() for stage in ("train", "val")]
-        train, val = scores if self.team is None else self.team.summed(scores)
-        self.finish_epoch(self.epoch_sums.take(), train, val)
-
-    def finish_epoch(self, terms: Row, train: Row, val: Row) -> None:
-        """Gather the epoch's figures in `row`.
-
-        terms: the objective's, mean over the epoch's samples; train, val: `loss` and `SE` of the
-        weights as they are now. Raises Diverged where SE/val is not finite.
+        Biases and the parameters of learnable activations are no weights.
         """
-        self.row = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
-            **({"phase": self.phase.name} if len(self.phases) > 1 else {}),
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "loss/train": sum(terms.values()),
-            "loss/val": val["loss"],
-            **(
-                {f"loss_terms/{name}": term for name, term in terms.items()}
-                if len(terms) > 1
-                else {}
-            ),
-            "SE/train": train["SE"],
-            "SE/val": val["SE"],
-            "gap/SE": val["SE"] - train["SE"],
-        }
-        if not isfinite(self.row["SE/val"]):
-            raise Diverged(self.step)
-        if isinstance(self.schedule, Adaptive):
-            self.schedule.observe(self.row["SE/val"], self.step - self.phase.start)
+        for name, module in self.named_modules():
+            if isinstance(module, _WEIGHT_LAYERS):
+                yield f"{name}.weight", module.weight
 
-    def snapshot(self) -> dict[str, Any]:
-        """A copy of all that is needed to go on from here: tensors and primitives only."""
-        self.sync_optimizer()
+    def activations(self) -> dict[str, nn.Module]:
+        """The hidden activations by name, in the order a sample meets them; identities are none."""
         return {
-            "state_dict": clone_tensors(self.state_dict()),
-            "phase": self.phase.name,
-            "optimizer_states": [clone_tensors(self.optimizer.state_dict())],
-            "epoch": self.epoch,
-            "global_step": self.step,
-            "seconds": self.seconds,
-            "epoch_sums": self.epoch_sums.state(),
-            "schedule": (
-                self.schedule.state_dict() if isinstance(self.schedule, Adaptive) else None
-            ),
-            "rng_state": torch.get_rng_state(),
-            "cuda_rng_state": (
-                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-            ),
+            f"{half}.{name}": module
+            for half in ("encoder", "decoder")
+            for name, module in layers(getattr(self, half))
+            if not is_weight_layer(module)
         }
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go on from a snapshot; the optimizer takes it up when fitting starts."""
-        self.to(snapshot["state_dict"]["normalisation.scale"].dtype)  # float64 would be rounded
-        self.load_state_dict(snapshot["state_dict"])
-        self.step = snapshot["global_step"]
-        self.epoch = snapshot["epoch"]
-        self.seconds = snapshot["seconds"]
-        self.epoch_sums.load(snapshot["epoch_sums"])
-        phase = self._phase_at(self.step).name
-        if isinstance(self.schedule, Adaptive) and snapshot.get("phase", phase) == phase:
-            self.schedule.load_state_dict(snapshot["schedule"])
-        self._restored = snapshot
+    @torch.no_grad()
+    def _check_shapes(self) -> None:
+        self.eval()  # a random activation draws nothing from the global generator
+        try:
+            code = self.encode(torch.zeros(2, *self.shape))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"the encoder does not take data of shape {self.shape}: {error}"
+            ) from error
+        given = f"the encoder turns data of shape {self.shape} into {tuple(code.shape[1:])}"
+        try:
+            out = self.decode(code)
+        except RuntimeError as error:
+            raise ConfigError(f"{given}, which the decoder does not take: {error}") from error
+        self.train()
+        if tuple(out.shape[1:]) != self.shape:
+            raise ConfigError(
+                f"{given}, and the decoder turns that into {tuple(out.shape[1:])} instead of "
+                f"{self.shape}: choose an encoder and a decoder whose shapes agree"
+            )
+
+
+def _at_least_single(outputs: Tensor) -> Tensor:
+    """Half precision ends here: sigmoids and losses of it would lose three digits."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+
+def layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Name and module of every weight layer and activation within `module`, in definition order.
+
+    An activation is one of torch's, or a module from elsewhere without weight layers in it, which
+    is taken as a whole. What merely shapes, pools, drops or normalises is left out.
+    """
+    if is_weight_layer(module) or _is_activation(module):
+        yield name, module
+    else:
+        for child_name, child in module.named_children():
+            yield from layers(child, f"{name}.{child_name}" if name else child_name)
+
+
+def is_weight_layer(module: nn.Module) -> TypeGuard[nn.Linear | nn.modules.conv._ConvNd]:
+    """Whether the module multiplies its input by a weight."""
+    return isinstance(module, _WEIGHT_LAYERS)
+
+
+def _is_activation(module: nn.Module) -> bool:
+    home = type(module).__module__
+    if home.startswith("torch.nn.modules."):
+        return home == "torch.nn.modules.activation"
+    return not isinstance(module, _CONTAINERS) and not any(map(is_weight_layer, module.modules()))

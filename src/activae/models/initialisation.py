@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.activations import gain
-from activae.models.network import Autoencoder, is_weight_layer, layers
+from activae.models.autoencoder import Autoencoder, is_weight_layer, layers
 from activae.randomness import generator
 
 OwnRule = Callable[..., Tensor]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from activae.errors import ConfigError
+from activae.models.autoencoder import Autoencoder, is_weight_layer
 from activae.models.initialisation import in_order
-from activae.models.network import Autoencoder, is_weight_layer
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict
 
 from activae.errors import SweepFailed, UserError
-from activae.run_folder import DONE, FAILED
+from activae.results.run_folder import DONE, FAILED
 
 BATCH = "batch"  # under hydra.sweeper, for `activae.sweeps.launch`
 

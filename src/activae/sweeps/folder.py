@@ -16,11 +16,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from activae.config import read
+from activae.config.identity import job_id
+from activae.config.settling import read
 from activae.errors import ConfigError, UserError
-from activae.identity import job_id
-from activae.run_folder import CONFIG, DONE, FAILED, METRICS, write_text
-from activae.sweep_commands import INDEX
+from activae.results.run_folder import CONFIG, DONE, FAILED, METRICS, write_text
+from activae.sweeps.commands import INDEX
 from activae.sweeps.job import Job, Outcome
 
 CLAIMS = ".claims"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig
 
-from activae.config import from_values
+from activae.config.settling import from_values
 
 if TYPE_CHECKING:
     from activae.sweeps.pruning import Pruning
@@ -20,7 +20,7 @@ Status = Literal["completed", "diverged", "pruned", "failed", "interrupted"]
 class Job:
     """One run to train: plain values, so that it is small and travels between processes.
 
-    id: hash of its config (`activae.identity.job_id`).
+    id: hash of its config (`activae.config.identity.job_id`).
     number: its place in the sweep.
     overrides: what tells it from other runs on the command line.
     folder: where it is trained.

@@ -18,10 +18,11 @@ from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from activae.config import container, settle
-from activae.devices import refuse_several_in_a_sweep, refuse_torchrun
+from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
+from activae.config.identity import ID_LENGTH, job_id
+from activae.config.settling import container, settle
+from activae.config.trust import refuse_untrusted
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
-from activae.identity import ID_LENGTH, job_id
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.display import Display
 from activae.sweeps.events import Ended, Report
@@ -30,7 +31,6 @@ from activae.sweeps.job import Job, Outcome
 from activae.sweeps.pruning import Pruning, batch_of, prunings
 from activae.sweeps.surroundings import job_return, surroundings
 from activae.sweeps.work import Surroundings
-from activae.trust import refuse_untrusted
 
 log = logging.getLogger(__name__)
 

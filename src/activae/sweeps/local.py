@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from activae.process import cores
 from activae.sweeps.events import Report
 from activae.sweeps.folder import SweepFolder
 from activae.sweeps.job import Job
@@ -14,6 +13,7 @@ from activae.sweeps.options import choice, whole
 from activae.sweeps.pool import Pool
 from activae.sweeps.stack.training import choose_device
 from activae.sweeps.work import Surroundings
+from activae.training.process import cores
 
 
 def train_here(workers: int | None, compiling: bool | None, stacking: bool | None) -> Engine:

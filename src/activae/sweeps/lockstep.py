@@ -10,10 +10,7 @@ from typing import Any
 
 import torch
 
-from activae.assembly import build_model
-from activae.models.autoencoder import Interrupted
-from activae.process import process_state
-from activae.shared import Shared
+from activae.results.run import TrainingDiverged
 from activae.sweeps.events import Ended, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, forget_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
@@ -29,7 +26,10 @@ from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.training import choose_device
 from activae.sweeps.surroundings import logged
 from activae.sweeps.work import SECONDS_BETWEEN_REPORTS, Surroundings, failed, work
-from activae.training import TrainingDiverged
+from activae.training.assembly import build_model
+from activae.training.module import Interrupted
+from activae.training.process import process_state
+from activae.training.shared import Shared
 
 MEGABYTE = 1e6
 

@@ -23,17 +23,17 @@ from typing import Any
 import torch
 import torch.multiprocessing  # makes tensors that are sent to a process shared ones
 
-from activae.assembly import build_model
 from activae.data.module import AutoencoderDataModule
 from activae.errors import EXIT_INTERRUPTED
-from activae.process import meaning_of_exit, process_state
-from activae.shared import Shared
 from activae.sweeps.events import Ended, Event, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
 from activae.sweeps.plan import Group, group, worth_compiling
 from activae.sweeps.stack import memory_per_member
 from activae.sweeps.work import Surroundings, work
+from activae.training.assembly import build_model
+from activae.training.process import meaning_of_exit, process_state
+from activae.training.shared import Shared
 
 log = logging.getLogger(__name__)
 

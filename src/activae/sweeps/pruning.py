@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from activae.models.autoencoder import AutoencoderModule
 from activae.sweeps.batches import BATCH
+from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from activae.config.spelling import did_you_mean
 from activae.errors import ConfigError
-from activae.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

@@ -16,14 +16,14 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from activae.config import container
+from activae.config.settling import container
 from activae.errors import ConfigError, SweepFailed
-from activae.process import cores
-from activae.run_folder import write_text
+from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.folder import CLAIMS
 from activae.sweeps.space import Space, parse, space_of
+from activae.training.process import cores
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

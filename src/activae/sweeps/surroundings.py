@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from activae.run_folder import write_text
+from activae.results.run_folder import write_text
 from activae.sweeps.job import Job
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

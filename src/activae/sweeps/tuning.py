@@ -20,9 +20,9 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from activae.config import container
+from activae.config.settling import container
 from activae.errors import ConfigError
-from activae.run_folder import write_text
+from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
 from activae.sweeps.space import parse
 

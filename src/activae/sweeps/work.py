@@ -11,14 +11,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from activae.compiled_step import CompileFailed
 from activae.errors import UserError
-from activae.models.autoencoder import AutoencoderModule, Interrupted
-from activae.shared import Shared
 from activae.sweeps.events import Ended, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, forget_failure, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
 from activae.sweeps.pruning import judges
+from activae.training.compiled_step import CompileFailed
+from activae.training.module import AutoencoderModule, Interrupted
+from activae.training.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _train(job: Job, shared: Shared, surroundings: Surroundings, report: Report)
 
 
 def _attempt(job: Job, shared: Shared, report: Report) -> Outcome:
-    from activae.training import TrainingDiverged, train_settled
+    from activae.results.run import TrainingDiverged, train_settled
 
     cfg = job.cfg
     try:

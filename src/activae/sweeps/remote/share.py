@@ -14,7 +14,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from activae import hydra_names, schema
+from activae.config import names as hydra_names
+from activae.config import schema
 from activae.sweeps.events import Ended, Event, Said
 from activae.sweeps.folder import SweepFolder, outcome_of
 from activae.sweeps.job import Job, Outcome

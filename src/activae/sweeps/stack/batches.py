@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from activae.batch import Batch, stacked
 from activae.data.module import STEPS_PER_CHUNK
-from activae.models.autoencoder import AutoencoderModule
+from activae.objectives.batch import Batch, stacked
 from activae.randomness import batch_order
-from activae.schedules import Adaptive, Schedule
+from activae.training.module import AutoencoderModule
+from activae.training.schedules import Adaptive, Schedule
 
 
 @dataclass(frozen=True)

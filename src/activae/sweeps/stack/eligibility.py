@@ -9,14 +9,14 @@ from copy import deepcopy
 import torch
 from omegaconf import DictConfig
 
-from activae.batch import stacked
-from activae.config import container
+from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
-from activae.models.autoencoder import AutoencoderModule
-from activae.shared import Settled
-from activae.steps import total
+from activae.objectives.batch import stacked
 from activae.sweeps.stack.loss import regulariser_weights, stacked_loss
 from activae.sweeps.stack.update import LINEAR_IN_LR, update_rule
+from activae.training.module import AutoencoderModule
+from activae.training.shared import Settled
+from activae.training.steps import total
 
 OBJECTIVE = "activae.objectives.Objective"
 

@@ -11,12 +11,12 @@ from time import perf_counter
 import torch
 
 from activae.data.normalisation import Samples
-from activae.models.autoencoder import Diverged, Interrupted
-from activae.process import choose_threads
 from activae.sweeps.stack.batches import Timetable
 from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.stack import Stack
 from activae.sweeps.stack.update import update_rule
+from activae.training.module import Diverged, Interrupted
+from activae.training.process import choose_threads
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from activae.batch import Batch, samples_of
 from activae.models import Autoencoder
-from activae.models.autoencoder import AutoencoderModule
 from activae.objectives import Objective
-from activae.regularisers import Regularised
-from activae.steps import Objective as AnyObjective
-from activae.steps import total
+from activae.objectives.batch import Batch, samples_of
+from activae.objectives.regularisers import Regularised
+from activae.training.module import AutoencoderModule
+from activae.training.steps import Objective as AnyObjective
+from activae.training.steps import total
 
 Terms = dict[str, Tensor]
 PENALTIES = ("l1", "l2")

@@ -11,11 +11,11 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
-from activae.callbacks.checkpoint import RunCheckpoint
 from activae.data.module import AutoencoderDataModule
 from activae.data.normalisation import Samples
-from activae.fitting import event_logger, go_on, recorders, take_up
-from activae.models.autoencoder import AutoencoderModule, Row
+from activae.training.checkpoint import RunCheckpoint
+from activae.training.fitting import event_logger, go_on, recorders, take_up
+from activae.training.module import AutoencoderModule, Row
 
 
 class Member:

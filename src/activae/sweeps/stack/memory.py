@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from activae.models.autoencoder import AutoencoderModule
+from activae.training.module import AutoencoderModule
 
 # Left to the samples' batches, temporaries of the update, and what the allocator cannot use.
 SHARE_TO_FILL = 0.7

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from activae.models.autoencoder import AutoencoderModule, Row
 from activae.objectives import Objective
 from activae.sweeps.stack.loss import PENALTIES, Terms, penalty, unregularised
+from activae.training.module import AutoencoderModule, Row
 
 
 class StackedSums:
-    """The epoch's sums of all members, as `activae.epoch_sums.Sums` keeps them for one."""
+    """The epoch's sums of all members, as `activae.training.epoch_sums.Sums` keeps them for one."""
 
     def __init__(self, models: Sequence[AutoencoderModule], device: torch.device) -> None:
         self.models = models

@@ -1,4 +1,4 @@
-"""Runs trained as one stack: what activae.training.train does for one, done for each of them."""
+"""Runs trained as one stack: what activae.results.run.train does for one, done for each of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from activae import run_folder
-from activae.assembly import build_data, build_model, describe_data
-from activae.board import show_results
-from activae.config import record
+from activae.config.settling import record
 from activae.data.module import AutoencoderDataModule
-from activae.evaluation import score
-from activae.models.autoencoder import Diverged
-from activae.process import process_state, stopping_on_interrupt
-from activae.shared import Shared, status_of
+from activae.results import run_folder
+from activae.results.board import show_results
+from activae.results.evaluation import score
+from activae.results.run import close_diverged
 from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
 from activae.sweeps.stack.member import Member
-from activae.training import close_diverged
+from activae.training.assembly import build_data, build_model, describe_data
+from activae.training.module import Diverged
+from activae.training.process import process_state, stopping_on_interrupt
+from activae.training.shared import Shared, status_of
 
 Outcome = dict[str, Any] | Exception
 DataFor = Callable[[DictConfig], AutoencoderDataModule]

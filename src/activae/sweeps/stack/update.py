@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from activae.models.autoencoder import AutoencoderModule
 from activae.sweeps.stack.weights import FlatParameters, flattened
-from activae.update_rules import Rule, decouples, rule_for
+from activae.training.module import AutoencoderModule
+from activae.training.update_rules import Rule, decouples, rule_for
 
 # Their updates are elementwise and linear in lr, so that a step with lr = 1 of which member k goes
 # lr_k of the way is a step with lr_k.
@@ -98,7 +98,7 @@ class StackedUpdate:
 
 
 class _RuleUpdate:
-    """By a rule of `activae.update_rules`, whose scalars differ from member to member."""
+    """By a rule of `activae.training.update_rules`, whose scalars differ from member to member."""
 
     def __init__(
         self, rule: Rule, models: Sequence[AutoencoderModule], parameters: FlatParameters

@@ -1,0 +1,1 @@
+"""What stands between Hydra and the package: messages, exit codes."""

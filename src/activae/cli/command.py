@@ -1,0 +1,209 @@
+"""What happens between Hydra and a training: errors as sentences, exit codes, the closing table."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import NoReturn
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
+from activae.config.messages import explain
+from activae.config.settling import container, read
+from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
+from activae.results.run_folder import CONFIG, DONE, LAST
+from activae.sweeps.commands import commands_of, resumed_sweep
+
+log = logging.getLogger(__name__)
+
+FULL_ERRORS = "HYDRA_FULL_ERROR"
+
+# What Hydra lets through while it composes a config, makes the output folder or launches a sweep.
+_UNUSABLE = (
+    UserError,
+    CompactHydraException,
+    OmegaConfBaseException,
+    OSError,
+    YAMLError,
+    UnicodeError,
+)
+_failures: list[str] = []
+
+
+class JobFailed(CompactHydraException):
+    """Tells Hydra's sweep that a job failed, whose reason has been shown already."""
+
+
+def start(main: Callable[[], object]) -> None:
+    """Run a function that hydra.main decorated; a mistake in the command is one message.
+
+    With HYDRA_FULL_ERROR=1 in the environment it is Hydra's traceback; hydra.verbose=true shows
+    that of an error in the job.
+    """
+    sys.path.append(os.getcwd())  # activation.function may name a module that lies there
+    arguments = sys.argv[1:]
+    sweep = resumed_sweep(arguments)
+    if sweep is None:
+        _run(main, arguments)
+        return
+    try:
+        commands = commands_of(sweep, arguments)
+    except ConfigError as error:
+        _exit(f"error: {error}")
+    codes = [_exit_code(main, command) for command in commands]
+    sys.exit(max(codes, default=0))
+
+
+def _exit_code(main: Callable[[], object], arguments: Sequence[str]) -> int:
+    """How one of several commands ends; an interruption ends them all."""
+    try:
+        _run(main, arguments)
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:
+            raise
+        return int(end.code or 0)
+    return 0
+
+
+def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
+    """One command, from Hydra to the exit code."""
+    # Hydra's parser refuses the flag between overrides.
+    ordered = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+    sys.argv[1:] = map(_quote_path, ordered)
+    _failures.clear()
+    if os.environ.get(FULL_ERRORS) == "1":
+        main()
+        return
+    os.environ[FULL_ERRORS] = "1"  # makes Hydra raise its errors; it would print and exit
+    try:
+        main()
+    except SweepFailed as error:
+        _exit(str(error))
+    except JobFailed as error:
+        failures = _failures or [str(error)]
+        _exit(f"{len(failures)} of the sweep's jobs failed:\n" + "\n".join(failures))
+    except UserError as error:
+        _exit(f"error: {error}")
+    except _UNUSABLE as error:
+        _exit(f"error: {explain(error)}")
+    except ValueError as error:  # GROUP=null, which Hydra does not name
+        command = " ".join(sys.argv[1:])
+        _exit(f"error: {command}: a group takes the name of one of its options ({error})")
+    except KeyboardInterrupt:
+        _exit("interrupted", EXIT_INTERRUPTED)
+    finally:
+        os.environ.pop(FULL_ERRORS, None)
+
+
+def run_job(composed: DictConfig) -> float:
+    """Train what Hydra composed, or continue the run it names; return the best SE/val.
+
+    A user's mistake ends in one message and exit code 1, an interruption in exit code 130; in a
+    sweep a failed job raises JobFailed, which lets the others run.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        return _train(composed, folder)
+    except KeyboardInterrupt:
+        log.warning("interrupted; %s", _how_to_continue(folder))
+        sys.exit(EXIT_INTERRUPTED)
+    except (UserError, OSError) as error:
+        log.error("error: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        if isinstance(error, OSError) and (folder / LAST).exists():
+            log.warning("once that is mended, %s", _how_to_continue(folder))
+        _fail(folder, str(error))
+    except Exception as error:
+        log.exception("unexpected error")
+        _fail(folder, f"{type(error).__name__}: {error}")
+
+
+def _quote_path(argument: str) -> str:
+    """The argument with quotes where it sets a path: a run's folder has = and , in its name.
+
+    Hydra's grammar has other uses for these. What is no path that exists may be a sweep of several.
+    """
+    key, _, value = argument.partition("=")
+    is_path = key in ("resume", "hydra.sweep.dir") or (
+        key in ("data.path", "data.root") and Path(value).exists()
+    )
+    if not is_path or not value or value == "null" or value[0] in "'\"":
+        return argument
+    escaped = value.replace('"', '\\"')
+    return f'{key}="{escaped}"'
+
+
+def _fail(folder: Path, reason: str) -> NoReturn:
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        _failures.append(f"  {folder}: {reason}")
+        raise JobFailed(_failures[-1])
+    sys.exit(1)
+
+
+def _exit(message: str, code: int = 1) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def _train(composed: DictConfig, folder: Path) -> float:
+    # Here, because they import torch: --help shall not wait for it.
+    from activae.results.run import train
+    from activae.results.terminal import conclude
+    from activae.training.module import Interrupted
+
+    refuse_torchrun()
+    cfg = _config_of_run(composed, folder) if composed.resume else composed
+    if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a launcher that is not ours
+        refuse_several_in_a_sweep(cfg.trainer)
+    try:
+        metrics = train(cfg, folder)
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    conclude(metrics, cfg, folder)
+    return float(metrics["val"]["SE"])
+
+
+def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
+    """The config saved in the run folder to continue, once it is known to be harmless."""
+    from activae.config.trust import refuse_untrusted
+
+    others = [
+        override
+        for override in HydraConfig.get().overrides.task
+        if override.split("=")[0] not in ("resume", "trusted_modules")
+    ]
+    if others:
+        raise ConfigError(
+            f"{' '.join(others)}: resume={composed.resume} continues that run with its own config, "
+            "where nothing else can be set; leave it out, or start a new run"
+        )
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        raise ConfigError(f"resume={composed.resume}: continues one run; leave out --multirun")
+    if (folder / DONE).exists():
+        status = (folder / DONE).read_text().strip()
+        raise ConfigError(
+            f"resume={composed.resume}: this run has ended ({status}); there is nothing to continue"
+        )
+    saved = read(folder / CONFIG)
+    refuse_untrusted(container(saved), composed.trusted_modules)
+    return saved
+
+
+def _how_to_continue(folder: Path) -> str:
+    """The command that resumes the run; its own modules are named, for it will ask about them."""
+    from activae.config.trust import untrusted
+
+    if not (folder / CONFIG).exists():
+        return "nothing was computed yet"
+    modules = {path.split(".")[0] for _, path in untrusted(container(read(folder / CONFIG)), ())}
+    trusted = f" 'trusted_modules=[{','.join(sorted(modules))}]'" if modules else ""
+    return f"continue with: python train.py {quote(f'resume={folder}')}{trusted}"

@@ -1,0 +1,149 @@
+"""Turns config nodes into objects: the one place that calls Hydra's `instantiate`.
+
+A node names a `_target_`; its other keys are that target's keyword parameters. `faults` checks both
+without calling anything, so that a misspelt key is an error that lists the right ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, get_type_hints
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from activae.config.dotted_path import resolve
+from activae.config.spelling import did_you_mean
+from activae.config.value_types import describe, fits, shown
+from activae.errors import ConfigError, UserError
+
+_HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
+
+
+def build(node: Any, key: str) -> Any:
+    """The object or factory that a config node describes; `key` is where it stands in the config.
+
+    Raises ConfigError for a `_target_` that cannot be imported or a value that it refuses.
+    """
+    if not isinstance(node, Mapping):
+        return node
+    parts = {
+        name: build(inner, f"{key}.{name}")
+        for name, inner in node.items()
+        if isinstance(inner, Mapping) and "_target_" in inner
+    }
+    try:
+        built = instantiate(node, _recursive_=False, _convert_="all", **parts)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise ConfigError(f"{key}: {label(node)} was refused: {cause or error}") from error
+    # Hydra's own partial checks its target anew at each call, which takes 0.1 ms: a loss and a
+    # schedule are called at every step.
+    return partial(built.func, *built.args, **built.keywords) if node.get("_partial_") else built
+
+
+def call(factory: Callable[..., Any], key: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a factory that `build` made; what it refuses is a ConfigError that names the key."""
+    try:
+        return factory(*args, **kwargs)
+    except UserError:
+        raise
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def label(node: Any) -> str:
+    """A short name for what a node builds: LeakyReLU(negative_slope=0.2).
+
+    What is switched on or off, or 0, by default is left out for as long as it is left alone.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return "linear" if node is None else str(node)
+    switches = _switches(str(node["_target_"]))
+    parameters = ", ".join(
+        f"{key}={value}"
+        for key, value in node.items()
+        if key not in _HYDRA_KEYS and value not in (None, {}) and not isinstance(value, Mapping)
+        if key not in switches or switches[key] != value
+    )
+    name = str(node["_target_"]).rsplit(".", 1)[-1]
+    return f"{name}({parameters})" if parameters else name
+
+
+def _switches(path: str) -> dict[str, Any]:
+    """The defaults of a target's parameters that are true, false or 0."""
+    try:
+        parameters = inspect.signature(locate(path, "_target_")).parameters.values()
+    except (ConfigError, TypeError, ValueError):
+        return {}
+    defaults = {p.name: p.default for p in parameters if isinstance(p.default, (bool, int, float))}
+    return {name: value for name, value in defaults.items() if value is True or value == 0}
+
+
+def targets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping with a `_target_` at `key` or below, with its place in the config."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield key, node
+        for name, inner in node.items():
+            yield from targets(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, (list, tuple)):
+        for number, inner in enumerate(node):
+            yield from targets(inner, f"{key}[{number}]")
+
+
+def faults(node: Any, key: str) -> Iterator[str]:
+    """A line for each `_target_` that is none, key that it does not take, value of a wrong type."""
+    for place, inner in targets(node, key):
+        try:
+            target = locate(inner["_target_"], f"{place}._target_")
+        except ConfigError as error:
+            yield str(error)
+        else:
+            yield from _parameter_faults(target, inner, place)
+
+
+def locate(path: str, key: str) -> Any:
+    """The class or function at a dotted path. Raises ConfigError naming `key` if there is none."""
+    target = resolve(key, path)
+    if not callable(target):
+        raise ConfigError(f"{key}={path}: is a {type(target).__name__}, not a class or function")
+    return target
+
+
+def _parameter_faults(target: Any, node: Mapping[str, Any], key: str) -> Iterator[str]:
+    names, hints = _parameters(target), _hints(target)
+    for name, value in node.items():
+        if name in _HYDRA_KEYS:
+            continue
+        if name == "_args_":
+            yield f"{key}._args_: give the parameters by their names"
+        elif names is not None and name not in names:
+            yield (
+                f"{key}.{name}: {node['_target_']} has no parameter of that name. "
+                f"{did_you_mean(name, names)}It takes {', '.join(names)}"
+            )
+        elif name in hints and not fits(value, hints[name]):
+            yield f"{key}.{name}={shown(value)}: must be {describe(hints[name])}"
+
+
+def _parameters(target: Any) -> list[str] | None:
+    """The names of the parameters a target takes by keyword; None if it takes any."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError, AttributeError):  # annotations that cannot be evaluated
+        return {}

@@ -1,0 +1,121 @@
+"""The errors of Hydra and OmegaConf as sentences that name the key, the value and what is valid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
+from typing import Any, get_type_hints
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    GrammarParseError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+from activae.config.schema import TrainConfig
+from activae.config.spelling import did_you_mean
+from activae.config.value_types import describe, shown
+from activae.errors import UserError
+
+
+def explain(error: BaseException) -> str:
+    """What is wrong, in one sentence where the error or what it was raised from tells enough."""
+    prefix = _file_at_fault(str(error))
+    for link in _chain(error):
+        match link:
+            case UserError():
+                return str(link)
+            case MissingConfigException(options=[*options], missing_cfg_file=str(option)):
+                return _unknown_option(option, options)
+            case OverrideParseException():
+                return _unreadable_override(link)
+            case ConfigKeyError() | ConfigAttributeError():
+                return prefix + _unknown_key(link)
+            case ValidationError():
+                return prefix + _wrong_type(link)
+            case OSError(filename=str(file), strerror=str(reason)):
+                return f"{file}: {reason}; another output folder is set with hydra.run.dir=FOLDER"
+            case UnicodeError():
+                return f"a config file is not text in UTF-8: {link}"
+    for link in _chain(error):
+        if isinstance(link, (InterpolationResolutionError, GrammarParseError)):
+            return f"{prefix}{link.full_key}: {_first_line(link)}"
+    return str(error).strip()
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it was raised from, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _file_at_fault(message: str) -> str:
+    """Hydra starts with "In 'GROUP/OPTION': " if a yaml, not an override, is at fault."""
+    found = re.match(r"In '(.+?)': ", message)
+    return f"{found[1]}.yaml: " if found else ""
+
+
+def _unknown_option(path: str, options: list[str]) -> str:
+    group, _, option = path.rpartition("/")
+    return (
+        f"{group}={option}: there is no such option. {did_you_mean(option, options)}"
+        f"Choose one of {', '.join(options)}"
+    )
+
+
+def _unreadable_override(error: OverrideParseException) -> str:
+    reason = str(error.message).removeprefix(f"Error parsing override '{error.override}'")
+    return (
+        f"{error.override}: cannot be read as KEY=VALUE ({_first_line(reason.strip())}); a value "
+        "with other characters than letters, digits and -_./:% goes in two pairs of quotes: "
+        "'KEY=\"VALUE\"'"
+    )
+
+
+def _unknown_key(error: OmegaConfBaseException) -> str:
+    key, parent = str(error.full_key), error.parent_node
+    place, _, name = key.rpartition(".")
+    siblings: Any = OmegaConf.to_container(parent) if isinstance(parent, DictConfig) else {}
+    known = [str(k) for k in siblings if k not in ("_target_", "_partial_", "hydra")]
+    elsewhere = [] if place else [k for k in _all_keys(siblings) if k.endswith(f".{name}")]
+    guess = f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else did_you_mean(name, known)
+    text = f"{key}: there is no such key. {guess}"
+    if known:
+        text += f"{f'{place} has' if place else 'The keys are'} {', '.join(known)}"
+    if "_target_" in siblings:
+        text += f"; for another parameter of {siblings['_target_']}, write +{key}=VALUE"
+    return text.strip()
+
+
+def _wrong_type(error: ValidationError) -> str:
+    hint = _annotation(str(error.full_key))
+    wanted = f"must be {describe(hint)}" if hint is not None else _first_line(error)
+    return f"{error.full_key}={shown(error.value)}: {wanted}"
+
+
+def _annotation(key: str) -> Any:
+    """How the schema annotates a key; None if it does not know it."""
+    hint: Any = TrainConfig
+    for part in re.sub(r"\[\d+\]", "", key).split("."):
+        hint = get_type_hints(hint).get(part) if is_dataclass(hint) else None
+    return hint
+
+
+def _all_keys(node: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """Every key at whatever depth, with its place; not Hydra's own."""
+    for key, inner in node.items():
+        if f"{place}{key}" != "hydra":
+            yield f"{place}{key}"
+            if isinstance(inner, Mapping):
+                yield from _all_keys(inner, f"{place}{key}.")
+
+
+def _first_line(error: object) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,90 @@
+"""Names of output folders: readable, unique, and short enough for any file system."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from activae.errors import ConfigError
+from activae.results.run_folder import CONFIG
+
+LONGEST_NAME = 150  # bytes; file systems allow 255, and a time or a number is added
+
+
+def run_name(overrides: str) -> str:
+    """A folder name from a job's overrides: slashes and blanks replaced, overlong ones hashed."""
+    name = re.sub(r"[^\w@.,=+\[\]-]+", "-", re.sub("[\"']", "", overrides))
+    if len(name.encode()) > LONGEST_NAME:
+        digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
+        name = f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
+    return name or "defaults"
+
+
+def run_dir(stem: str, overrides: str, resume: str | None) -> str:
+    """The folder of a single run: that of the run it resumes, or a new one at `stem`_OVERRIDES.
+
+    Raises ConfigError if there is no run to resume.
+    """
+    if not resume:
+        return new_dir(f"{stem}_{run_name(overrides)}")
+    if not (Path(resume) / CONFIG).is_file():
+        raise ConfigError(f"resume={resume}: is no run's folder, for it holds no {CONFIG}")
+    return str(resume)
+
+
+def sweep_dir(root: str, name: str | None, command: Sequence[str]) -> str:
+    """A sweep's folder: `root`/NAME, or named by the command, which leads there again."""
+    if not name:
+        ours = [line for line in command if not line.startswith(("resume=", "trusted_modules="))]
+        name = run_name(",".join(ours))
+    return f"{root}/{name}"
+
+
+def new_dir(wanted: str) -> str:
+    """Make the folder and return its path, with a number added if another launch was quicker.
+
+    Making it is what claims it, so that two launches in one second cannot share a folder.
+    """
+    number = 1
+    while True:
+        path = Path(wanted if number == 1 else f"{wanted}_{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return str(path)
+
+
+def hydra_subdir(resume: str | None) -> str | None:
+    """Where Hydra keeps its own record; a resumed run keeps the one it has."""
+    return None if resume else ".hydra"
+
+
+def register() -> None:
+    """Make these functions known to OmegaConf as resolvers."""
+    for name, function, cached in (
+        ("run_name", run_name, False),
+        ("hydra_subdir", hydra_subdir, False),
+        ("run_dir", run_dir, True),  # asked again, a launch gets the folder it has
+        # Asked by a job, with other overrides, it is the sweep's all the same.
+        ("sweep_dir", _asked_once(sweep_dir), False),
+    ):
+        OmegaConf.register_new_resolver(name, function, replace=True, use_cache=cached)
+
+
+def _asked_once(function: Callable[..., str]) -> Callable[..., str]:
+    """The function's first answer, whatever it is asked later."""
+    answers: list[str] = []
+
+    def answer(*args: Any) -> str:
+        if not answers:
+            answers.append(function(*args))
+        return answers[0]
+
+    return answer

@@ -1,0 +1,119 @@
+"""The typed shape of a config. Imports no torch, so that composing and `--help` are quick.
+
+Nodes typed `Any` hold a `_target_` and its keyword parameters; `activae.config.instantiating`
+checks those against the target's own signature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from omegaconf import MISSING
+
+
+@dataclass
+class EncodingConfig:
+    """The code: its number of dimensions, and its activation (null: linear)."""
+
+    dim: int = MISSING
+    activation: Any = None
+
+
+@dataclass
+class OutputConfig:
+    """The activation of the output layer; null: linear, or the sigmoid where bce needs it."""
+
+    activation: Any = None
+
+
+@dataclass
+class DataConfig:
+    """A data set, how it is split and normalised, and how many samples make a batch."""
+
+    name: str = MISSING
+    source: Any = MISSING
+    root: str = "data"
+    path: str | None = None
+    batch_size: int = MISSING
+    normalisation: str = MISSING
+    train_fraction: float = 1.0
+    val_fraction: float = 0.1
+    test_fraction: float = 0.2
+    split_seed: int = 0
+    value_range: list[float] | None = None
+
+
+@dataclass
+class TrainerConfig:
+    """How long and on what to train; names are those of Lightning's Trainer where it has them.
+
+    precision: 32-true, bf16-mixed (its accuracy: configs/trainer/auto.yaml) or 64-true.
+    """
+
+    accelerator: str = "auto"
+    strategy: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    max_epochs: int = 50
+    max_steps: int | None = None
+    gradient_clip_val: float | None = None
+    early_stopping_patience: int | None = None
+    detect_anomaly: bool = False
+    compile: bool = False
+    threads: int | None = None
+
+
+@dataclass
+class LoggerConfig:
+    """What is written while training; pictures and histograms `snapshots` times a run."""
+
+    tensorboard: bool = True
+    snapshots: int = 10
+    images: int = 16
+    projector_samples: int = 1000
+    progress_bar: bool = True
+
+
+@dataclass
+class TrainConfig:
+    """Everything `python train.py` takes."""
+
+    seed: int = 0
+    activation: Any = MISSING
+    init: Any = MISSING
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    encoder: Any = MISSING
+    decoder: Any = MISSING
+    output: OutputConfig = field(default_factory=OutputConfig)
+    objective: Any = MISSING
+    regulariser: dict[str, Any] = field(default_factory=dict)
+    corruption: Any = None
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    phases: Any = None
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    sweep: str | None = None
+    resume: str | None = None
+    trusted_modules: list[str] = field(default_factory=list)
+
+
+_NAMES_OF_OURS = {"launcher": ("joblib", "ray", "submitit_local"), "sweeper": ("optuna",)}
+
+
+def register() -> None:
+    """Make the schema known to Hydra under the name that configs/train.yaml starts from.
+
+    Hydra checks a yaml against what a plugin has registered under its name: Hydra's own plugins for
+    joblib, submitit, ray and optuna do that where they are installed, but ours have other options.
+    """
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    Plugins.instance()  # registers what plugins bring along
+    for kind, names in _NAMES_OF_OURS.items():
+        for name in names:
+            store.repo.get("hydra", {}).get(kind, {}).pop(f"{name}.yaml", None)

@@ -1,0 +1,218 @@
+"""From a composed config to one that says everything and can work: filled in, resolved, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from activae.config.devices import ALL, STRATEGIES, device_faults
+from activae.config.instantiating import faults, label
+from activae.config.messages import explain
+from activae.config.schema import TrainConfig
+from activae.config.value_types import shown
+from activae.errors import ConfigError
+from activae.results.run_folder import CONFIG, DONE, write_text
+
+PRECISIONS = ("32-true", "bf16-mixed", "64-true")
+ACCELERATORS = ("auto", "cpu", "gpu")
+NORMALISATIONS = ("unit_range", "standardise", "none", "rms")
+
+# Nodes that a run calls once it knows the data, and the group that fills each.
+_FACTORIES = {
+    "activation": "activation",
+    "init": "init",
+    "encoder": "encoder",
+    "decoder": "decoder",
+    "data.source": "data",
+    "optimizer": "optimizer",
+    "scheduler": "scheduler",
+}
+# Those that may be null.
+_PLACES = ("encoder.activation", "decoder.activation", "encoding.activation", "output.activation")
+
+
+def settle(composed: DictConfig) -> DictConfig:
+    """The config with every interpolation resolved and every default filled in, checked, read-only.
+
+    Raises ConfigError with a line for each key at fault: the key, its value and what it may be.
+    """
+    try:
+        missing = sorted(OmegaConf.missing_keys(composed))
+        _refuse(f"{key}: needs a value; give {key}=VALUE" for key in missing)
+        values: Any = OmegaConf.to_container(composed, resolve=True)
+        _refuse(_misplaced(values))
+        _refuse(faults(values, ""))
+        for half in (values["encoder"], values["decoder"]):
+            if "activation" in half and half["activation"] is None:
+                half["activation"] = values["activation"]
+        settled = OmegaConf.merge(_schema(), values)
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain(error)) from error
+    assert isinstance(settled, DictConfig)
+    _refuse(_out_of_range(settled))
+    OmegaConf.set_readonly(settled, True)
+    return settled
+
+
+def from_values(settled: dict[str, Any]) -> DictConfig:
+    """The config that `settle` made, from its plain dicts and lists, as it is: they are checked."""
+    cfg = OmegaConf.create(settled)
+    OmegaConf.set_readonly(cfg, True)
+    return cfg
+
+
+@cache
+def _schema() -> DictConfig:
+    """The schema as a config: merging copies it, which is quicker than to make it."""
+    return OmegaConf.structured(TrainConfig)
+
+
+def read(file: Path) -> DictConfig:
+    """The config saved in a run's folder. Raises ConfigError where the file is damaged."""
+    try:
+        saved = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(file))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{file}: {explain(error)}") from error
+    except (YAMLError, OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read as a config: {error}") from error
+    missing = OmegaConf.missing_keys(saved)
+    if missing:
+        raise ConfigError(f"{file}: is damaged, for it lacks {', '.join(sorted(missing))}")
+    assert isinstance(saved, DictConfig)
+    return saved
+
+
+def record(cfg: DictConfig, folder: Path) -> None:
+    """Write a settled config into its run's folder, made if need be.
+
+    Raises ConfigError if another run, or one that has ended, is there already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / CONFIG
+    advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
+    if (folder / DONE).exists():
+        raise ConfigError(f"{folder}: a run has ended here already; {advice}")
+    if file.exists() and container(read(file)) != container(cfg):
+        raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
+    write_text(file, OmegaConf.to_yaml(cfg))
+
+
+def container(node: Any) -> Any:
+    """A node as plain dicts, lists and scalars."""
+    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+
+
+def _refuse(problems: Iterator[str]) -> None:
+    lines = list(problems)
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _misplaced(values: dict[str, Any]) -> Iterator[str]:
+    """A line for each node that should describe a factory and does not."""
+    for key, group in _FACTORIES.items():
+        yield from _not_a_factory(key, group, _select(values, key))
+    for key in _PLACES:
+        node = _select(values, key)
+        if node is not None:
+            yield from _not_a_factory(key, f"activation@{key}", node)
+    for key in ("corruption", "phases"):  # null in the configs of older runs
+        if values[key] is not None:
+            yield from _not_a_factory(key, key, values[key])
+    for name, node in values["regulariser"].items():
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            yield f"regulariser.{name}={shown(node)}: has no _target_; see configs/regulariser"
+    objective = values["objective"]
+    if not isinstance(objective, Mapping) or "_target_" not in objective:
+        yield f"objective={shown(objective)}: has no _target_; choose one with objective=NAME"
+
+
+def _not_a_factory(key: str, group: str, node: Any) -> Iterator[str]:
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        option = node if isinstance(node, str) else "NAME"
+        yield f"{key}={shown(node)}: has no _target_; choose an option with {group}={option}"
+    elif node.get("_partial_") is not True:
+        yield f"{key}._partial_: must be true, for a run calls {label(node)} later"
+
+
+def _select(values: dict[str, Any], key: str) -> Any:
+    node: Any = values
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _out_of_range(cfg: DictConfig) -> Iterator[str]:
+    for key, wanted, accepts in _RANGES:
+        value = OmegaConf.select(cfg, key)
+        if value is not None and not accepts(value):
+            yield f"{key}={shown(value)}: must be {wanted}"
+    lr = cfg.optimizer.get("lr", 1.0)
+    if not (_is_number(lr) and lr > 0 and isfinite(lr)):
+        yield f"optimizer.lr={lr}: must be a number greater than 0"
+    decay = cfg.optimizer.get("weight_decay", 0.0)
+    if not (_is_number(decay) and decay >= 0 and isfinite(decay)):
+        yield f"optimizer.weight_decay={decay}: must be 0 or a positive number"
+    if cfg.trainer.accelerator == "gpu" and not _has_gpu():
+        yield (
+            "trainer.accelerator=gpu: torch finds no GPU here (neither CUDA nor Apple's MPS); "
+            "trainer=auto takes one where there is one, trainer=cpu never"
+        )
+    if _is_count(cfg.trainer.devices):
+        yield from device_faults(cfg)
+
+
+def _is_count(devices: int) -> bool:
+    return devices >= 1 or devices == ALL
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _has_gpu() -> bool:
+    import torch  # here, so that composing a config does without
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def _one_of(choices: tuple[str, ...]) -> tuple[str, Callable[[Any], bool]]:
+    return f"one of {', '.join(choices)}", lambda value: value in choices
+
+
+_SEED = ("a whole number from 0 to 2**63 - 1", lambda v: 0 <= v < 2**63)
+_POSITIVE_INT = ("a whole number of 1 or more", lambda v: v >= 1)
+_NOT_NEGATIVE = ("a whole number of 0 or more", lambda v: v >= 0)
+_POSITIVE = ("a number greater than 0", lambda v: isfinite(v) and v > 0)
+_SHARE = ("greater than 0 and less than 1", lambda v: 0 < v < 1)
+_WHOLE_SHARE = ("greater than 0 and at most 1", lambda v: 0 < v <= 1)
+
+_RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
+    ("seed", *_SEED),
+    ("data.split_seed", *_SEED),
+    ("encoding.dim", *_POSITIVE_INT),
+    ("data.batch_size", *_POSITIVE_INT),
+    ("data.train_fraction", *_WHOLE_SHARE),
+    ("data.val_fraction", *_SHARE),
+    ("data.test_fraction", *_SHARE),
+    ("data.normalisation", *_one_of(NORMALISATIONS)),
+    ("trainer.max_epochs", *_POSITIVE_INT),
+    ("trainer.max_steps", *_POSITIVE_INT),
+    ("trainer.gradient_clip_val", *_POSITIVE),
+    ("trainer.early_stopping_patience", *_POSITIVE_INT),
+    ("trainer.threads", *_POSITIVE_INT),
+    ("trainer.accelerator", *_one_of(ACCELERATORS)),
+    ("trainer.strategy", *_one_of(STRATEGIES)),
+    ("trainer.devices", "a whole number of 1 or more, or -1 for all GPUs", _is_count),
+    ("trainer.precision", *_one_of(PRECISIONS)),
+    ("logger.snapshots", *_NOT_NEGATIVE),
+    ("logger.images", *_NOT_NEGATIVE),
+    ("logger.projector_samples", *_NOT_NEGATIVE),
+]

@@ -1,0 +1,60 @@
+"""What the config of a run folder may name: opening a run runs no code that came with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from activae.config.instantiating import locate, targets
+from activae.errors import ConfigError
+
+# Classes and functions made to be named by a config, not all of activae: what finds and calls other
+# objects by their path must stay out of reach.
+TRUSTED_MODULES = (
+    "activae.activations",
+    "activae.objectives.corruptions",
+    "activae.data",
+    "activae.models",
+    "activae.objectives",
+    "activae.training.phases",
+    "activae.objectives.regularisers",
+    "activae.training.schedules",
+    "pytorch_optimizer.Lion",
+    "torch.nn",
+    "torch.optim",
+    "torch.special",
+)
+# Where Lion and the functions of torch.nn.functional and torch.special say that they are defined.
+_DEFINED_IN = ("pytorch_optimizer.optimizer.lion", "torch._C._nn", "torch._C._special")
+
+
+def refuse_untrusted(config: Mapping[str, Any], trusted: Sequence[str]) -> None:
+    """Raise ConfigError for the first object the config names outside the allow-list of modules."""
+    for key, path in untrusted(config, trusted):
+        raise ConfigError(
+            f"{key}={path}: the config of a run folder may name only what is in "
+            f"{', '.join((*TRUSTED_MODULES, *trusted))}; if you trust it, add "
+            f"'trusted_modules=[{','.join([*trusted, path.split('.')[0]])}]'"
+        )
+
+
+def untrusted(config: Mapping[str, Any], trusted: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Key and dotted path of every object the config names outside the allow-list of modules."""
+    for place, node in targets(config, ""):
+        for name in ("_target_", "function"):
+            path = node.get(name)
+            if isinstance(path, str) and not (_is_inside(path, trusted) or _is_ours(path)):
+                yield f"{place}.{name}", path
+
+
+def _is_ours(path: str) -> bool:
+    """Whether the path lies in the allow-list, and so does the module that defines the object."""
+    is_public = not any(part.startswith("_") for part in path.split("."))
+    if not is_public or not _is_inside(path, TRUSTED_MODULES):
+        return False
+    defined_in = getattr(locate(path, "_target_"), "__module__", None) or path
+    return _is_inside(defined_in, (*TRUSTED_MODULES, *_DEFINED_IN))
+
+
+def _is_inside(path: str, modules: Sequence[str]) -> bool:
+    return any(path == module or path.startswith(f"{module}.") for module in modules)

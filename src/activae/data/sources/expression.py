@@ -1,0 +1,173 @@
+"""Counts of molecules in cells to samples: log-normalised, the most variable genes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from activae.data.preparation import Preparation
+from activae.data.sources.text_table import shortened
+from activae.errors import ConfigError, DataError
+
+TARGET_TOTAL = 1e4  # counts a cell: counts per ten thousand, scanpy's and Seurat's custom
+ADVICE = "pip install 'activae[bio]'"
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Expression values [N, genes], a dense or a sparse (CSR) matrix, and the genes' names."""
+
+    values: Any
+    genes: list[str]
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def __getitem__(self, places: Any) -> Cells:
+        return Cells(self.values[places], self.genes)
+
+
+class Expression(Preparation):
+    """Cells to `ln(1 + 10^4 count / total)` of the genes that vary most, or to their counts.
+
+    A cell's total is that of all the genes the data have, as of `scanpy.pp.normalize_total`. Which
+    genes vary most is told from the training cells alone: by `scanpy.pp.highly_variable_genes`
+    (flavour seurat: Satija et al. 2015, Spatial reconstruction of single-cell gene expression
+    data), on log-normalised values.
+
+    Args:
+        n_top_genes: how many of the most variable genes; None: all, in the order of the file.
+        counts: give counts, for a loss that is a likelihood of them.
+        log_normalised: the values that come in are log-normalised already.
+
+    Raises:
+        ConfigError: a setting of no sense.
+    """
+
+    kind = "expression"
+
+    def __init__(self, *, n_top_genes: int | None, counts: bool, log_normalised: bool) -> None:
+        if n_top_genes is not None and n_top_genes < 1:
+            raise ConfigError(
+                f"data.source.n_top_genes={n_top_genes}: give how many genes, 1 or more, or null."
+            )
+        if counts and log_normalised:
+            raise ConfigError(
+                "data.source.counts=true: there are none with data.source.log_normalised=true; "
+                "leave one of the two out."
+            )
+        self.n_top_genes = n_top_genes
+        self.counts = counts
+        self.log_normalised = log_normalised
+        self.genes: list[str] = []  # of all that training cells had; totals are over these
+        self.kept: list[str] = []
+
+    @property
+    def features(self) -> list[str]:
+        """The genes' names."""
+        return self.kept
+
+    def fit(self, rows: Cells) -> None:
+        """Choose the genes. DataError where the values are not what they are said to be."""
+        self._check(rows)
+        self.genes = list(rows.genes)
+        self.kept = self.genes
+        if self.n_top_genes is not None and self.n_top_genes < len(self.genes):
+            varies = _most_variable(self._logarithms(rows.values), self.n_top_genes)
+            self.kept = [gene for gene, kept in zip(self.genes, varies, strict=True) if kept]
+
+    def transform(self, rows: Cells) -> Tensor:
+        """Samples [N, genes kept] of cells, whose genes may come in any order.
+
+        Raises DataError where genes are missing, or values are not what they are said to be.
+        """
+        self._check(rows)
+        places = {gene: place for place, gene in enumerate(rows.genes)}
+        missing = [gene for gene in self.genes if gene not in places]
+        if missing:
+            raise DataError(
+                f"these cells lack {len(missing)} of the {len(self.genes)} genes that were trained "
+                f"with: {shortened(missing)}."
+            )
+        values = rows.values
+        if rows.genes != self.genes:
+            values = values[:, [places[gene] for gene in self.genes]]
+        if not self.counts:
+            values = self._logarithms(values)
+        order = {gene: place for place, gene in enumerate(self.genes)}
+        return torch.from_numpy(_dense(values[:, [order[gene] for gene in self.kept]]))
+
+    def state(self) -> dict[str, Any]:
+        """Settings and the names of the genes: all that totals are taken of, and those kept."""
+        return {
+            "n_top_genes": self.n_top_genes,
+            "counts": self.counts,
+            "log_normalised": self.log_normalised,
+            "genes": self.genes,
+            "kept": self.kept,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The preparation that `state` was taken from."""
+        self = cls(**{k: state[k] for k in ("n_top_genes", "counts", "log_normalised")})
+        self.genes, self.kept = list(state["genes"]), list(state["kept"])
+        return self
+
+    def _check(self, rows: Cells) -> None:
+        """Counts are whole; what is log-normalised is not."""
+        entries = _entries(rows.values)
+        are_counts = bool((entries >= 0).all() and (entries == np.round(entries)).all())
+        if not self.log_normalised and not are_counts:
+            raise DataError(
+                "the expression values are no counts (whole numbers of 0 or more): name the layer "
+                "that holds them, data.source.layer=counts, or set "
+                "data.source.log_normalised=true if these are log-normalised."
+            )
+        if self.log_normalised and are_counts:
+            raise DataError(
+                "data.source.log_normalised=true: the expression values are whole numbers, so they "
+                "are counts; leave it out."
+            )
+
+    def _logarithms(self, values: Any) -> Any:
+        """ln(1 + 10^4 value / total) of counts, float32; log-normalised values as they are."""
+        if self.log_normalised:
+            return values.astype(np.float32)
+        totals = np.asarray(values.sum(1), dtype=np.float64).reshape(-1, 1)
+        factors = TARGET_TOTAL / np.where(totals == 0, 1.0, totals)
+        if isinstance(values, np.ndarray):
+            return np.log1p(values * factors).astype(np.float32)
+        return values.multiply(factors).tocsr().log1p().astype(np.float32)
+
+
+def _most_variable(logarithms: Any, number: int) -> NDArray[np.bool_]:
+    """Whether each gene is among those that vary most."""
+    try:
+        import anndata
+        import scanpy
+    except ImportError as error:
+        raise ConfigError(
+            f"data.source.n_top_genes={number}: choosing genes needs scanpy: {ADVICE}; or set "
+            "data.source.n_top_genes=null to keep all"
+        ) from error
+    found = scanpy.pp.highly_variable_genes(
+        anndata.AnnData(logarithms), n_top_genes=number, flavor="seurat", inplace=False
+    )
+    varies: NDArray[np.bool_] = found["highly_variable"].to_numpy()
+    return varies
+
+
+def _entries(values: Any) -> NDArray[Any]:
+    """The entries of a dense matrix, or those that a sparse one holds."""
+    return values if isinstance(values, np.ndarray) else values.data
+
+
+def _dense(values: Any) -> NDArray[np.float32]:
+    full = values if isinstance(values, np.ndarray) else values.toarray()
+    return np.ascontiguousarray(full, dtype=np.float32)

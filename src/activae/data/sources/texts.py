@@ -1,0 +1,235 @@
+"""Texts: the user's own, and the newsgroups that scikit-learn fetches."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from activae.data.preparation import Unprepared
+from activae.data.sources.label_codes import encoded
+from activae.data.sources.text_table import read_text, read_text_table, shortened
+from activae.data.sources.word_counts import WordCounts
+from activae.errors import ConfigError, DataError
+
+ENDINGS = (".txt", ".csv")
+PARTS_OF_POSTS = ("headers", "footers", "quotes")
+
+
+class _Texts(NamedTuple):
+    """Texts, where each one stands, and what it is labelled with if anything."""
+
+    texts: list[str]
+    places: list[str]
+    labels: list[str] | None
+
+
+def text(
+    path: str | Path,
+    text_column: str | int | None = None,
+    label_column: str | int | None = None,
+    encoding: str = "utf-8-sig",
+    skip_empty: bool = False,
+    max_features: int | None = 2000,
+    min_df: float = 2,
+    stop_words: str | Sequence[str] | None = "english",
+    sublinear_tf: bool = False,
+    counts: bool = False,
+) -> Unprepared:
+    """Texts from a folder of `.txt` files, a `.csv` file or a `.txt` file with one text a line.
+
+    Of a folder every `.txt` file at any depth is a text; the first sub-folder on the way to it is
+    its label. Of a CSV file the first line names the columns. Words and their weights are learnt
+    from the training split alone (`WordCounts`).
+
+    Args:
+        path: the folder or file.
+        text_column: of a CSV file: the column with the texts, by name or index; None: `text`, or
+            the only column but that of the labels.
+        label_column: of a CSV file: the column with labels, by name or index.
+        encoding: of the files; utf-8-sig is UTF-8 with or without a mark in front.
+        skip_empty: leave out empty texts, which are an error otherwise.
+        max_features, min_df, stop_words, sublinear_tf, counts: see `WordCounts`.
+
+    Raises:
+        ConfigError: a setting of no sense, or that does not fit the file.
+        DataError: nothing there, empty texts, another encoding.
+    """
+    preparation = partial(
+        WordCounts,
+        max_features=max_features,
+        min_df=min_df,
+        stop_words=stop_words,
+        sublinear_tf=sublinear_tf,
+        counts=counts,
+    )
+    preparation()  # refuses its settings before a long reading
+    place = Path(path).expanduser()
+    found = _without_empty(place, _read(place, text_column, label_column, encoding), skip_empty)
+    labels, names = encoded(found.labels)
+    return Unprepared(
+        name=str(place),
+        train=as_rows(found.texts),
+        preparation=preparation,
+        train_labels=labels,
+        class_names=names,
+    )
+
+
+def newsgroups(
+    root: str | Path,
+    remove: Sequence[str] = PARTS_OF_POSTS,
+    max_features: int | None = 2000,
+    min_df: float = 2,
+    stop_words: str | Sequence[str] | None = "english",
+    sublinear_tf: bool = False,
+    counts: bool = False,
+) -> Unprepared:
+    """The 20 newsgroups: 18,846 posts of 1993, the group being the label (Lang 1995, NewsWeeder).
+
+    Fetched by scikit-learn, 14 MB on first use. The test set is the one split off by date that
+    comes with it (7,532 posts); words and their weights are learnt from the training split alone.
+    Posts of which `remove` leaves nothing are left out.
+
+    Args:
+        root: the folder that holds or will hold scikit-learn's `20news-bydate_py3.pkz`.
+        remove: which parts of a post to strip: headers, footers, quotes.
+        max_features, min_df, stop_words, sublinear_tf, counts: see `WordCounts`.
+
+    Raises:
+        ConfigError: a setting of no sense.
+        DataError: the download fails.
+    """
+    unknown = sorted(set(remove) - set(PARTS_OF_POSTS))
+    if unknown:
+        raise ConfigError(
+            f"data.source.remove={list(remove)}: choose from {', '.join(PARTS_OF_POSTS)}."
+        )
+    preparation = partial(
+        WordCounts,
+        max_features=max_features,
+        min_df=min_df,
+        stop_words=stop_words,
+        sublinear_tf=sublinear_tf,
+        counts=counts,
+    )
+    preparation()
+    train, test = (_fetch(Path(root).expanduser(), part, remove) for part in ("train", "test"))
+    kept = [np.array([bool(post.strip()) for post in part.data]) for part in (train, test)]
+    dropped = sum(int((~keep).sum()) for keep in kept)
+    return Unprepared(
+        name="newsgroups",
+        train=as_rows(train.data)[kept[0]],
+        preparation=preparation,
+        train_labels=torch.as_tensor(train.target)[kept[0]],
+        test=as_rows(test.data)[kept[1]],
+        test_labels=torch.as_tensor(test.target)[kept[1]],
+        class_names=tuple(train.target_names),
+        note=f"{dropped} posts without {', '.join(remove)} are empty and left out." * bool(dropped),
+    )
+
+
+def as_rows(texts: Sequence[str]) -> np.ndarray:
+    """Texts as an array of Python's strings, of which some can be picked by their places."""
+    rows = np.empty(len(texts), dtype=object)
+    rows[:] = texts
+    return rows
+
+
+def _fetch(root: Path, part: str, remove: Sequence[str]):  # type: ignore[no-untyped-def]
+    from sklearn.datasets import fetch_20newsgroups
+
+    try:
+        return fetch_20newsgroups(
+            data_home=str(root), subset=part, remove=tuple(remove), shuffle=False
+        )
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"newsgroups cannot be read from {root}: {error}. Check the connection and run again, "
+            "copy 20news-bydate_py3.pkz there from another machine, or delete it there if it is "
+            "damaged. data.root (or the environment variable ACTIVAE_DATA) names the folder."
+        ) from error
+
+
+def _read(
+    path: Path, text_column: str | int | None, label_column: str | int | None, encoding: str
+) -> _Texts:
+    if not path.exists():
+        raise DataError(f"data.path={path}: there is no such file (looked in {Path.cwd()}).")
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return _read_csv(path, text_column, label_column, encoding)
+    for key, value in (("text_column", text_column), ("label_column", label_column)):
+        if value is not None:
+            raise ConfigError(f"data.source.{key}={value}: is for CSV files, and {path} is none.")
+    if path.is_dir():
+        return _read_folder(path, encoding)
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(
+            f"data.path={path}: unknown ending '{path.suffix}'; give a folder of .txt files, a "
+            ".csv file or a .txt file with one text a line."
+        )
+    lines = io.StringIO(read_text(path, encoding), newline=None)
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    return _Texts([line.strip() for _, line in numbered], [f"line {n}" for n, _ in numbered], None)
+
+
+def _read_folder(folder: Path, encoding: str) -> _Texts:
+    files = [file for file in folder.rglob("*") if file.suffix.lower() == ".txt" and file.is_file()]
+    if not files:
+        raise DataError(f"data.path={folder}: holds no .txt file, not in sub-folders either.")
+    files.sort(key=lambda file: _natural(file.relative_to(folder).as_posix()))
+    names = [file.relative_to(folder) for file in files]
+    labels = [name.parts[0] if len(name.parts) > 1 else "(no folder)" for name in names]
+    texts = [read_text(file, encoding) for file in files]
+    return _Texts(texts, [name.as_posix() for name in names], labels)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts 2.txt before 10.txt."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]
+
+
+def _read_csv(
+    path: Path, text_column: str | int | None, label_column: str | int | None, encoding: str
+) -> _Texts:
+    table = read_text_table(path, encoding)
+    key = "data.source.label_column"
+    label = None if label_column is None else table.column(label_column, key, path)
+    if text_column is None:
+        others = [name for number, name in enumerate(table.header) if number != label]
+        text_column = others[0] if len(others) == 1 else "text"
+        if text_column not in table.header:
+            raise ConfigError(
+                "data.source.text_column=null: name the column that holds the texts; "
+                f"{path} has {shortened(table.header)}."
+            )
+    column = table.column(text_column, "data.source.text_column", path)
+    return _Texts(
+        [row[column] for row in table.rows],
+        [f"line {line}" for line in table.lines],
+        None if label is None else [row[label] for row in table.rows],
+    )
+
+
+def _without_empty(path: Path, found: _Texts, skip_empty: bool) -> _Texts:
+    full = [number for number, text in enumerate(found.texts) if text.strip()]
+    if len(full) < len(found.texts) and not skip_empty:
+        empty = [p for p, text in zip(found.places, found.texts, strict=True) if not text.strip()]
+        raise DataError(
+            f"{path}: {len(empty)} of {len(found.texts)} texts are empty: {shortened(empty, 3)}. "
+            "Fill or remove them, or leave them out with data.source.skip_empty=true."
+        )
+    if not full:
+        raise DataError(f"{path} holds no text.")
+    return _Texts(
+        [found.texts[number] for number in full],
+        [found.places[number] for number in full],
+        None if found.labels is None else [found.labels[number] for number in full],
+    )

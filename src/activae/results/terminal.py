@@ -1,0 +1,103 @@
+"""What the terminal says at the end of a run: the scores beside PCA's, and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from activae.config.instantiating import label
+
+# Test and train error may differ a little by chance; a fifth is a gap worth acting on.
+OVERFIT_RATIO = 1.2
+OUTPUTS = Path("outputs")
+_NAMES = {
+    "SE": "SE (squared error a sample)",
+    "MSE": "MSE",
+    "BCE": "BCE above its floor (nats)",
+    "PSNR": "PSNR (dB)",
+    "SSIM": "SSIM",
+    "explained_variance": "explained variance",
+}
+SMALL_CODE = 8
+_ERRORS = ("SE", "MSE", "BCE")  # of which a ratio makes sense
+
+
+def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
+    """Print the run's table, hints, and where to look next."""
+    # Names of runs and folders may hold brackets, which rich would take for its markup.
+    console = Console(markup=False, emoji=False, highlight=False)
+    show(metrics, f"{label(cfg.activation)} on {cfg.data.name}", console)
+    for hint in hints(metrics, cfg):
+        console.print(f"hint   {hint}")
+    seconds = metrics["seconds"]
+    console.print(
+        f"took   {seconds['all']:.1f} s, {seconds['fit']:.1f} s of it in {metrics['steps']} steps; "
+        f"best after epoch {metrics['best_epoch'] + 1}"
+    )
+    console.print(f"run    {folder}", soft_wrap=True)
+    if cfg.logger.tensorboard:
+        console.print(f"look   tensorboard --logdir {_log_root(folder)}", soft_wrap=True)
+
+
+def show(metrics: dict[str, Any], title: str, console: Console) -> None:
+    """Print the table of test scores: this run, PCA with the same dimension, the ratio."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("test split")
+    for column in ("this run", f"PCA, {metrics['pca']['dim']} dims", "ratio"):
+        table.add_column(column, justify="right")
+    run, pca = metrics["test"], metrics["pca"]["test"]
+    for name, text in _NAMES.items():
+        if run[name] is None and pca[name] is None:
+            continue
+        ratio = _ratio(run[name], pca[name]) if name in _ERRORS else None
+        table.add_row(text, _number(run[name]), _number(pca[name]), _number(ratio))
+    console.print(table)
+
+
+def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
+    """What the figures of train and val suggest, most important first; test is for the table."""
+    train, val = metrics["train"]["SE"], metrics["val"]["SE"]
+    if train > 0 and val / train > OVERFIT_RATIO:
+        yield (
+            f"It overfits: SE is {val / train:.2f} times as high on val as on train. Remedies: "
+            f"{'; '.join(_remedies(cfg))}."
+        )
+    if val > metrics["pca"]["val"]["SE"]:
+        smaller = " or a smaller code (encoding=dim8), where a straight line no longer fits,"
+        yield (
+            "PCA with as many dimensions does better. More steps (trainer.max_epochs), wider "
+            "layers (encoder=deep_mlp decoder=deep_mlp)"
+            f"{smaller if cfg.encoding.dim > SMALL_CODE else ''} are what usually turns that."
+        )
+
+
+def _remedies(cfg: DictConfig) -> Iterator[str]:
+    if cfg.data.train_fraction < 1:
+        yield "more data (data.train_fraction=1)"
+    else:
+        yield "more training data"
+    yield f"a smaller model (encoding.dim={max(1, cfg.encoding.dim // 2)}, fewer encoder.hidden)"
+    if not cfg.objective.get("l2") and not cfg.objective.get("l1"):
+        yield "weight regularisation (objective.l2=1e-5 or objective.l1=1e-6)"
+    else:
+        yield "stronger weight regularisation (objective.l2, objective.l1)"
+    if cfg.trainer.early_stopping_patience is None:
+        yield "early stopping (trainer.early_stopping_patience=5)"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _ratio(run: float | None, pca: float | None) -> float | None:
+    return run / pca if run is not None and pca else None
+
+
+def _log_root(folder: Path) -> Path:
+    """The folder that TensorBoard is to read: all runs, where this one is among them."""
+    return OUTPUTS if OUTPUTS.resolve() in folder.resolve().parents else folder

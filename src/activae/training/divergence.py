@@ -1,0 +1,85 @@
+"""What was the first not to be finite in a training that diverged, found by replaying its steps."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import torch
+
+from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
+from activae.objectives.batch import Batch, parts_of
+from activae.results.diagnostics import first_nonfinite, first_nonfinite_parameter
+from activae.training.module import AutoencoderModule
+from activae.training.steps import EagerStep, total
+
+
+def locate_divergence(
+    model: AutoencoderModule, data: AutoencoderDataModule, snapshot: dict[str, Any], until: int
+) -> str:
+    """Replay from a finite snapshot to the step `until` (counted from 0); say what broke first.
+
+    On the CPU, in the precision of the weights. Leaves the model with the snapshot's weights.
+    """
+    model.cpu().restore(snapshot)
+    data.to(torch.device("cpu"), next(model.parameters()).dtype)
+    model.net.train().zero_grad(set_to_none=True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(snapshot["rng_state"])
+            step, found = _replay(model, data, snapshot, until)
+    finally:
+        model.restore(snapshot)
+    if found is None:
+        return "repeated on the CPU, these steps stay finite"
+    return f"{found}, at step {step}, is the first that is not finite"
+
+
+def _replay(
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    snapshot: dict[str, Any],
+    until: int,
+) -> tuple[int, str | None]:
+    optimizer = model.configure_optimizers()
+    model.load_optimizer(optimizer, snapshot)
+    take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+    samples = data.batches(model.step, until + 1)
+    for step, x in zip(range(model.step, until), samples, strict=False):
+        if step == model.phase.end:
+            model.enter_next_phase()
+            optimizer = model.new_optimizer()
+            take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+        batch = model.training_batch(x, step)
+        found = _fault(model, batch)
+        if found:
+            return step, found
+        take_step(batch, model.factor(step))
+    # What is not finite after the last step may have shown in training or in validation.
+    last = (model.training_batch(x, until) for x in samples)
+    validation = map(model.evaluation_batch, data.samples["val"].split(EVALUATION_ROWS))
+    return until, next(
+        filter(None, (_fault(model, batch) for batch in chain(last, validation))), None
+    )
+
+
+def _fault(model: AutoencoderModule, batch: Batch) -> str | None:
+    """The first weight, output or gradient that is not finite, in the order they come about."""
+    net = model.net
+    x, seen, _ = parts_of(batch)
+    parameter = first_nonfinite_parameter(net.named_parameters())
+    if parameter:
+        return f"the parameter {parameter}"
+    with torch.random.fork_rng(devices=[]):  # the loss and the step draw these numbers again
+        layer = first_nonfinite(net, lambda: net(x if seen is None else seen))
+    if layer:
+        return f"the output of {layer}"
+    with torch.random.fork_rng(devices=[]):
+        loss = total(model.objective(net, batch))
+    if not loss.isfinite():
+        return "the loss (of reconstructions that are finite)"
+    loss.backward()
+    # Gradients come about from the output backwards.
+    gradient = first_nonfinite_parameter(reversed(list(net.named_parameters())))
+    net.zero_grad(set_to_none=True)
+    return f"the gradient of {gradient.removesuffix('.grad')}" if gradient else None

@@ -1,0 +1,150 @@
+"""Fitting: Lightning's Trainer with the callbacks that record a run, from wherever it stands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
+
+from activae.config.devices import device_count
+from activae.config.settling import container
+from activae.data.module import AutoencoderDataModule
+from activae.errors import ConfigError, DataError
+from activae.results.history import History
+from activae.results.progress import Progress
+from activae.results.run_folder import CONFIG, HISTORY, LAST, load_checkpoint
+from activae.training.checkpoint import RunCheckpoint
+from activae.training.early_stopping import EarlyStopping
+from activae.training.module import AutoencoderModule
+from activae.training.process import choose_threads, stopping_on_interrupt
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    cfg: DictConfig,
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    folder: Path,
+    *,
+    watchers: Sequence[pl.Callback] | None = None,
+    threads: int | None = None,
+) -> None:
+    """Train to the end, leaving checkpoints, history and TensorBoard events in `folder`.
+
+    `watchers` take the progress bar's place; `threads` are torch's, unless the config sets them.
+    Raises Interrupted or Diverged after the checkpoints are written.
+    """
+    # Also for what follows a fit that finds nothing left to do.
+    torch.set_num_threads(
+        cfg.trainer.threads or threads or choose_threads(model.net, data.batch_size)
+    )
+    model.data = data
+    snapshot = take_up(model, folder)
+    if snapshot is not None and snapshot.get("finished"):
+        return
+    if device_count(cfg.trainer) > 1:
+        from activae.training.parallel.fleet import fit_in_ranks
+
+        fit_in_ranks(cfg, model, folder)
+        model.restore(load_checkpoint(folder / LAST))
+        return
+    callbacks = recorders(cfg, folder)
+    if watchers is not None:
+        callbacks[:0] = watchers  # before the snapshot, which notes whether they end the run
+    elif cfg.logger.progress_bar:
+        callbacks.append(Progress())
+    go_on(callbacks, snapshot)
+    logger = event_logger(cfg, folder, model.step)
+    trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
+    with stopping_on_interrupt(model):
+        trainer.fit(model, datamodule=data)
+
+
+def take_up(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
+    """Restore the model from the folder's last checkpoint and return that, if there is one.
+
+    Raises DataError where the checkpoint is damaged or another model's.
+    """
+    last = folder / LAST
+    if not last.exists():
+        return None
+    snapshot = load_checkpoint(last)
+    try:
+        model.restore(snapshot)
+    except (LookupError, RuntimeError) as error:
+        raise DataError(f"{last}: does not fit the run's {CONFIG}: {error}") from error
+    log.info("resumed at step %d of %d", model.step, model.total_steps)
+    return snapshot
+
+
+def early_stopping(cfg: DictConfig) -> list[pl.Callback]:
+    """The callback that ends a run early, if that is wanted."""
+    patience = cfg.trainer.early_stopping_patience
+    return [EarlyStopping(patience)] if patience else []
+
+
+def recorders(cfg: DictConfig, folder: Path) -> list[pl.Callback]:
+    """The callbacks that record a run and that end it early."""
+    callbacks: list[pl.Callback] = [History(folder / HISTORY)]
+    callbacks += early_stopping(cfg)  # before the snapshot, which holds its state
+    callbacks.append(RunCheckpoint((folder / LAST).parent, container(cfg)))
+    if cfg.logger.tensorboard:
+        from activae.results.tensorboard import TensorBoardLog
+
+        callbacks.append(TensorBoardLog(cfg.logger.snapshots, cfg.logger.images))
+    return callbacks
+
+
+def go_on(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None) -> None:
+    """Let the callbacks take up the states that a snapshot has of them."""
+    for callback in callbacks:
+        state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
+        if state:
+            callback.load_state_dict(state)
+
+
+def new_trainer(
+    cfg: DictConfig,
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    callbacks: list[pl.Callback],
+    logger: Logger | None,
+    *,
+    accelerator: str,
+    device: int | None = None,
+) -> pl.Trainer:
+    """Lightning's Trainer for what is left of the run, on one device: a given GPU, or any."""
+    epochs = ceil(model.total_steps / data.steps_per_epoch)
+    try:
+        return pl.Trainer(
+            accelerator=accelerator,
+            devices=1 if device is None else [device],
+            precision=cfg.trainer.precision,
+            max_epochs=epochs - model.step // data.steps_per_epoch,
+            logger=logger or False,
+            callbacks=callbacks,
+            detect_anomaly=cfg.trainer.detect_anomaly,
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except pl.utilities.exceptions.MisconfigurationException as error:
+        raise ConfigError(f"trainer: {error}") from error
+
+
+def event_logger(cfg: DictConfig, folder: Path, step: int) -> Logger | None:
+    """TensorBoard's, if wanted; a resumed run hides the events that it will write again."""
+    if not cfg.logger.tensorboard:
+        return None
+    from activae.results.tensorboard import EventLogger
+
+    return EventLogger(folder, first_step=step + 1 if step else 0)

@@ -1,0 +1,290 @@
+"""The LightningModule: many optimizer steps a `training_step`, metrics once an epoch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from activae.data.module import AutoencoderDataModule, Chunk
+from activae.models.autoencoder import Autoencoder
+from activae.objectives.batch import Batch, Noise, samples_of
+from activae.training.compiled_step import CompiledStep, Graph
+from activae.training.endings import Diverged, Interrupted, raise_if_diverged
+from activae.training.epoch_sums import Sums, clone_tensors
+from activae.training.parallel.step import ParallelStep
+from activae.training.parallel.team import Team
+from activae.training.phases import Phase
+from activae.training.schedules import Adaptive, Schedule
+from activae.training.steps import EagerStep, Objective, total
+
+Row = dict[str, Any]  # numbers, and the phase by its name
+
+log = logging.getLogger(__name__)
+OptimizerFactory = Callable[[Autoencoder], torch.optim.Optimizer]
+
+
+class AutoencoderModule(pl.LightningModule):
+    """Trains an `Autoencoder` by an `Objective` with the optimizer and schedule given.
+
+    Optimisation is manual: `training_step` receives a chunk of batches and takes one step for each,
+    because Lightning's own per-step work costs more than a small network's training step. `step`
+    counts optimizer steps and is, with the seed, all there is to know of the position in the data.
+    """
+
+    def __init__(
+        self,
+        net: Autoencoder,
+        objective: Objective,
+        normalisation: nn.Module,
+        *,
+        optimizer: OptimizerFactory,
+        schedule: Schedule,
+        total_steps: int,
+        clip_norm: float | None = None,
+        graph: Graph | None = None,
+        noise: Noise | None = None,
+        phases: Sequence[Phase] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = net
+        self.normalisation = normalisation
+        self.whole_objective = objective
+        self.make_optimizer = optimizer
+        self.schedule = self.whole_schedule = schedule
+        if isinstance(schedule, Adaptive):  # each phase starts with one that has seen nothing
+            self.whole_schedule = deepcopy(schedule)
+        self.total_steps = total_steps
+        self.clip_norm = clip_norm
+        self.graph = graph
+        self.noise = noise
+        self.phases = phases or [Phase("joint", 0, total_steps)]
+        self.phase = self.phases[0]
+        self.step = 0
+        self.epoch = 0
+        self.seconds = 0.0
+        self.stop_requested = False
+        self.team: Team | None = None  # the other devices that the run trains on
+        self.row: Row = {}
+        self.epoch_sums = Sums()
+        self._evaluation = {"train": Sums(), "val": Sums()}
+        self._restored: dict[str, Any] | None = None
+        self.sync_optimizer: Callable[[], None]  # completes the state that the optimizer holds
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
+        return self.net(x)
+
+    @property
+    def objective(self) -> Objective:
+        """The loss of the phase that the run is in."""
+        return self.phase.objective or self.whole_objective
+
+    def factor(self, step: int) -> float:
+        """What lr is multiplied by at a step (from 0) of this phase, which has its own schedule."""
+        return self.schedule(step - self.phase.start, self.phase.steps)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """That of the phase that the step reached belongs to: see `new_optimizer`."""
+        self.phase = self._phase_at(self.step)
+        return self.new_optimizer()
+
+    def _phase_at(self, step: int) -> Phase:
+        return next(phase for phase in reversed(self.phases) if phase.start <= step)
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        """An optimizer over the parameters that train in this phase; only the weights decay."""
+        self.phase.freeze(self.net)
+        optimizer = self.make_optimizer(self.net)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        return optimizer
+
+    def on_fit_start(self) -> None:
+        """Get ready to train with what Lightning's trainer has made."""
+        trainer: Any = self.trainer
+        self.get_ready(trainer.datamodule, trainer.optimizers[0])
+        self._start_phase()
+
+    def get_ready(self, data: AutoencoderDataModule, optimizer: torch.optim.Optimizer) -> None:
+        """Put the data beside the network, and let the optimizer take up a restored state."""
+        self.data = data
+        data.to(self.device, next(self.net.parameters()).dtype)
+        self.optimizer = optimizer
+        if self._restored is not None:
+            self.load_optimizer(optimizer, self._restored)
+            torch.set_rng_state(self._restored["rng_state"])
+            if self.device.type == "cuda" and self._restored["cuda_rng_state"] is not None:
+                torch.cuda.set_rng_state(self._restored["cuda_rng_state"], self.device)
+
+    def load_optimizer(self, optimizer: torch.optim.Optimizer, snapshot: dict[str, Any]) -> None:
+        """Let it take up a snapshot's state, unless that was the state of a phase gone by."""
+        if snapshot.get("phase", self.phase.name) == self.phase.name:
+            optimizer.load_state_dict(snapshot["optimizer_states"][0])
+
+    def _start_phase(self) -> None:
+        """Get ready to take the steps of the phase."""
+        if len(self.phases) > 1:
+            number = self.phases.index(self.phase) + 1
+            log.info("phase  %d of %d: %s", number, len(self.phases), self.phase.name)
+        self.take_step = self._make_step()
+        self.sync_optimizer = self.take_step.sync
+
+    def _make_step(self) -> EagerStep | CompiledStep:
+        parts = (self.net, self.objective, self.optimizer, self.clip_norm)
+        if self.team is not None:
+            return ParallelStep(*parts, self.team, self, self.data.seed, self.step)
+        if self.graph is None:
+            return EagerStep(*parts)
+        size = self.data.batch_size
+        taken = self.step - self.phase.start
+        slot = self.graph.slot(self.phase.name)
+        return CompiledStep(*parts, slot, batch_size=size, steps_taken=taken)
+
+    def on_train_epoch_start(self) -> None:
+        """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
+        self.epoch = self.step // self.data.steps_per_epoch
+        self._started = perf_counter()
+
+    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
+        """One optimizer step for each batch of the chunk, which chooses training samples."""
+        batches = chunk.split(self.data.batch_size)
+        while batches:
+            if self.step == self.phase.end:
+                self._next_phase()
+            count = self.phase.end - self.step
+            self._take_steps(batches[:count])
+            batches = batches[count:]
+
+    def enter_next_phase(self) -> None:
+        """From here on steps are those of the next phase, whose schedule starts afresh."""
+        self.phase = self.phases[self.phases.index(self.phase) + 1]
+        self.schedule = deepcopy(self.whole_schedule)
+
+    def _next_phase(self) -> None:
+        """An epoch in which a phase begins is described by the steps of that phase."""
+        self.enter_next_phase()
+        self.optimizer = self.new_optimizer()
+        self.epoch_sums = Sums()
+        self._start_phase()
+
+    def _take_steps(self, batches: Sequence[Chunk]) -> None:
+        taken: list[dict[str, Tensor]] = []
+        try:
+            for chosen in batches:
+                if self.stop_requested:
+                    break
+                factor = self.factor(self.step)
+                batch = self.training_batch(self.data.rows("train", chosen), self.step)
+                taken.append(self.take_step(batch, factor))
+                self.step += 1
+        except RuntimeError as error:
+            if "returned nan values" in str(error):  # autograd's anomaly detection
+                raise Diverged(self.step) from error
+            raise
+        self.epoch_sums.add(taken, [len(chosen) for chosen in batches[: len(taken)]])
+        raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
+        if len(taken) < len(batches):
+            self.seconds += perf_counter() - self._started
+            raise Interrupted
+
+    def training_batch(self, x: Tensor, step: int) -> Batch:
+        """Samples x [B, *shape] with what the step (from 0) draws for them."""
+        return x if self.noise is None else self.noise.training(x, step)
+
+    def evaluation_batch(self, x: Tensor) -> Batch:
+        """Samples x [B, *shape] as they are scored: uncorrupted."""
+        return x if self.noise is None else self.noise.evaluation(x)
+
+    def terms(self, x: Tensor) -> dict[str, Tensor]:
+        """The terms of the loss of samples x [B, *shape] as they are scored."""
+        return self.objective(self.net, self.evaluation_batch(x))
+
+    def validation_step(self, batch: tuple[str, Chunk], batch_idx: int) -> None:
+        """Score some samples of a stage: the whole of val, and as many of train."""
+        stage, chosen = batch
+        whole = self.evaluation_batch(self.data.rows(stage, chosen))
+        scored, weight = (whole, 1.0) if self.team is None else self.team.share(whole)
+        x = samples_of(scored)
+        with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
+            squared_error = (self.net(x) - x).square().sum() / len(x)
+            loss = total(self.objective(self.net, scored))
+        scores = {"loss": weight * loss, "SE": weight * squared_error}
+        self._evaluation[stage].add([scores], [len(chosen)])
+
+    def on_validation_epoch_end(self) -> None:
+        """Take the epoch's means, and the time it took."""
+        self.seconds += perf_counter() - self._started
+        self._started = perf_counter()
+        scores = [self._evaluation[stage].take() for stage in ("train", "val")]
+        train, val = scores if self.team is None else self.team.summed(scores)
+        self.finish_epoch(self.epoch_sums.take(), train, val)
+
+    def finish_epoch(self, terms: Row, train: Row, val: Row) -> None:
+        """Gather the epoch's figures in `row`.
+
+        terms: the objective's, mean over the epoch's samples; train, val: `loss` and `SE` of the
+        weights as they are now. Raises Diverged where SE/val is not finite.
+        """
+        self.row = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            **({"phase": self.phase.name} if len(self.phases) > 1 else {}),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "loss/train": sum(terms.values()),
+            "loss/val": val["loss"],
+            **(
+                {f"loss_terms/{name}": term for name, term in terms.items()}
+                if len(terms) > 1
+                else {}
+            ),
+            "SE/train": train["SE"],
+            "SE/val": val["SE"],
+            "gap/SE": val["SE"] - train["SE"],
+        }
+        if not isfinite(self.row["SE/val"]):
+            raise Diverged(self.step)
+        if isinstance(self.schedule, Adaptive):
+            self.schedule.observe(self.row["SE/val"], self.step - self.phase.start)
+
+    def snapshot(self) -> dict[str, Any]:
+        """A copy of all that is needed to go on from here: tensors and primitives only."""
+        self.sync_optimizer()
+        return {
+            "state_dict": clone_tensors(self.state_dict()),
+            "phase": self.phase.name,
+            "optimizer_states": [clone_tensors(self.optimizer.state_dict())],
+            "epoch": self.epoch,
+            "global_step": self.step,
+            "seconds": self.seconds,
+            "epoch_sums": self.epoch_sums.state(),
+            "schedule": (
+                self.schedule.state_dict() if isinstance(self.schedule, Adaptive) else None
+            ),
+            "rng_state": torch.get_rng_state(),
+            "cuda_rng_state": (
+                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+            ),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot; the optimizer takes it up when fitting starts."""
+        self.to(snapshot["state_dict"]["normalisation.scale"].dtype)  # float64 would be rounded
+        self.load_state_dict(snapshot["state_dict"])
+        self.step = snapshot["global_step"]
+        self.epoch = snapshot["epoch"]
+        self.seconds = snapshot["seconds"]
+        self.epoch_sums.load(snapshot["epoch_sums"])
+        phase = self._phase_at(self.step).name
+        if isinstance(self.schedule, Adaptive) and snapshot.get("phase", phase) == phase:
+            self.schedule.load_state_dict(snapshot["schedule"])
+        self._restored = snapshot

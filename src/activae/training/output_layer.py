@@ -1,0 +1,113 @@
+"""The last layer of a network: the activation that was chosen, or that the objective demands."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from omegaconf import DictConfig
+from torch import nn
+
+from activae.activations import output_range, values_per_unit
+from activae.config.instantiating import build, call, label
+from activae.config.settling import container
+from activae.data.module import AutoencoderDataModule
+from activae.errors import ConfigError
+from activae.models.counts import TotalSharingHead
+from activae.objectives import Demand, Objective
+from activae.objectives.demand import plain
+
+# A bounded output whose interval is more than this many times the data's wastes its range on values
+# that never occur: tanh for data in [0, 1].
+WIDEST_OUTPUT = 1.5
+
+
+def output_activation(
+    cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
+) -> nn.Module:
+    """The chosen output activation, or the one the objective needs.
+
+    Raises ConfigError if it does not fit the data's range.
+    """
+    demand, loss = demand_of(objective), _name_of(objective)
+    _check_data(cfg, data, demand, loss)
+    asked = demand.output(data.shape) if demand.output else None
+    factory = build(container(cfg.output.activation), "output.activation")
+    chosen = factory and call(factory, "output.activation")
+    if chosen is not None:
+        refuse_unless_elementwise(chosen, "output.activation", label(cfg.output.activation))
+    activation: nn.Module = chosen or asked or nn.Identity()
+    name = label(cfg.output.activation) if factory else type(activation).__name__
+    if asked and type(activation) is not type(asked):
+        raise ConfigError(
+            f"output.activation={name}: objective={loss} takes the output for "
+            f"{demand.takes_output_for}; leave output.activation out, or choose another objective"
+        )
+    if not isinstance(activation, TotalSharingHead):
+        check_output_range(name, activation, data.normalisation.target_range.tolist())
+    return activation
+
+
+def demand_of(objective: Any) -> Demand:
+    """What an objective asks of data and network; one of the user's own need not say."""
+    demand: Demand = getattr(objective, "demand", Demand())
+    return demand
+
+
+def _name_of(objective: Any) -> str:
+    loss = plain(getattr(objective, "reconstruction", objective))
+    return str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _check_data(cfg: DictConfig, data: AutoencoderDataModule, demand: Demand, loss: str) -> None:
+    """Raise ConfigError where the normalised data are not what the objective is defined for."""
+    low, high = data.normalisation.target_range.tolist()
+    bounds = f"in [{demand.least:g}, {demand.most:g}]" if isfinite(demand.most) else "of 0 or more"
+    if not demand.least - 1e-3 <= low < high <= demand.most + 1e-3:
+        raise ConfigError(
+            f"objective={loss}: needs data {bounds}, and with data.normalisation="
+            f"{cfg.data.normalisation} they lie in [{low:.4g}, {high:.4g}]; set "
+            f"data.normalisation={demand.normalisation}, or choose another objective"
+        )
+    if demand.counts and not data.holds_counts():
+        raise ConfigError(
+            f"objective={loss}: needs counts, whole numbers of 0 or more, and these are not (with "
+            f"data.normalisation={cfg.data.normalisation}); set "
+            f"data.normalisation={demand.normalisation} and, where the data have that choice, "
+            "data.source.counts=true, or choose another objective"
+        )
+
+
+def refuse_unless_elementwise(activation: nn.Module, key: str, name: str) -> None:
+    """Raise ConfigError for an activation that changes the width, which data and code fix."""
+    inputs, outputs = values_per_unit(activation)
+    if (inputs, outputs) != (1, 1):
+        raise ConfigError(
+            f"{key}={name}: makes {outputs} of every {inputs} values, and the width is fixed here; "
+            "such an activation goes into hidden layers (activation=NAME), an elementwise one here"
+        )
+
+
+def check_output_range(name: str, activation: nn.Module, data_range: list[float]) -> None:
+    """Raise ConfigError where the outputs cannot reach the data, or reach far beyond them."""
+    low, high = output_range(activation)
+    bottom, top = data_range
+    slack = 1e-3 * (top - bottom)
+    shown = (
+        f"the outputs of {name} lie in [{low:.4g}, {high:.4g}], "
+        f"the data in [{bottom:.4g}, {top:.4g}]"
+    )
+    if low > bottom + slack or high < top - slack:
+        raise ConfigError(
+            f"output.activation={name}: cannot reach the data: {shown}; leave it out for a linear "
+            f"output{_better_normalisation(bottom, top)}"
+        )
+    if isfinite(low) and isfinite(high) and high - low > WIDEST_OUTPUT * (top - bottom):
+        raise ConfigError(
+            f"output.activation={name}: does not fit the data: {shown}; leave it out for a linear "
+            "output, or use activation@output.activation=sigmoid for data in [0, 1]"
+        )
+
+
+def _better_normalisation(bottom: float, top: float) -> str:
+    return "" if (bottom, top) == (0.0, 1.0) else ", or set data.normalisation=unit_range"

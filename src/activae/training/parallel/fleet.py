@@ -1,0 +1,214 @@
+"""Starting the ranks of a run, and seeing them to their end."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from shlex import quote
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Any, NoReturn
+
+from omegaconf import DictConfig
+from torch import nn
+
+from activae.config.devices import device_count, on_cuda
+from activae.config.settling import container
+from activae.errors import ConfigError, DataError, UserError
+from activae.objectives.regularisers import Regularised
+from activae.results.run_folder import LAST
+from activae.training.endings import Diverged, Interrupted
+from activae.training.module import AutoencoderModule
+from activae.training.parallel.rank import Assignment, Ended, run_rank
+from activae.training.parallel.team import RankLost
+from activae.training.process import meaning_of_exit, stopping_on_interrupt
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_TO_END = 30.0  # for the other ranks to write their checkpoint, once one has failed
+SECONDS_TO_WRITE = 5.0  # for the first, when the user wants all to end at once
+
+_ERRORS = {error.__name__: error for error in (ConfigError, DataError, UserError, OSError)}
+
+
+class RankDied(UserError):
+    """A process of the run was ended from outside; the message says which, and how to go on."""
+
+
+class RankFailed(RuntimeError):
+    """An error in a rank that is none of the user's."""
+
+
+def fit_in_ranks(cfg: DictConfig, model: AutoencoderModule, folder: Path) -> None:
+    """Train with a process for each device, up to the end; what they leave is in the folder.
+
+    Each loads the data for itself. Raises what a fit on one device raises, RankDied, and
+    ConfigError for a model whose result on several devices would be another.
+    """
+    refuse_unsuited(model)
+    size = device_count(cfg.trainer)
+    kind = "GPUs" if on_cuda(cfg.trainer) else "processes on the CPU"
+    log.info("ranks  %d %s share each batch of %d", size, kind, cfg.data.batch_size)
+    with TemporaryDirectory(prefix="activae-") as place:
+        fleet = Fleet(
+            [
+                Assignment(
+                    rank,
+                    size,
+                    container(cfg),
+                    folder,
+                    Path(place) / "meeting",
+                    on_disk=model.data.on_disk,
+                    log_level=log.getEffectiveLevel(),
+                )
+                for rank in range(size)
+            ],
+            # Not forked from here, where torch may have threads or a GPU that a fork would break:
+            # from a process that has done nothing but the imports, or anew.
+            "forkserver" if sys.platform == "linux" and not on_cuda(cfg.trainer) else "spawn",
+        )
+        with stopping_on_interrupt(fleet):
+            fleet.run()
+    fleet.conclude()
+
+
+def refuse_unsuited(model: AutoencoderModule) -> None:
+    """Raise ConfigError where a loss is not the mean of what the devices' shares give."""
+    way = "several devices (trainer.devices, trainer.strategy)"
+    for name, module in model.net.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise ConfigError(
+                f"normalisation=batch (in {name}): takes its statistics from the whole batch, of "
+                f"which each of {way} has a share; train on one, or with normalisation=layer"
+            )
+    losses = [model.whole_objective, *(phase.objective for phase in model.phases)]
+    for loss in losses:
+        for name, penalty in loss.regularisers.items() if isinstance(loss, Regularised) else ():
+            if penalty.of_batch:
+                raise ConfigError(
+                    f"regulariser={name}: is a figure of the whole batch, of which each of {way} "
+                    "has a share; train on one, or with another regulariser"
+                )
+
+
+class Fleet:
+    """The processes of a run's ranks, and what they tell."""
+
+    def __init__(self, assignments: Sequence[Assignment], start_method: str) -> None:
+        self.stop_requested = False
+        self._assignments = assignments
+        self._context: Any = get_context(start_method)
+        if start_method == "forkserver":
+            self._context.set_forkserver_preload([run_rank.__module__])
+        self._processes: list[BaseProcess] = []
+        self._lines: dict[Connection, int] = {}
+        self._endings: dict[int, Ended] = {}
+        self._died: list[int] = []
+        self._told_to_stop = False
+
+    def run(self) -> None:
+        """Start the ranks, and listen until all have ended; when one fails, the others soon do."""
+        deadline = float("inf")
+        try:
+            for assignment in self._assignments:
+                self._start(assignment)
+            while self._lines and monotonic() < deadline:
+                self._pass_on_stop()
+                for line in wait(list(self._lines), SECONDS_BETWEEN_LOOKS):
+                    assert isinstance(line, Connection)
+                    self._hear(line)
+                if self._has_failed() and deadline == float("inf"):
+                    deadline = monotonic() + SECONDS_TO_END
+        except KeyboardInterrupt:
+            for process in self._processes[1:]:
+                process.kill()  # the first one notices, and writes its last whole epoch
+            for process in self._processes[:1]:
+                process.join(SECONDS_TO_WRITE)
+            raise
+        finally:
+            for process in self._processes:
+                if self._lines:  # those still there will not end by themselves
+                    process.kill()
+                process.join()
+            for line in self._lines:
+                line.close()
+
+    def conclude(self) -> None:
+        """Raise what ended the run before its end, if anything did."""
+        errors = [ending for ending in self._endings.values() if ending.error]
+        for ending in errors:
+            if ending.error != RankLost.__name__:
+                _raise(ending)
+        if self._died and self.stop_requested:
+            raise Interrupted
+        if self._died:
+            raise RankDied(self._death(self._died[0]))
+        if errors:
+            raise RankFailed("the processes of this run lost each other")
+
+    def _start(self, assignment: Assignment) -> None:
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=run_rank, args=(assignment, there), daemon=True)
+        process.start()
+        self._processes.append(process)
+        self._lines[here] = assignment.rank
+        there.close()
+
+    def _hear(self, line: Connection) -> None:
+        try:
+            told = line.recv()
+        except (EOFError, OSError):
+            rank = self._lines.pop(line)
+            line.close()
+            if rank not in self._endings:
+                self._died.append(rank)
+            return
+        if isinstance(told, logging.LogRecord):
+            logging.getLogger(told.name).handle(told)
+        else:
+            self._endings[self._lines[line]] = told
+
+    def _pass_on_stop(self) -> None:
+        """Ask the first rank, which tells the others, so that all end after the same step."""
+        first = next((line for line, rank in self._lines.items() if rank == 0), None)
+        if self.stop_requested and not self._told_to_stop and first is not None:
+            self._told_to_stop = True
+            with suppress(OSError):  # it has ended in this moment
+                first.send("stop")
+
+    def _has_failed(self) -> bool:
+        """Whether a rank has ended in a way that the others need not notice."""
+        fine = (None, Interrupted.__name__, Diverged.__name__)
+        return bool(self._died) or any(e.error not in fine for e in self._endings.values())
+
+    def _death(self, rank: int) -> str:
+        size, code = len(self._processes), self._processes[rank].exitcode
+        folder = self._assignments[rank].folder
+        found = (
+            f"the last checkpoint is kept; continue with: python train.py "
+            f"{quote(f'resume={folder}')}"
+            if (folder / LAST).exists()
+            else "no checkpoint had been written; start the run again"
+        )
+        return (
+            f"process {rank + 1} of {size} of this run (trainer.devices={size}) ended with "
+            f"{meaning_of_exit(code)}; the others were ended too, and {found}"
+        )
+
+
+def _raise(ending: Ended) -> NoReturn:
+    """What a rank has raised."""
+    if ending.error == Diverged.__name__:
+        raise Diverged(ending.step)
+    if ending.error == Interrupted.__name__:
+        raise Interrupted
+    if ending.error in _ERRORS:
+        raise _ERRORS[ending.error](ending.text)
+    raise RankFailed(ending.text)

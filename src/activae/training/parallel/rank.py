@@ -1,0 +1,168 @@
+"""What the process of a rank does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import warnings
+from dataclasses import dataclass
+from logging.handlers import QueueHandler
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+from traceback import format_exc
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from activae.config.devices import on_cuda
+from activae.config.settling import container, from_values
+from activae.data.module import AutoencoderDataModule
+from activae.errors import ConfigError, DataError, UserError
+from activae.results.progress import Progress
+from activae.training.assembly import build_model
+from activae.training.endings import Diverged, Interrupted
+from activae.training.fitting import (
+    early_stopping,
+    event_logger,
+    go_on,
+    new_trainer,
+    recorders,
+    take_up,
+)
+from activae.training.module import AutoencoderModule
+from activae.training.parallel.team import RankLost, Team
+from activae.training.process import choose_threads, cores, process_state
+from activae.training.shared import Shared
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which of how many ranks a process is, of what run, and the file by which they meet.
+
+    on_disk: whether the launcher, for lack of memory, has left the samples in their file: the ranks
+    must do the same, for the order of the batches depends on it.
+    """
+
+    rank: int
+    size: int
+    settled: dict[str, Any]
+    folder: Path
+    meeting: Path
+    on_disk: bool
+    log_level: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a rank's fit ended: an error by its type, or None; at what step, if it diverged."""
+
+    error: str | None = None
+    text: str = ""
+    step: int = 0
+
+
+def run_rank(assignment: Assignment, line: Connection) -> None:
+    """Fit as one of several ranks; tell on `line` what the first one logs, and how it ended.
+
+    The process is stopped by whatever it is sent on the line, and ends when that breaks.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the launcher acts on, for all
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
+    here = assignment
+    cfg = from_values(here.settled)
+    device = torch.device("cuda", here.rank) if on_cuda(cfg.trainer) else torch.device("cpu")
+    team = Team(here.rank, here.size, device)
+    Thread(target=_listen, args=(team, line), daemon=True).start()
+    if here.rank:
+        warnings.simplefilter("ignore")  # the first says the same
+    line.send(_ending(here, cfg, team, line))
+
+
+def _ending(here: Assignment, cfg: DictConfig, team: Team, line: Connection) -> Ended:
+    try:
+        with process_state(cfg.seed), team.gathered(here.meeting):
+            _fit(here, cfg, team, line)
+    except Diverged as diverged:
+        return Ended("Diverged", step=diverged.step)
+    except (Interrupted, RankLost) as end:
+        return Ended(type(end).__name__)
+    except (UserError, OSError) as error:
+        kinds = (ConfigError, DataError, UserError, OSError)
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        return Ended(kind.__name__, str(error))
+    except Exception as error:
+        return Ended(Exception.__name__, f"{type(error).__name__}: {error}\n{format_exc()}")
+    return Ended()
+
+
+def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Connection) -> None:
+    """Train to the end; the first rank records."""
+    data = Shared().data(_as_launched(cfg, here.on_disk))
+    model = build_model(cfg, data)
+    model.data, model.team = data, team
+    snapshot = take_up(model, here.folder)
+    share = -(-data.batch_size // here.size)
+    suitable = min(choose_threads(model.net, share), max(1, cores() // here.size))
+    torch.set_num_threads(cfg.trainer.threads or suitable)
+    if here.rank == 0:
+        _log_to(line, here.log_level)
+    _train(here, cfg, model, data, snapshot)
+    team.assert_same_weights(model.net)
+
+
+def _as_launched(cfg: DictConfig, on_disk: bool) -> DictConfig:
+    """The config with the launcher's choice where `in_memory` leaves one."""
+    values = container(cfg)
+    source = values["data"]["source"]
+    if "in_memory" in source:
+        source["in_memory"] = not on_disk
+    return from_values(values)
+
+
+def _train(
+    here: Assignment,
+    cfg: DictConfig,
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    snapshot: dict[str, Any] | None,
+) -> None:
+    assert model.team is not None
+    callbacks, logger = early_stopping(cfg), None
+    if here.rank == 0:
+        callbacks = recorders(cfg, here.folder)
+        callbacks += [Progress()] if cfg.logger.progress_bar else []
+        logger = event_logger(cfg, here.folder, model.step)
+    go_on(callbacks, snapshot)
+    device = model.team.device
+    accelerator = "gpu" if device.type == "cuda" else "cpu"
+    trainer = new_trainer(
+        cfg, model, data, callbacks, logger, accelerator=accelerator, device=device.index
+    )
+    trainer.fit(model, datamodule=data)
+
+
+def _listen(team: Team, line: Connection) -> None:
+    """Wait for the launcher to ask for a stop; without it, nobody would wait for this process."""
+    try:
+        while True:
+            line.recv()
+            team.stop_asked.set()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def _log_to(line: Connection, level: int) -> None:
+    """Let the launcher log what this process has to say."""
+    root = logging.getLogger()
+    root.setLevel(level)
+    root.handlers[:] = [_Line(line)]  # type: ignore[arg-type]
+
+
+class _Line(QueueHandler):
+    """Sends log records."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self.queue.send(record)  # type: ignore[attr-defined]

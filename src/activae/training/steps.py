@@ -1,0 +1,122 @@
+"""One optimizer step: loss, gradients, clipping, update."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from activae.models import Autoencoder
+from activae.objectives.batch import Batch, samples_of
+
+# Of samples, or of a batch with what is drawn for it, where the objective asks for that.
+Objective = Callable[[Autoencoder, Any], dict[str, Tensor]]
+
+
+class EagerStep:
+    """Takes a step of the optimizer on each batch it is called with.
+
+    An optimizer that searches along a line (LBFGS) is given a function that evaluates the loss
+    anew: with the gradient clipped as any other's, and with the same random numbers at every
+    evaluation of a step, for what is searched has to be one function.
+    """
+
+    def __init__(
+        self,
+        net: Autoencoder,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        clip_norm: float | None,
+    ) -> None:
+        self.net = net
+        self.objective = objective
+        self.optimizer = optimizer
+        self.clip_norm = clip_norm
+        self.parameters = [p for p in net.parameters() if p.requires_grad]
+        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self.searches = needs_closure(optimizer)
+        self.factor = 1.0
+        self._set_lr(1.0)
+
+    def __call__(self, batch: Batch, factor: float) -> dict[str, Tensor]:
+        """Take a step on a batch of samples with `factor` times lr; return the terms, detached."""
+        if factor != self.factor:
+            self._set_lr(factor)
+        if self.searches:
+            terms = self._search(batch)
+        else:
+            terms = self._differentiate(batch)
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        # Autocast keeps the bf16 copies of the weights for as long as its context is open, and
+        # the context spans many of these steps.
+        torch.clear_autocast_cache()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _differentiate(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms, once the parameters hold the clipped gradient of their sum."""
+        terms = self._backward(batch)
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        return terms
+
+    def _backward(self, batch: Batch) -> dict[str, Tensor]:
+        """Leave the gradient of the batch's loss in the parameters; return the loss's terms."""
+        terms = self.objective(self.net, batch)
+        total(terms).backward()
+        return terms
+
+    def _search(self, batch: Batch) -> dict[str, Tensor]:
+        """Let the optimizer evaluate as often as it likes; the terms are those of the start."""
+        evaluated: list[dict[str, Tensor]] = []
+        again = _repeating_noise(samples_of(batch).device)
+
+        def closure() -> float:
+            if evaluated:
+                again()
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.clear_autocast_cache()  # of the weights as they were at the last evaluation
+            evaluated.append(self._differentiate(batch))
+            return total(evaluated[-1]).item()
+
+        self.optimizer.step(closure)
+        return evaluated[0]
+
+    def sync(self) -> None:
+        """Nothing to do: torch's optimizer holds all there is to know."""
+
+    def _set_lr(self, factor: float) -> None:
+        self.factor = factor
+        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = base * factor
+
+
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer's step evaluates the loss itself, several times, as LBFGS does."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def _repeating_noise(device: torch.device) -> Callable[[], None]:
+    """A function that brings torch's generators back to where they are now."""
+    here = torch.get_rng_state()
+    there = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def again() -> None:
+        torch.set_rng_state(here)
+        if there is not None:
+            torch.cuda.set_rng_state(there, device)
+
+    return again
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """The sum of an objective's terms, which is what is minimised."""
+    values = iter(terms.values())
+    loss = next(values)
+    for value in values:
+        loss = loss + value
+    return loss

@@ -1,0 +1,114 @@
+"""The config of a run folder names only what is harmless, unless the user says otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from activae.config.trust import refuse_untrusted, untrusted
+from activae.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def custom(function: str) -> dict[str, Any]:
+    return {"activation": {"_target_": "activae.activations.Custom", "function": function}}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "torch.nn.ReLU",
+        "torch.nn.modules.activation.ReLU",
+        "torch.optim.Adam",
+        "pytorch_optimizer.Lion",
+        "activae.models.MLPEncoder",
+        "activae.models.conv.ConvDecoder",
+        "activae.objectives.mse",
+        "activae.training.schedules.cosine",
+        "activae.data.digits",
+        "activae.activations.Snake",
+    ],
+)
+def test_what_configs_are_made_of_is_trusted(path: str) -> None:
+    refuse_untrusted({"x": {"_target_": path}}, [])
+
+
+@pytest.mark.parametrize(
+    "function", ["torch.special.erf", "torch.nn.functional.gelu", "torch.nn.functional.silu"]
+)
+def test_so_are_the_functions_of_torch_that_serve_as_activations(function: str) -> None:
+    refuse_untrusted(custom(function), [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "os.system",
+        "builtins.eval",
+        "subprocess.Popen",
+        "torch.load",
+        "torch.hub.load",
+        "pytorch_optimizer.load_optimizer",
+        "torchvision.io.read_file",
+        "activae.config.instantiating.call",
+        "activae.config.dotted_path.resolve",
+        "activae.activations.custom.resolve",
+        "activae_of_another.Thing",
+        "torch.nn.functional.__dict__.get",
+        "torch.nn.Module.__init__",
+    ],
+)
+def test_everything_else_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"^encoder\._target_=.*may name only .*trusted_modules="):
+        refuse_untrusted({"encoder": {"_target_": path, "_partial_": True}}, [])
+
+
+@pytest.mark.parametrize(
+    "path", ["torch.nn.functional.torch.load", "activae.data.sources.images.pickle.loads"]
+)
+def test_nor_can_it_be_reached_through_a_trusted_module(path: str) -> None:
+    with pytest.raises(ConfigError):
+        refuse_untrusted({"encoder": {"_target_": path}}, [])
+
+
+def test_nothing_is_imported_to_find_that_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "harmful.py").write_text("raise SystemExit('imported')\n")
+
+    with pytest.raises(ConfigError, match=r"activation\.function=harmful\.f"):
+        refuse_untrusted(custom("harmful.f"), [])
+
+
+def test_nodes_are_found_at_any_depth() -> None:
+    hidden = {"a": [{"b": {"_target_": "torch.nn.ReLU", "c": {"_target_": "os.system"}}}]}
+
+    assert list(untrusted(hidden, [])) == [("a[0].b.c._target_", "os.system")]
+
+
+def test_the_user_can_trust_a_module() -> None:
+    config = custom("my_package.module.f") | {"encoder": {"_target_": "other.Encoder"}}
+
+    assert [path for _, path in untrusted(config, ["my_package"])] == ["other.Encoder"]
+    refuse_untrusted(config, ["my_package", "other"])
+    with pytest.raises(ConfigError, match=r"'trusted_modules=\[my_package,other\]'"):
+        refuse_untrusted(config, ["my_package"])
+
+
+def test_a_name_that_only_begins_like_a_trusted_one_is_not() -> None:
+    with pytest.raises(ConfigError):
+        refuse_untrusted(custom("my_package_of_another.f"), ["my_package"])
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*/*.yaml")), ids=lambda file: file.stem)
+def test_every_option_can_be_resumed(file: Path) -> None:
+    node = OmegaConf.to_container(OmegaConf.load(file))
+
+    named = [path for _, path in untrusted({file.parent.name: node}, [])]
+
+    assert [path for path in named if path != "???"] == []

@@ -1,0 +1,194 @@
+"""A run that was interrupted between two steps ends, once resumed, as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from activae.results.run import TrainingDiverged, train
+from activae.results.run_folder import DONE, LAST, METRICS, load_checkpoint
+
+Small = Callable[..., DictConfig]
+Interrupt = Callable[[DictConfig, Path, int], None]
+SameEnd = Callable[[Path, Path], None]
+
+STEPS_PER_EPOCH = 4
+CASES = {
+    "adam, noise in training, cosine with warm-up": (
+        "activation=rrelu",
+        "scheduler=cosine",
+        "scheduler.warmup=0.3",
+    ),
+    "momentum, one cycle, penalties, clipping": (
+        "optimizer=momentum",
+        "scheduler=onecycle",
+        "objective.l1=1e-5",
+        "objective.l2=1e-5",
+        "trainer.gradient_clip_val=0.05",
+    ),
+    "dropout and batch normalisation, lsuv": (
+        "encoder.dropout=0.2",
+        "decoder.dropout=0.1",
+        "encoder.normalisation=batch",
+        "activation=glu",
+        "init=lsuv",
+    ),
+    "early stopping, its patience counting": (
+        "optimizer.lr=0.1",
+        "trainer.max_epochs=40",
+        "trainer.early_stopping_patience=3",
+    ),
+    "lion, a plateau reached, noise in training": (
+        "optimizer=lion",
+        "optimizer.weight_decay=0.1",
+        "activation=rrelu",
+        "scheduler=plateau",
+        "scheduler.patience=0",
+        "scheduler.threshold=0.3",
+        "scheduler.cooldown=1",
+        "trainer.max_epochs=9",
+    ),
+    "lbfgs, which searches, noise in training, clipping": (
+        "optimizer=lbfgs",
+        "optimizer.history_size=3",
+        "activation=rrelu",
+        "trainer.gradient_clip_val=0.5",
+        "scheduler=step",
+    ),
+    "learnable activations, nadam, float64, a last epoch cut short": (
+        "activation=prelu",
+        "optimizer=nadam",
+        "trainer.precision=64-true",
+        "trainer.max_steps=22",
+    ),
+}
+
+
+@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES)
+def test_interrupted_anywhere_it_ends_the_same(
+    overrides: tuple[str, ...],
+    uninterrupted: Callable[..., Path],
+    small: Small,
+    interrupt: Interrupt,
+    history: Callable[[Path], list[Any]],
+    assert_same_end: SameEnd,
+    tmp_path: Path,
+) -> None:
+    expected = uninterrupted(*overrides)
+    last_step = int(history(expected)[-1]["step"])
+    cfg = small(*overrides)
+    # The first step, a chunk's last, before a short batch, an epoch's last, near the end.
+    chains = ([1, 3, 11, 3 * STEPS_PER_EPOCH, last_step - 6], [5, 6, STEPS_PER_EPOCH + 3])
+    for steps in chains:
+        folder = tmp_path / f"{steps}"
+        for step in steps:
+            interrupt(cfg, folder, step)
+        train(cfg, folder)
+        assert_same_end(folder, expected)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "momentum", "nadam", "lion", "adagrad"])
+def test_steps_taken_as_one_function_resume_too(
+    optimizer: str,
+    uninterrupted: Callable[..., Path],
+    small: Small,
+    interrupt: Interrupt,
+    assert_same_end: SameEnd,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What trainer.compile keeps between steps, without the seconds that compiling takes."""
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    overrides = (
+        "trainer.compile=true",
+        f"optimizer={optimizer}",
+        "activation=rrelu",
+        "encoder.dropout=0.1",
+    )
+    expected, folder = uninterrupted(*overrides), tmp_path / "interrupted"
+
+    for step in (2, 7, 2 * STEPS_PER_EPOCH):
+        interrupt(small(*overrides), folder, step)
+    train(small(*overrides), folder)
+
+    assert_same_end(folder, expected)
+
+
+def test_the_plateau_in_these_cases_is_reached(
+    uninterrupted: Callable[..., Path], history: Callable[[Path], list[Any]]
+) -> None:
+    folder = uninterrupted(*CASES["lion, a plateau reached, noise in training"])
+
+    rates = [float(row["lr"]) for row in history(folder)]
+    assert len(set(rates)) >= 3
+    assert rates == sorted(rates, reverse=True)
+    assert load_checkpoint(folder / LAST)["schedule"]["reduced_at"]
+
+
+def test_early_stopping_in_these_cases_does_stop_early(
+    uninterrupted: Callable[..., Path], history: Callable[[Path], list[Any]]
+) -> None:
+    folder = uninterrupted(*CASES["early stopping, its patience counting"])
+
+    assert 6 < len(history(folder)) < 40
+
+
+def test_a_stop_during_the_last_step_comes_too_late(
+    small: Small, stopping_after: Callable[[int], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    with stopping_after(6 * STEPS_PER_EPOCH):
+        assert train(small(), tmp_path)["steps"] == 6 * STEPS_PER_EPOCH
+
+
+def test_a_stop_does_not_hide_that_the_step_before_it_diverged(
+    small: Small, stopping_after: Callable[[int], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    cfg = small("optimizer=sgd", "optimizer.lr=1e30")
+
+    with stopping_after(3), pytest.raises(TrainingDiverged):
+        train(cfg, tmp_path)
+
+    kept = load_checkpoint(tmp_path / LAST)["state_dict"]
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+
+
+@pytest.mark.parametrize("logger", ["minimal", "tensorboard"])
+def test_a_finished_run_is_only_scored_again(
+    logger: str, small: Small, metrics: Callable[[Path], dict[str, Any]], tmp_path: Path
+) -> None:
+    cfg = small("trainer.precision=64-true", f"logger={logger}")
+    train(cfg, tmp_path)
+    scored, written = metrics(tmp_path), (tmp_path / LAST).stat().st_mtime_ns
+    (tmp_path / DONE).unlink()
+    (tmp_path / METRICS).unlink()
+
+    train(cfg, tmp_path)
+
+    assert metrics(tmp_path) == scored
+    assert (tmp_path / LAST).stat().st_mtime_ns == written
+
+
+def test_the_time_spent_adds_up(small: Small, interrupt: Interrupt, tmp_path: Path) -> None:
+    interrupt(small(), tmp_path, 2 * STEPS_PER_EPOCH)
+    before = load_checkpoint(tmp_path / LAST)["seconds"]
+
+    metrics = train(small(), tmp_path)
+
+    assert metrics["seconds"]["fit"] > before > 0
+
+
+def test_resuming_leaves_the_global_generator_alone(
+    small: Small, interrupt: Interrupt, tmp_path: Path
+) -> None:
+    interrupt(small("activation=rrelu"), tmp_path, 2)
+    before = torch.get_rng_state()
+
+    train(small("activation=rrelu"), tmp_path)
+
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,172 @@
+"""What the terminal says at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig
+
+from activae.config.settling import settle
+from activae.results.terminal import conclude, hints
+
+Compose = Callable[..., DictConfig]
+Metrics = dict[str, Any]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    scores = {
+        "SE": 2.0,
+        "MSE": 0.03125,
+        "BCE": 5.5,
+        "PSNR": 15.05,
+        "SSIM": 0.9,
+        "explained_variance": 0.75,
+    }
+    linear = {**scores, "SE": 4.0, "MSE": 0.0625, "BCE": 11.0}
+    return {
+        "train": dict(scores),
+        "val": dict(scores),
+        "test": dict(scores),
+        "pca": {"dim": 8, "train": dict(linear), "val": dict(linear), "test": dict(linear)},
+        "seconds": {"all": 12.34, "fit": 9.87},
+        "steps": 2000,
+        "best_epoch": 41,
+    }
+
+
+@pytest.fixture
+def conclusion(
+    metrics: Metrics, compose: Compose, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    def concluded(*overrides: str, folder: Path = Path("outputs/now")) -> str:
+        conclude(metrics, settle(compose(*overrides)), folder)
+        return capsys.readouterr().out
+
+    return concluded
+
+
+def row(text: str, name: str) -> list[str]:
+    """The cells of the line that begins with a name."""
+    line = next(line for line in text.splitlines() if name in line)
+    return [cell.strip() for cell in line.split("│") if cell.strip()][1:]
+
+
+def test_the_run_stands_beside_pca_of_the_same_dimension(conclusion: Callable[..., str]) -> None:
+    text = conclusion("activation=tanh")
+
+    assert "Tanh on digits" in text
+    assert "PCA, 8 dims" in text
+    assert row(text, "SE (squared") == ["2", "4", "0.5"]
+    assert row(text, "BCE above its floor") == ["5.5", "11", "0.5"]
+
+
+def test_only_errors_have_a_ratio(conclusion: Callable[..., str]) -> None:
+    text = conclusion()
+
+    assert row(text, "PSNR") == ["15.05", "15.05"]
+    assert row(text, "explained variance") == ["0.75", "0.75"]
+
+
+def test_scores_that_the_data_do_not_have_are_left_out(
+    conclusion: Callable[..., str], metrics: Metrics
+) -> None:
+    metrics["test"]["SSIM"] = metrics["pca"]["test"]["SSIM"] = None
+
+    assert "SSIM" not in conclusion()
+
+
+def test_a_perfect_reconstruction_has_no_psnr(
+    conclusion: Callable[..., str], metrics: Metrics
+) -> None:
+    metrics["pca"]["test"] |= {"SE": 0.0, "PSNR": None}
+
+    text = conclusion()
+
+    assert row(text, "SE (squared") == ["2", "0"]
+    assert row(text, "PSNR") == ["15.05"]
+
+
+def test_it_says_what_it_took_and_where_to_look(conclusion: Callable[..., str]) -> None:
+    text = conclusion(folder=Path("outputs/2026-01-01/00-00-00_a=b"))
+
+    assert "12.3 s, 9.9 s of it in 2000 steps; best after epoch 42" in text
+    assert "outputs/2026-01-01/00-00-00_a=b\n" in text
+    assert "tensorboard --logdir outputs\n" in text
+
+
+def test_a_run_elsewhere_is_shown_by_itself(conclusion: Callable[..., str], tmp_path: Path) -> None:
+    assert f"tensorboard --logdir {tmp_path}\n" in conclusion(folder=tmp_path)
+
+
+def test_without_events_there_is_nothing_to_look_at(conclusion: Callable[..., str]) -> None:
+    assert "tensorboard" not in conclusion("logger=minimal")
+
+
+@pytest.mark.parametrize("name", ["x=[relu]", "x=[bold]b[/bold]", "x=:smile:", "x=" + "a" * 150])
+def test_the_folder_is_printed_as_it_is(name: str, conclusion: Callable[..., str]) -> None:
+    assert f"run    outputs/{name}\n" in conclusion(folder=Path("outputs") / name)
+
+
+def said(metrics: Metrics, cfg: DictConfig) -> str:
+    return " ".join(hints(metrics, cfg))
+
+
+def test_no_hint_where_all_is_well(metrics: Metrics, compose: Compose) -> None:
+    assert said(metrics, compose()) == ""
+
+
+def test_a_run_that_overfits_is_told_so_with_remedies(metrics: Metrics, compose: Compose) -> None:
+    metrics["val"]["SE"] = 3.0
+
+    text = said(metrics, compose("data.train_fraction=0.1"))
+
+    assert "It overfits: SE is 1.50 times as high on val as on train" in text
+    for remedy in (
+        "data.train_fraction=1",
+        "encoding.dim=16",
+        "objective.l2=1e-5",
+        "trainer.early_stopping_patience=5",
+    ):
+        assert remedy in text
+
+
+def test_remedies_that_are_in_use_already_are_not_proposed(
+    metrics: Metrics, compose: Compose
+) -> None:
+    metrics["val"]["SE"] = 3.0
+
+    text = said(metrics, compose("objective.l2=1e-4", "trainer.early_stopping_patience=3"))
+
+    assert "stronger weight regularisation" in text
+    assert "trainer.early_stopping_patience" not in text
+    assert "data.train_fraction=1" not in text
+
+
+def test_a_run_that_pca_beats_is_told_so(metrics: Metrics, compose: Compose) -> None:
+    metrics["pca"]["val"]["SE"] = 1.0
+
+    assert "PCA with as many dimensions does better" in said(metrics, compose())
+
+
+def test_hints_do_not_look_at_the_test_split(metrics: Metrics, compose: Compose) -> None:
+    before = said(deepcopy(metrics), compose())
+    metrics["test"]["SE"], metrics["pca"]["test"]["SE"] = 100.0, 0.1
+
+    assert said(metrics, compose()) == before
+
+
+def test_remedies_work_as_they_are_written(metrics: Metrics, compose: Compose) -> None:
+    metrics["val"]["SE"] = 3.0
+    metrics["pca"]["val"]["SE"] = 1.0
+    text = said(metrics, compose("data.train_fraction=0.5"))
+
+    proposed = [word.strip("();,.") for word in text.split() if "=" in word]
+
+    assert len(proposed) == 8
+    for override in proposed:
+        settle(compose(override))

@@ -1,0 +1,254 @@
+"""What TensorBoard shows of a run, read back from its events."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig
+
+from activae.results.run import train
+from activae.results.run_folder import HISTORY
+from activae.results.tensorboard import snapshot_epochs
+
+Compose = Callable[..., DictConfig]
+
+SMALL = (
+    "trainer=cpu",
+    "logger=tensorboard",
+    "logger.progress_bar=false",
+    "logger.snapshots=3",
+    "logger.projector_samples=50",
+    "data.train_fraction=0.1",
+    "trainer.max_epochs=5",
+)
+VECTORS = ("data=random", "data.source.samples=100", "data.source.features=12", "objective=bce")
+LAYERS = ["encoder.layer1", "encoder.layer2", "encoder.code"]
+LAYERS += ["decoder.layer1", "decoder.layer2", "decoder.output"]
+ACTIVATIONS = [f"{half}.activation{number}" for half in ("encoder", "decoder") for number in (1, 2)]
+
+
+def read(folder: Path) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    kinds = ("scalars", "images", "histograms", "tensors")
+    events = EventAccumulator(str(folder), size_guidance=dict.fromkeys(kinds, 0))
+    events.Reload()
+    return events
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Trains SMALL with overrides once, whoever asks; returns the folder."""
+    from hydra import compose, initialize_config_dir
+
+    from activae.config import names as hydra_names
+    from activae.config import schema
+
+    folders: dict[tuple[str, ...], Path] = {}
+
+    def trained(*overrides: str) -> Path:
+        if overrides not in folders:
+            schema.register()
+            hydra_names.register()
+            configs = Path(__file__).parents[2] / "configs"
+            with initialize_config_dir(str(configs), version_base="1.3"):
+                cfg = compose("train", [*SMALL, *overrides])
+            folders[overrides] = tmp_path_factory.mktemp("run")
+            train(cfg, folders[overrides])
+        return folders[overrides]
+
+    return trained
+
+
+def test_figures_of_the_history_are_scalars(run: Callable[..., Path]) -> None:
+    folder = run()
+    events = read(folder)
+
+    with (folder / HISTORY).open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    for tag in ("loss/train", "loss/val", "SE/train", "SE/val", "gap/SE", "lr"):
+        shown = [(event.step, event.value) for event in events.Scalars(tag)]
+        assert shown == [(int(row["step"]), pytest.approx(float(row[tag]))) for row in rows]
+
+
+def test_every_layer_has_gradients_weights_and_activations(run: Callable[..., Path]) -> None:
+    events = read(run())
+    tags = events.Tags()
+
+    expected = {f"gradient_norm/{layer}" for layer in LAYERS}
+    expected |= {f"{kind}/{name}" for kind in ("dead", "saturated") for name in ACTIVATIONS}
+    expected |= {"code/effective_rank"}
+    assert expected <= set(tags["scalars"])
+    histograms = {f"weights/{layer}" for layer in LAYERS}
+    histograms |= {f"activations/{name}" for name in ACTIVATIONS} | {"code"}
+    assert histograms == set(tags["histograms"])
+    for tag in expected:
+        assert [event.step for event in events.Scalars(tag)] == [4, 8, 20]
+    for tag in histograms:
+        assert [event.step for event in events.Histograms(tag)] == [4, 8, 20]
+
+
+def test_diagnostics_have_values_that_make_sense(run: Callable[..., Path]) -> None:
+    events = read(run())
+
+    for tag in events.Tags()["scalars"]:
+        values = [event.value for event in events.Scalars(tag)]
+        if tag.startswith(("dead/", "saturated/")):
+            assert all(0 <= value <= 1 for value in values), tag
+        elif tag.startswith("gradient_norm/"):
+            assert all(value > 0 for value in values), tag
+        elif tag == "code/effective_rank":
+            assert all(1 < value <= 32 for value in values), tag
+
+
+def test_pictures_show_originals_above_reconstructions(run: Callable[..., Path]) -> None:
+    from PIL import Image
+
+    events = read(run())
+
+    assert {"reconstructions", "reconstructions/test"} == set(events.Tags()["images"])
+    assert [event.step for event in events.Images("reconstructions")] == [4, 8, 20]
+    (last,) = events.Images("reconstructions/test")
+    picture = np.asarray(Image.open(io.BytesIO(last.encoded_image_string)).convert("L"))
+    # 16 digits in rows of 8: each of 8 x 8 px enlarged to 48 and framed, in pairs.
+    assert picture.shape == (2 * (2 * 50 + 3), 8 * 50)
+    assert picture.std() > 20
+
+
+def test_vectors_have_no_pictures(run: Callable[..., Path]) -> None:
+    assert read(run(*VECTORS)).Tags()["images"] == []
+
+
+def test_charts_of_several_curves_are_laid_out(run: Callable[..., Path]) -> None:
+    assert "custom_scalars__config__" in read(run()).Tags()["tensors"]
+
+
+def hparams(folder: Path) -> tuple[dict[str, Any], set[str]]:
+    """Hyper-parameters and the names of the metrics that the HPARAMS page is told of."""
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    content = read(folder).PluginTagToContent("hparams")
+    start = HParamsPluginData.FromString(content["_hparams_/session_start_info"])
+    experiment = HParamsPluginData.FromString(content["_hparams_/experiment"])
+    values = {
+        name: getattr(value, value.WhichOneof("kind"))
+        for name, value in start.session_start_info.hparams.items()
+    }
+    return values, {info.name.tag for info in experiment.experiment.metric_infos}
+
+
+def test_runs_of_different_kind_share_one_set_of_hyper_parameters_and_metrics(
+    run: Callable[..., Path],
+) -> None:
+    images, image_metrics = hparams(run())
+    vectors, vector_metrics = hparams(run(*VECTORS))
+
+    assert image_metrics == vector_metrics
+    assert {"test/SE", "test/SSIM", "val/SE", "ratio_to_pca"} <= image_metrics
+    assert images.keys() == vectors.keys()
+    assert images["activation"] == vectors["activation"] == "ReLU"
+    assert (images["data"], vectors["data"]) == ("digits", "random")
+    assert (images["objective"], vectors["objective"]) == ("mse", "bce")
+
+
+def test_every_metric_of_the_hparams_page_is_a_scalar_of_the_run(
+    run: Callable[..., Path],
+) -> None:
+    for overrides in ((), VECTORS):
+        folder = run(*overrides)
+        _, metrics = hparams(folder)
+        assert metrics <= set(read(folder).Tags()["scalars"])
+
+
+def test_the_projector_has_codes_labels_and_thumbnails(run: Callable[..., Path]) -> None:
+    from PIL import Image
+
+    folder = run()
+    (tensors,) = folder.rglob("tensors.tsv")
+    (labels,) = folder.rglob("metadata.tsv")
+    (sprite,) = folder.rglob("sprite.png")
+
+    assert np.loadtxt(tensors, delimiter="\t").shape == (50, 32)
+    assert len(labels.read_text().splitlines()) == 50
+    assert set(labels.read_text().split()) <= set("0123456789")
+    with Image.open(sprite) as thumbnails:
+        assert thumbnails.size == (8 * 8, 8 * 8)  # 50 of them in 8 rows of 8
+    config = (folder / "projector_config.pbtxt").read_text()
+    assert str(tensors.relative_to(folder)) in config
+    assert "metadata.tsv" in config
+    assert "sprite.png" in config
+
+
+def test_the_projector_of_unlabelled_vectors_has_codes_alone(run: Callable[..., Path]) -> None:
+    folder = run(*VECTORS)
+
+    assert len(list(folder.rglob("tensors.tsv"))) == 1
+    assert not list(folder.rglob("metadata.tsv"))
+    assert not list(folder.rglob("sprite.png"))
+
+
+def test_nothing_but_events_and_projector_files_is_added(run: Callable[..., Path]) -> None:
+    names = {path.name.split(".")[0] for path in run().iterdir()}
+
+    assert names == {
+        "DONE",
+        "checkpoints",
+        "config",
+        "history",
+        "metrics",
+        "events",
+        "projector_config",
+        "00020",
+    }
+
+
+def test_looking_changes_nothing(run: Callable[..., Path]) -> None:
+    """Weights, order and random numbers are those of a run without TensorBoard."""
+    shown, plain = run("activation=rrelu"), run("activation=rrelu", "logger=minimal")
+
+    def figures(folder: Path) -> list[list[str]]:
+        with (folder / HISTORY).open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        return [[value for key, value in row.items() if key != "seconds"] for row in rows]
+
+    assert figures(shown) == figures(plain)
+
+
+def test_everything_that_costs_can_be_left_out(run: Callable[..., Path]) -> None:
+    folder = run("logger.snapshots=0", "logger.images=0", "logger.projector_samples=0")
+    tags = read(folder).Tags()
+
+    assert tags["images"] == tags["histograms"] == []
+    assert "SE/val" in tags["scalars"]
+    assert not list(folder.rglob("tensors.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "snapshots", "expected"),
+    [
+        (50, 0, set()),
+        (50, 1, {49}),
+        (50, 2, {0, 49}),
+        (100, 3, {0, 9, 99}),
+        (1, 10, {0}),
+        (3, 10, {0, 1, 2}),
+    ],
+)
+def test_snapshots_lie_closer_together_early(
+    epochs: int, snapshots: int, expected: set[int]
+) -> None:
+    assert snapshot_epochs(epochs, snapshots) == expected
+
+
+@pytest.mark.parametrize("epochs", [1, 7, 50, 1234])
+def test_snapshots_are_epochs_of_the_run_and_not_too_many(epochs: int) -> None:
+    chosen = snapshot_epochs(epochs, 10)
+
+    assert len(chosen) <= 10
+    assert {0, epochs - 1} <= chosen <= set(range(epochs))
