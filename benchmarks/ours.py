@@ -16,6 +16,7 @@ from activae.config import names as hydra_names
 from activae.config import schema
 from activae.config.settling import settle
 from activae.data.module import AutoencoderDataModule
+from activae.results.recording import Recorders
 from activae.training import fitting
 from activae.training.assembly import build_data, build_model
 from activae.training.module import AutoencoderModule
@@ -66,7 +67,7 @@ def whole(task: Task, laps: Laps) -> None:
             model = build_model(cfg, data)
             folder = Path(mkdtemp(dir=task.scratch))
             laps.begin()
-            fitting.fit(cfg, model, data, folder)
+            fitting.fit(cfg, model, data, folder, Recorders())
             laps.facts["threads"] = torch.get_num_threads()
             laps.end(model.step)
 

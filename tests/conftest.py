@@ -30,8 +30,9 @@ from activae.config.settling import settle
 from activae.errors import UserError
 from activae.results import run as training
 from activae.results.run import train
-from activae.results.run_folder import DONE, LAST, METRICS, load_checkpoint
+from activae.results.run_folder import DONE, METRICS
 from activae.training.assembly import build_data, build_model
+from activae.training.checkpoint import LAST, load_checkpoint
 from activae.training.module import AutoencoderModule, Interrupted
 from activae.training.schedules import Adaptive, Schedule
 

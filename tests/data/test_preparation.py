@@ -18,9 +18,9 @@ from activae.data import restored
 from activae.data.preparation import Unprepared
 from activae.errors import DataError
 from activae.results.run import train
-from activae.results.run_folder import BEST, LAST, load_checkpoint
 from activae.sweeps.stack import train_stack
 from activae.training.assembly import build_data
+from activae.training.checkpoint import BEST, LAST, load_checkpoint
 from activae.training.shared import Shared
 
 Compose = Callable[..., DictConfig]

@@ -14,9 +14,10 @@ from omegaconf import DictConfig
 
 from activae.config.settling import settle
 from activae.results.run import train
-from activae.results.run_folder import BEST, METRICS, load_checkpoint
+from activae.results.run_folder import METRICS
 from activae.results.scoring import PCA, reconstruction_scores
 from activae.training.assembly import build_data, build_model
+from activae.training.checkpoint import BEST, load_checkpoint
 
 Compose = Callable[..., DictConfig]
 

@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig
 
 from activae.results.run import train
-from activae.results.run_folder import BEST, LAST, load_checkpoint
+from activae.training.checkpoint import BEST, LAST, load_checkpoint
 
 Compose = Callable[..., DictConfig]
 TRAIN = str(Path(__file__).parents[2] / "train.py")

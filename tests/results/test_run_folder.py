@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from activae.errors import DataError
 from activae.results import run_folder
 from activae.results.run import train
+from activae.training.checkpoint import load_checkpoint
 
 Compose = Callable[..., DictConfig]
 
@@ -74,7 +75,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(
     Path("last.ckpt").write_bytes(content)
 
     with pytest.raises(DataError, match=r"last\.ckpt: cannot be read as a checkpoint"):
-        run_folder.load_checkpoint(Path("last.ckpt"))
+        load_checkpoint(Path("last.ckpt"))
     assert not Path("owned").exists()
 
 
@@ -83,7 +84,7 @@ def test_code_saved_by_torch_is_not_run(tmp_path: Path, monkeypatch: pytest.Monk
     torch.save({"state_dict": Malicious()}, "last.ckpt")
 
     with pytest.raises(DataError):
-        run_folder.load_checkpoint(Path("last.ckpt"))
+        load_checkpoint(Path("last.ckpt"))
     assert not Path("owned").exists()
 
 

@@ -16,9 +16,9 @@ from omegaconf import DictConfig
 
 from activae.config.settling import settle
 from activae.results.run import TrainingDiverged, train
-from activae.results.run_folder import LAST, load_checkpoint
 from activae.sweeps.stack import why_not_stackable
 from activae.training.assembly import build_data, build_model
+from activae.training.checkpoint import LAST, load_checkpoint
 from activae.training.module import Interrupted
 
 Compose = Callable[..., DictConfig]

@@ -14,10 +14,11 @@ import torch
 from omegaconf import DictConfig
 
 from activae.results.run import train
-from activae.results.run_folder import DONE, LAST, load_checkpoint
+from activae.results.run_folder import DONE
 from activae.sweeps.stack import train_stack
 from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.stack import Stack
+from activae.training.checkpoint import LAST, load_checkpoint
 from activae.training.module import Interrupted
 
 Settled = Callable[..., DictConfig]

@@ -15,10 +15,11 @@ from omegaconf import DictConfig
 
 from activae.errors import ConfigError
 from activae.results.run import TrainingDiverged, train
-from activae.results.run_folder import BEST, DONE, LAST, load_checkpoint
+from activae.results.run_folder import DONE
 from activae.sweeps.stack import train_stack
 from activae.sweeps.stack.member import Member
 from activae.training.assembly import build_data
+from activae.training.checkpoint import BEST, LAST, load_checkpoint
 
 Settled = Callable[..., DictConfig]
 STEPS_PER_EPOCH = 4

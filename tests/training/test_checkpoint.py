@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 
 from activae.config.settling import container, settle
 from activae.results.run import train
-from activae.results.run_folder import BEST, LAST
 from activae.training import checkpoint
 from activae.training.assembly import build_data, build_model
+from activae.training.checkpoint import BEST, LAST
 
 Compose = Callable[..., DictConfig]
 

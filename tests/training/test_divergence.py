@@ -15,8 +15,9 @@ from omegaconf import DictConfig
 from activae.errors import UserError
 from activae.results import run as training
 from activae.results.run import TrainingDiverged, train
-from activae.results.run_folder import BEST, CONFIG, DONE, LAST, METRICS, load_checkpoint
+from activae.results.run_folder import CONFIG, DONE, METRICS
 from activae.training import checkpoint
+from activae.training.checkpoint import BEST, LAST, load_checkpoint
 from activae.training.module import AutoencoderModule
 
 Compose = Callable[..., DictConfig]

@@ -21,8 +21,9 @@ from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.settling import container, read
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
-from activae.results.run_folder import CONFIG, DONE, LAST
+from activae.results.run_folder import CONFIG, DONE
 from activae.sweeps.commands import commands_of, resumed_sweep
+from activae.training.checkpoint import LAST
 
 log = logging.getLogger(__name__)
 

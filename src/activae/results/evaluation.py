@@ -15,8 +15,8 @@ from torch import Tensor
 
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.models import Autoencoder
-from activae.results.run_folder import BEST, load_checkpoint
 from activae.results.scoring import PCA, ReconstructionScores
+from activae.training.checkpoint import BEST, load_checkpoint
 from activae.training.module import AutoencoderModule
 
 Scores = dict[str, dict[str, float | None]]
@@ -27,7 +27,7 @@ def score(
     model: AutoencoderModule,
     data: AutoencoderDataModule,
     folder: Path,
-    pca: Callable[[DictConfig, AutoencoderDataModule], Scores],
+    pca: Callable[[], Scores],
 ) -> dict[str, Any]:
     """The run's figures with its best checkpoint, PCA's beside them: what metrics.json holds."""
     best = load_checkpoint(folder / BEST)
@@ -35,8 +35,8 @@ def score(
     device, dtype = data.samples["train"].device, best["state_dict"]["normalisation.scale"].dtype
     data.to(device, dtype)
     model.to(device, dtype).load_state_dict(best["state_dict"])
-    metrics: dict[str, Any] = {"status": "completed", **score_splits(model.net, data)}
-    metrics["pca"] = {"dim": cfg.encoding.dim, **pca(cfg, data)}
+    metrics: dict[str, Any] = {**score_splits(model.net, data)}
+    metrics["pca"] = {"dim": cfg.encoding.dim, **pca()}
     metrics |= {
         "ratio_to_pca": _ratio(metrics["test"]["SE"], metrics["pca"]["test"]["SE"]),
         "best_epoch": best["epoch"],

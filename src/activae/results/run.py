@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from activae.config.settling import record, settle
@@ -14,13 +17,15 @@ from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
 from activae.results import run_folder
 from activae.results.board import show_results
-from activae.results.evaluation import score
+from activae.results.evaluation import score, score_pca
+from activae.results.recording import Recorders
 from activae.training.assembly import build_model
+from activae.training.checkpoint import LAST, load_checkpoint
 from activae.training.divergence import locate_divergence
 from activae.training.fitting import fit
 from activae.training.module import AutoencoderModule, Diverged
 from activae.training.process import process_state
-from activae.training.shared import Shared, status_of
+from activae.training.shared import Shared, data_key
 
 log = logging.getLogger(__name__)
 
@@ -46,18 +51,70 @@ def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, An
     with process_state(cfg.seed):
         data = shared.data(cfg)
         model = build_model(cfg, data, shared.graph(cfg))
+        watchers = shared.watchers
         try:
-            fit(cfg, model, data, folder, watchers=shared.watchers, threads=shared.threads)
+            fit(cfg, model, data, folder, Recorders(), watchers=watchers, threads=shared.threads)
         except Diverged as diverged:
             raise close_diverged(cfg, model, data, folder, diverged.step) from None
-        metrics = score(cfg, model, data, folder, shared.pca)
-        metrics["status"] = status_of(shared.watchers or ())
-        if cfg.logger.tensorboard:
-            show_results(cfg, model, data, metrics, folder)
-    metrics["seconds"]["all"] = perf_counter() - started
-    run_folder.write_metrics(folder, metrics)
-    run_folder.close(folder, metrics["status"])
-    return metrics
+        run = Finished(cfg, model, data, folder, shared, watchers or ())
+        return finish(run, lambda: perf_counter() - started)
+
+
+@dataclass
+class Finished:
+    """A run that has trained to its end, as the stages that follow see it.
+
+    watchers: callbacks that stood in for the progress bar; metrics: what metrics.json will hold.
+    """
+
+    cfg: DictConfig
+    model: AutoencoderModule
+    data: AutoencoderDataModule
+    folder: Path
+    shared: Shared
+    watchers: Sequence[pl.Callback] = ()
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+Stage = Callable[[Finished], None]
+
+
+def score_run(run: Finished) -> None:
+    """Score the best checkpoint on every split, beside PCA."""
+    pruned = any(getattr(watcher, "pruned", False) for watcher in run.watchers)
+    run.metrics["status"] = "pruned" if pruned else "completed"
+    train = run.data.samples["train"]
+    key = (data_key(run.cfg), run.cfg.encoding.dim, str((train.dtype, train.device)))
+    run.metrics |= score(
+        run.cfg,
+        run.model,
+        run.data,
+        run.folder,
+        lambda: run.shared.once(key, lambda: score_pca(run.data, run.cfg.encoding.dim)),
+    )
+
+
+def show_run(run: Finished) -> None:
+    """Show the results in TensorBoard, if that is wanted."""
+    if run.cfg.logger.tensorboard:
+        show_results(run.cfg, run.model, run.data, run.metrics, run.folder)
+
+
+# How a run is finished, in this order. A stage adds to `metrics` or to the folder.
+STAGES: list[Stage] = [score_run, show_run]
+
+
+def finish(run: Finished, seconds: Callable[[], float]) -> dict[str, Any]:
+    """Take a run through all stages and close its folder; return what metrics.json holds.
+
+    seconds: how long the run has taken by now, in all.
+    """
+    for stage in STAGES:
+        stage(run)
+    run.metrics["seconds"]["all"] = seconds()
+    run_folder.write_metrics(run.folder, run.metrics)
+    run_folder.close(run.folder, run.metrics["status"])
+    return run.metrics
 
 
 def close_diverged(
@@ -68,14 +125,14 @@ def close_diverged(
     step: int,
 ) -> TrainingDiverged:
     """Record the divergence as the run's result, and return the error that tells of it."""
-    snapshot = run_folder.load_checkpoint(folder / run_folder.LAST)
+    snapshot = load_checkpoint(folder / LAST)
     where = locate_divergence(model, data, snapshot, step)
     run_folder.write_metrics(folder, {"status": "diverged", "step": step, "where": where})
     run_folder.close(folder, "diverged")
     lr = cfg.optimizer.get("lr")
     return TrainingDiverged(
         f"training diverged: the loss is not finite at step {step}; {where}. "
-        f"The last finite state (step {snapshot['global_step']}) is in {folder / run_folder.LAST}. "
+        f"The last finite state (step {snapshot['global_step']}) is in {folder / LAST}. "
         f"Try a smaller learning rate{f' (optimizer.lr={lr / 10:.3g})' if lr else ''} or "
         "trainer.gradient_clip_val=1"
     )

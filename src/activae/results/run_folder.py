@@ -7,15 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from activae.errors import DataError
-
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 DONE = "DONE"
 FAILED = "FAILED"
-BEST = "checkpoints/best.ckpt"
-LAST = "checkpoints/last.ckpt"
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
@@ -33,22 +29,3 @@ def write_text(file: Path, text: str) -> None:
 def close(folder: Path, status: str) -> None:
     """Mark the run as ended: nothing in the folder will change any more."""
     write_text(folder / DONE, f"{status}\n")
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's tensors and primitives, on the CPU; never runs code from the file.
-
-    Raises DataError where the file is damaged or holds anything else.
-    """
-    import torch  # here, because the names above are wanted where torch is not
-
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["state_dict"]
-    except Exception as error:  # whatever unpickling damaged bytes comes upon
-        reason = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
-        raise DataError(
-            f"{path}: cannot be read as a checkpoint ({reason}); without the folder {path.parent} "
-            "the run can be trained from its start"
-        ) from error
-    return checkpoint

@@ -12,9 +12,13 @@ import pytorch_lightning as pl
 import torch
 
 from activae.data.preparation import stored
+from activae.errors import DataError
 from activae.training.epoch_sums import clone_tensors
 from activae.training.module import AutoencoderModule, Interrupted
 
+FOLDER = "checkpoints"
+BEST = f"{FOLDER}/best.ckpt"
+LAST = f"{FOLDER}/last.ckpt"
 SECONDS_BETWEEN_WRITES = 5.0
 
 
@@ -120,3 +124,20 @@ class RunCheckpoint(pl.Callback):
             for callback in trainer.callbacks  # type: ignore[attr-defined]
         }
         return pl_module.snapshot() | {"callbacks": states}
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's tensors and primitives, on the CPU; never runs code from the file.
+
+    Raises DataError where the file is damaged or holds anything else.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint["state_dict"]
+    except Exception as error:  # whatever unpickling damaged bytes comes upon
+        reason = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
+        raise DataError(
+            f"{path}: cannot be read as a checkpoint ({reason}); without the folder {path.parent} "
+            "the run can be trained from its start"
+        ) from error
+    return checkpoint

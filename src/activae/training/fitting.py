@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -17,10 +17,7 @@ from activae.config.devices import device_count
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError, DataError
-from activae.results.history import History
-from activae.results.progress import Progress
-from activae.results.run_folder import CONFIG, HISTORY, LAST, load_checkpoint
-from activae.training.checkpoint import RunCheckpoint
+from activae.training.checkpoint import LAST, RunCheckpoint, load_checkpoint
 from activae.training.early_stopping import EarlyStopping
 from activae.training.module import AutoencoderModule
 from activae.training.process import choose_threads, stopping_on_interrupt
@@ -28,16 +25,30 @@ from activae.training.process import choose_threads, stopping_on_interrupt
 log = logging.getLogger(__name__)
 
 
+class Recorders(Protocol):
+    """Makes what records a run; it travels to the processes of a run on several devices."""
+
+    def callbacks(self, cfg: DictConfig, folder: Path) -> list[pl.Callback]:
+        """New callbacks that write a run's records into its folder."""
+
+    def progress(self, cfg: DictConfig) -> list[pl.Callback]:
+        """What tells the user how far a run is, if that is wanted."""
+
+    def logger(self, cfg: DictConfig, folder: Path, step: int) -> Logger | None:
+        """Lightning's logger for a run that starts at a step, if any is wanted."""
+
+
 def fit(
     cfg: DictConfig,
     model: AutoencoderModule,
     data: AutoencoderDataModule,
     folder: Path,
+    recorders: Recorders,
     *,
     watchers: Sequence[pl.Callback] | None = None,
     threads: int | None = None,
 ) -> None:
-    """Train to the end, leaving checkpoints, history and TensorBoard events in `folder`.
+    """Train to the end, leaving checkpoints and what `recorders` write in `folder`.
 
     `watchers` take the progress bar's place; `threads` are torch's, unless the config sets them.
     Raises Interrupted or Diverged after the checkpoints are written.
@@ -53,16 +64,14 @@ def fit(
     if device_count(cfg.trainer) > 1:
         from activae.training.parallel.fleet import fit_in_ranks
 
-        fit_in_ranks(cfg, model, folder)
+        fit_in_ranks(cfg, model, folder, recorders)
         model.restore(load_checkpoint(folder / LAST))
         return
-    callbacks = recorders(cfg, folder)
-    if watchers is not None:
-        callbacks[:0] = watchers  # before the snapshot, which notes whether they end the run
-    elif cfg.logger.progress_bar:
-        callbacks.append(Progress())
+    if watchers is None:
+        watchers = recorders.progress(cfg)
+    callbacks = run_callbacks(cfg, folder, [*watchers, *recorders.callbacks(cfg, folder)])
     go_on(callbacks, snapshot)
-    logger = event_logger(cfg, folder, model.step)
+    logger = recorders.logger(cfg, folder, model.step)
     trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
@@ -80,27 +89,26 @@ def take_up(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
     try:
         model.restore(snapshot)
     except (LookupError, RuntimeError) as error:
-        raise DataError(f"{last}: does not fit the run's {CONFIG}: {error}") from error
+        raise DataError(f"{last}: does not fit the run's config.yaml: {error}") from error
     log.info("resumed at step %d of %d", model.step, model.total_steps)
     return snapshot
+
+
+def run_callbacks(
+    cfg: DictConfig, folder: Path, recording: Sequence[pl.Callback]
+) -> list[pl.Callback]:
+    """The callbacks of a run: those given, then what may end it early, then its checkpoints.
+
+    Checkpoints come last, because they hold the others' states and note whether they end the run.
+    """
+    snapshots = RunCheckpoint((folder / LAST).parent, container(cfg))
+    return [*recording, *early_stopping(cfg), snapshots]
 
 
 def early_stopping(cfg: DictConfig) -> list[pl.Callback]:
     """The callback that ends a run early, if that is wanted."""
     patience = cfg.trainer.early_stopping_patience
     return [EarlyStopping(patience)] if patience else []
-
-
-def recorders(cfg: DictConfig, folder: Path) -> list[pl.Callback]:
-    """The callbacks that record a run and that end it early."""
-    callbacks: list[pl.Callback] = [History(folder / HISTORY)]
-    callbacks += early_stopping(cfg)  # before the snapshot, which holds its state
-    callbacks.append(RunCheckpoint((folder / LAST).parent, container(cfg)))
-    if cfg.logger.tensorboard:
-        from activae.results.tensorboard import TensorBoardLog
-
-        callbacks.append(TensorBoardLog(cfg.logger.snapshots, cfg.logger.images))
-    return callbacks
 
 
 def go_on(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None) -> None:
@@ -139,12 +147,3 @@ def new_trainer(
         )
     except pl.utilities.exceptions.MisconfigurationException as error:
         raise ConfigError(f"trainer: {error}") from error
-
-
-def event_logger(cfg: DictConfig, folder: Path, step: int) -> Logger | None:
-    """TensorBoard's, if wanted; a resumed run hides the events that it will write again."""
-    if not cfg.logger.tensorboard:
-        return None
-    from activae.results.tensorboard import EventLogger
-
-    return EventLogger(folder, first_step=step + 1 if step else 0)

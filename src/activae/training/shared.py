@@ -1,10 +1,10 @@
-"""What the runs of one process share: data in memory, PCA's scores, compiled graphs."""
+"""What the runs of one process share: data in memory, compiled graphs, scores of the data."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
@@ -13,9 +13,10 @@ from activae.config.identity import identity
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
 from activae.objectives.corruptions import corrupts
-from activae.results.evaluation import Scores, score_pca
 from activae.training.assembly import build_data, describe_data
 from activae.training.compiled_step import Graph
+
+T = TypeVar("T")
 
 Settled = DictConfig | Mapping[str, Any]  # a settled config, or its plain values
 
@@ -41,7 +42,7 @@ class Shared:
         self.keeps_all_data = keeps_all_data
         self.compiled: set[str] = set()
         self._data: dict[str, AutoencoderDataModule] = {}
-        self._pca: dict[tuple[str, int, str], Scores] = {}
+        self._kept: dict[Hashable, Any] = {}
         self._graphs: dict[str, Graph] = {}
 
     def load(self, cfg: DictConfig) -> AutoencoderDataModule:
@@ -59,13 +60,12 @@ class Shared:
         describe_data(data)
         return data
 
-    def pca(self, cfg: DictConfig, data: AutoencoderDataModule) -> Scores:
-        """PCA's scores on the run's data with as many dimensions as its code."""
-        samples = data.samples["train"]
-        key = (data_key(cfg), cfg.encoding.dim, f"{samples.dtype} {samples.device}")
-        if key not in self._pca:
-            self._pca[key] = score_pca(data, cfg.encoding.dim)
-        return self._pca[key]
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returned when it was first asked for under this key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        kept: T = self._kept[key]
+        return kept
 
     def graph(self, cfg: DictConfig) -> Graph | None:
         """Where the run finds its compiled step, or leaves it for others; None: not compiled."""
@@ -81,12 +81,6 @@ class Shared:
     def give_up_compiling(self, cfg: DictConfig) -> None:
         """Leave the steps of runs like this one uncompiled from now on."""
         self.compiled.discard(graph_key(cfg))
-
-
-def status_of(watchers: Sequence[pl.Callback]) -> str:
-    """How a run ended that none of its watchers saw fail: pruned, if one of them stopped it."""
-    pruned = any(getattr(watcher, "pruned", False) for watcher in watchers)
-    return "pruned" if pruned else "completed"
 
 
 def data_key(settled: Settled) -> str:

@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 
 from activae.data import module as data_module
 from activae.results.run import train
-from activae.results.run_folder import BEST, DONE, HISTORY, LAST, METRICS, load_checkpoint
+from activae.results.run_folder import DONE, HISTORY, METRICS
 from activae.training import checkpoint
+from activae.training.checkpoint import BEST, LAST, load_checkpoint
 
 Small = Callable[..., DictConfig]
 

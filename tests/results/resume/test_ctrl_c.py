@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from activae.results.run import train
-from activae.results.run_folder import CONFIG, HISTORY, LAST, load_checkpoint
+from activae.results.run_folder import CONFIG, HISTORY
+from activae.training.checkpoint import LAST, load_checkpoint
 from activae.training.module import Interrupted
 from activae.training.steps import EagerStep
 

@@ -12,7 +12,8 @@ import torch
 from omegaconf import DictConfig
 
 from activae.results.run import TrainingDiverged, train
-from activae.results.run_folder import DONE, LAST, METRICS, load_checkpoint
+from activae.results.run_folder import DONE, METRICS
+from activae.training.checkpoint import LAST, load_checkpoint
 
 Small = Callable[..., DictConfig]
 Interrupt = Callable[[DictConfig, Path, int], None]

@@ -14,7 +14,8 @@ import pytest
 from omegaconf import DictConfig
 
 from activae.results.run import train
-from activae.results.run_folder import DONE, HISTORY, LAST, METRICS, load_checkpoint
+from activae.results.run_folder import DONE, HISTORY, METRICS
+from activae.training.checkpoint import LAST, load_checkpoint
 
 Small = Callable[..., DictConfig]
 SameEnd = Callable[[Path, Path], None]

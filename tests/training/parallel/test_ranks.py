@@ -14,7 +14,8 @@ import torch
 from omegaconf import DictConfig
 
 from activae.results.run import TrainingDiverged, train
-from activae.results.run_folder import DONE, HISTORY, LAST, load_checkpoint
+from activae.results.run_folder import DONE, HISTORY
+from activae.training.checkpoint import LAST, load_checkpoint
 from activae.training.module import Interrupted
 from activae.training.parallel.fleet import RankDied
 

@@ -13,8 +13,9 @@ from pytorch_lightning.loggers import Logger
 
 from activae.data.module import AutoencoderDataModule
 from activae.data.normalisation import Samples
+from activae.results.recording import Recorders
 from activae.training.checkpoint import RunCheckpoint
-from activae.training.fitting import event_logger, go_on, recorders, take_up
+from activae.training.fitting import go_on, run_callbacks, take_up
 from activae.training.module import AutoencoderModule, Row
 
 
@@ -58,9 +59,11 @@ class Member:
         snapshot = take_up(self.model, self.folder)
         self.finished = bool(snapshot and snapshot.get("finished"))
         if not self.finished:
-            self.callbacks = [*self.watchers, *recorders(self.cfg, self.folder)]
+            make = Recorders()
+            recording = [*self.watchers, *make.callbacks(self.cfg, self.folder)]
+            self.callbacks = run_callbacks(self.cfg, self.folder, recording)
             go_on(self.callbacks, snapshot)
-            self.logger = event_logger(self.cfg, self.folder, self.model.step)
+            self.logger = make.logger(self.cfg, self.folder, self.model.step)
 
     def start(self, device: torch.device, placed: dict[int, tuple[Samples, Samples]]) -> None:
         """Put all on the device, samples that members share once, and get ready to train."""

@@ -14,17 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from activae.config.settling import record
 from activae.data.module import AutoencoderDataModule
-from activae.results import run_folder
-from activae.results.board import show_results
-from activae.results.evaluation import score
-from activae.results.run import close_diverged
+from activae.results.run import Finished, close_diverged, finish
 from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
 from activae.sweeps.stack.member import Member
 from activae.training.assembly import build_data, build_model, describe_data
 from activae.training.module import Diverged
 from activae.training.process import process_state, stopping_on_interrupt
-from activae.training.shared import Shared, status_of
+from activae.training.shared import Shared
 
 Outcome = dict[str, Any] | Exception
 DataFor = Callable[[DictConfig], AutoencoderDataModule]
@@ -145,12 +142,5 @@ def _scored(member: Member, shared: Shared) -> dict[str, Any]:
         raise close_diverged(cfg, model, data, folder, member.error.step)
     if member.error is not None:
         raise member.error
-    metrics = score(cfg, model, data, folder, shared.pca)
-    metrics["status"] = status_of(member.watchers)
-    if cfg.logger.tensorboard:
-        show_results(cfg, model, data, metrics, folder)
-    member.seconds_alone += perf_counter() - started
-    metrics["seconds"]["all"] = model.seconds + member.seconds_alone
-    run_folder.write_metrics(folder, metrics)
-    run_folder.close(folder, metrics["status"])
-    return metrics
+    run = Finished(cfg, model, data, folder, shared, member.watchers)
+    return finish(run, lambda: model.seconds + member.seconds_alone + perf_counter() - started)

@@ -22,8 +22,9 @@ from activae.config.devices import device_count, on_cuda
 from activae.config.settling import container
 from activae.errors import ConfigError, DataError, UserError
 from activae.objectives.regularisers import Regularised
-from activae.results.run_folder import LAST
+from activae.training.checkpoint import LAST
 from activae.training.endings import Diverged, Interrupted
+from activae.training.fitting import Recorders
 from activae.training.module import AutoencoderModule
 from activae.training.parallel.rank import Assignment, Ended, run_rank
 from activae.training.parallel.team import RankLost
@@ -46,7 +47,9 @@ class RankFailed(RuntimeError):
     """An error in a rank that is none of the user's."""
 
 
-def fit_in_ranks(cfg: DictConfig, model: AutoencoderModule, folder: Path) -> None:
+def fit_in_ranks(
+    cfg: DictConfig, model: AutoencoderModule, folder: Path, recorders: Recorders
+) -> None:
     """Train with a process for each device, up to the end; what they leave is in the folder.
 
     Each loads the data for itself. Raises what a fit on one device raises, RankDied, and
@@ -64,6 +67,7 @@ def fit_in_ranks(cfg: DictConfig, model: AutoencoderModule, folder: Path) -> Non
                     size,
                     container(cfg),
                     folder,
+                    recorders,
                     Path(place) / "meeting",
                     on_disk=model.data.on_disk,
                     log_level=log.getEffectiveLevel(),

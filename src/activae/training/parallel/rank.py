@@ -21,15 +21,14 @@ from activae.config.devices import on_cuda
 from activae.config.settling import container, from_values
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError, DataError, UserError
-from activae.results.progress import Progress
 from activae.training.assembly import build_model
 from activae.training.endings import Diverged, Interrupted
 from activae.training.fitting import (
+    Recorders,
     early_stopping,
-    event_logger,
     go_on,
     new_trainer,
-    recorders,
+    run_callbacks,
     take_up,
 )
 from activae.training.module import AutoencoderModule
@@ -50,6 +49,7 @@ class Assignment:
     size: int
     settled: dict[str, Any]
     folder: Path
+    recorders: Recorders
     meeting: Path
     on_disk: bool
     log_level: int
@@ -132,9 +132,10 @@ def _train(
     assert model.team is not None
     callbacks, logger = early_stopping(cfg), None
     if here.rank == 0:
-        callbacks = recorders(cfg, here.folder)
-        callbacks += [Progress()] if cfg.logger.progress_bar else []
-        logger = event_logger(cfg, here.folder, model.step)
+        make = here.recorders
+        recording = [*make.progress(cfg), *make.callbacks(cfg, here.folder)]
+        callbacks = run_callbacks(cfg, here.folder, recording)
+        logger = make.logger(cfg, here.folder, model.step)
     go_on(callbacks, snapshot)
     device = model.team.device
     accelerator = "gpu" if device.type == "cuda" else "cpu"

@@ -1,0 +1,38 @@
+"""What records a run while it trains: its history, TensorBoard events, the progress bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
+
+from activae.results.history import History
+from activae.results.progress import Progress
+from activae.results.run_folder import HISTORY
+
+
+class Recorders:
+    """Makes the callbacks and the logger that record runs; see `activae.training.fitting.fit`."""
+
+    def callbacks(self, cfg: DictConfig, folder: Path) -> list[pl.Callback]:
+        """New callbacks that write a run's records into its folder."""
+        callbacks: list[pl.Callback] = [History(folder / HISTORY)]
+        if cfg.logger.tensorboard:
+            from activae.results.tensorboard import TensorBoardLog
+
+            callbacks.append(TensorBoardLog(cfg.logger.snapshots, cfg.logger.images))
+        return callbacks
+
+    def progress(self, cfg: DictConfig) -> list[pl.Callback]:
+        """What tells the user how far a run is, if that is wanted."""
+        return [Progress()] if cfg.logger.progress_bar else []
+
+    def logger(self, cfg: DictConfig, folder: Path, step: int) -> Logger | None:
+        """TensorBoard's, if wanted; a resumed run hides the events that it will write again."""
+        if not cfg.logger.tensorboard:
+            return None
+        from activae.results.tensorboard import EventLogger
+
+        return EventLogger(folder, first_step=step + 1 if step else 0)
