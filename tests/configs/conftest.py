@@ -18,7 +18,7 @@ from activae.config.instantiating import build
 from activae.config.settling import container, settle
 from activae.errors import UserError
 from activae.training.assembly import build_data
-from activae.training.output_layer import demand_of
+from activae.training.network import demand_of
 
 Compose = Callable[..., DictConfig]
 

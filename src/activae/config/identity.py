@@ -21,8 +21,9 @@ _BLOCKS = 64
 _FILES_READ = 2000  # of a folder
 _SECONDS = 5  # for which a folder is taken to be as it was
 
-# Where a run lies, computes and reports: the same numbers come out, to rounding.
-_PLACES = ("resume", "trusted_modules", "sweep")
+# Where a run lies, computes and reports, and the form of its config: the same numbers come out, to
+# rounding.
+_PLACES = ("version", "resume", "trusted_modules", "sweep")
 _PLACES_IN = {
     "data": ("root",),
     "trainer": ("accelerator", "strategy", "devices", "threads", "compile"),

@@ -13,6 +13,10 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import MISSING
 
+# Of the config's form: raised, with a step in activae.config.migration, where a key or a `_target_`
+# moves, so that the folders of older versions can still be opened.
+VERSION = 2
+
 
 @dataclass
 class EncodingConfig:
@@ -79,8 +83,9 @@ class LoggerConfig:
 
 @dataclass
 class TrainConfig:
-    """Everything `python train.py` takes."""
+    """Everything `python train.py` takes; `version` says in which form it was written down."""
 
+    version: int = VERSION
     seed: int = 0
     activation: Any = MISSING
     init: Any = MISSING

@@ -15,7 +15,8 @@ from yaml import YAMLError
 from activae.config.devices import ALL, STRATEGIES, device_faults
 from activae.config.instantiating import faults, label
 from activae.config.messages import explain
-from activae.config.schema import TrainConfig
+from activae.config.migration import migrated
+from activae.config.schema import VERSION, TrainConfig
 from activae.config.value_types import shown
 from activae.errors import ConfigError
 from activae.results.run_folder import CONFIG, DONE, write_text
@@ -75,16 +76,22 @@ def _schema() -> DictConfig:
 
 
 def read(file: Path) -> DictConfig:
-    """The config saved in a run's folder. Raises ConfigError where the file is damaged."""
+    """The config saved in a run's folder, in today's form.
+
+    Raises ConfigError where the file is damaged or a newer version wrote it.
+    """
     try:
-        saved = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(file))
+        values = OmegaConf.to_container(OmegaConf.load(file))
+        if not isinstance(values, dict):
+            raise ConfigError(f"{file}: cannot be read as a config: it holds no keys")
+        saved = OmegaConf.merge(_schema(), migrated(values, file))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
         raise ConfigError(f"{file}: {explain(error)}") from error
     except (YAMLError, OSError, ValueError) as error:
         raise ConfigError(f"{file}: cannot be read as a config: {error}") from error
     missing = OmegaConf.missing_keys(saved)
     if missing:
-        raise ConfigError(f"{file}: is damaged, for it lacks {', '.join(sorted(missing))}")
+        raise ConfigError(f"{file}: is damaged: it lacks {', '.join(sorted(missing))}")
     assert isinstance(saved, DictConfig)
     return saved
 
@@ -195,6 +202,7 @@ _SHARE = ("greater than 0 and less than 1", lambda v: 0 < v < 1)
 _WHOLE_SHARE = ("greater than 0 and at most 1", lambda v: 0 < v <= 1)
 
 _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
+    ("version", f"{VERSION}, the form that this activae writes; leave it out", VERSION.__eq__),
     ("seed", *_SEED),
     ("data.split_seed", *_SEED),
     ("encoding.dim", *_POSITIVE_INT),

@@ -17,6 +17,7 @@ from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
 from activae.data.on_disk.shuffling import STEPS_PER_CHUNK, shuffled
 from activae.data.preparation import Unprepared
 from activae.data.source import Source
+from activae.data.spec import DataSpec
 from activae.data.split import split_indices, split_sizes
 from activae.randomness import batch_order
 
@@ -71,6 +72,23 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.samples = {stage: _normalised(part, self.normalisation) for stage, part in raw.items()}
         low, high = source.value_range or raw["train"].aminmax()
         self.raw_range = (float(low), float(high))
+        self.spec = self._describe()
+
+    def _describe(self) -> DataSpec:
+        source, preparation = self.source, self.source.preparation
+        bottom, top = self.normalisation.target_range.tolist()
+        counts = _whole_counts(self.samples.values())
+        return DataSpec(
+            name=source.name,
+            shape=source.sample_shape,
+            kind="image" if source.is_image else "counts" if counts else "vector",
+            raw_range=self.raw_range,
+            normalised_range=(bottom, top),
+            samples={stage: len(part) for stage, part in self.samples.items()},
+            whole_counts=counts,
+            features=None if preparation is None else tuple(preparation.features),
+            classes=source.class_names,
+        )
 
     def _split(self, loaded: Source | Unprepared) -> dict[str, Samples]:
         """The raw samples of each stage; sets the source, prepared if need be, and their labels."""
@@ -129,11 +147,6 @@ class AutoencoderDataModule(pl.LightningDataModule):
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move every split to the device and floating-point type, where they stay."""
         self.samples = {stage: part.to(device, dtype) for stage, part in self.samples.items()}
-
-    def holds_counts(self) -> bool:
-        """Whether all normalised samples are whole numbers of 0 or more."""
-        parts = (p for samples in self.samples.values() for p in samples.split(EVALUATION_ROWS))
-        return all(bool(((part >= 0) & (part == part.round())).all()) for part in parts)
 
     @property
     def on_disk(self) -> bool:
@@ -217,6 +230,12 @@ def _normalised(raw: Samples, normalisation: Normalisation) -> Samples:
     if isinstance(raw, Tensor):
         return normalisation(raw)
     return DiskSamples(raw.rows, raw.segments, raw.survey, normalisation)
+
+
+def _whole_counts(splits: Iterable[Samples]) -> bool:
+    """Whether all values are whole numbers of 0 or more; stops at the first other."""
+    parts = (part for samples in splits for part in samples.split(EVALUATION_ROWS))
+    return all(bool(((part >= 0) & (part == part.round())).all()) for part in parts)
 
 
 def _at(labels: Tensor | None, indices: Tensor) -> Tensor | None:

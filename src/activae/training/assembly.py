@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable
 from functools import partial
 from math import prod
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from activae.config.instantiating import build, call, label, locate
+from activae.config.instantiating import build, call, label
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
+from activae.data.spec import DataSpec
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.objectives import Objective
 from activae.objectives.batch import Noise
 from activae.objectives.corruptions import corrupts
 from activae.objectives.regularisers import Regularised, Regulariser
 from activae.randomness import generator
 from activae.training.compiled_step import Graph
 from activae.training.module import AutoencoderModule
+from activae.training.network import build_network, initialise
 from activae.training.optimizers import make_optimizer
-from activae.training.output_layer import demand_of, output_activation, refuse_unless_elementwise
 from activae.training.schedules import make_schedule
 
 log = logging.getLogger(__name__)
@@ -52,7 +49,7 @@ def build_data(cfg: DictConfig) -> AutoencoderDataModule:
 
 
 def describe_data(data: AutoencoderDataModule) -> None:
-    """Log what the data are, and what their source has to say of them."""
+    """Log what the data are, and what to know of them."""
     sizes = ", ".join(f"{len(samples)} {stage}" for stage, samples in data.samples.items())
     log.info("data   %s: %s samples of shape %s", data.source.name, sizes, data.shape)
     if data.source.note:
@@ -64,9 +61,10 @@ def build_model(
 ) -> AutoencoderModule:
     """The LightningModule around a freshly initialised network; `graph` may be shared."""
     objective = build(container(cfg.objective), "objective")
-    net = build_network(cfg, data, objective)
+    net = build_network(cfg, data.spec)
+    initialise(cfg, net, lambda: init_samples(cfg.seed, data, net))
     regularisers = build_regularisers(cfg, net)
-    noise = build_noise(cfg, data, regularisers)
+    noise = build_noise(cfg, data.spec, regularisers)
     check_batches(net, data)
     optimizer = build(container(cfg.optimizer), "optimizer")
     schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
@@ -79,13 +77,13 @@ def build_model(
     phases = None
     if cfg.phases is not None:
         phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
-    if cfg.encoding.dim >= prod(data.shape):
+    if cfg.encoding.dim >= prod(data.spec.shape):
         log.warning(
             "note   encoding.dim=%d is no smaller than the %d values of a sample: a code that need "
             "not compress can copy its input; choose a smaller one, or penalise it (regulariser, "
             "corruption)",
             cfg.encoding.dim,
-            prod(data.shape),
+            prod(data.spec.shape),
         )
     log.info(
         "model  %s, code %d, %s; %s; %s parameters",
@@ -126,16 +124,15 @@ def build_regularisers(cfg: DictConfig, net: Autoencoder) -> dict[str, Regularis
 
 
 def build_noise(
-    cfg: DictConfig, data: AutoencoderDataModule, regularisers: dict[str, Regulariser]
+    cfg: DictConfig, spec: DataSpec, regularisers: dict[str, Regulariser]
 ) -> Noise | None:
     """What draws the random numbers that the run's steps need; None where they need none."""
     corrupt = None
     if corrupts(cfg.corruption):
-        low, high = data.normalisation.target_range.tolist()
         factory = build(container(cfg.corruption), "corruption")
-        corrupt = partial(factory, value_range=(low, high))
+        corrupt = partial(factory, value_range=spec.normalised_range)
         # Refuses its parameters now, not at the first step.
-        call(corrupt, "corruption", torch.zeros(1, *data.shape), noise=torch.Generator())
+        call(corrupt, "corruption", torch.zeros(1, *spec.shape), noise=torch.Generator())
     probes = sum(regulariser.probes for regulariser in regularisers.values())
     return Noise(cfg.seed, corrupt, probes, cfg.encoding.dim) if corrupt or probes else None
 
@@ -152,32 +149,6 @@ def check_batches(net: Autoencoder, data: AutoencoderDataModule) -> None:
         )
 
 
-def build_network(
-    cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
-) -> Autoencoder:
-    """Encoder and decoder for the data's shape, joined, checked against its range, initialised."""
-    check_activation(cfg.activation, "activation")
-    for half in ("encoder", "decoder"):
-        check_activation(cfg[half].get("activation"), f"{half}.activation")
-    dim = cfg.encoding.dim
-    encoder = call(build(container(cfg.encoder), "encoder"), "encoder", data.shape, dim)
-    demand = demand_of(objective)
-    decoded = (demand.outputs * data.shape[0], *data.shape[1:])
-    decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, decoded)
-    net = Autoencoder(
-        encoder,
-        decoder,
-        shape=data.shape,
-        code_activation=code_activation(cfg),
-        output_activation=output_activation(cfg, data, objective),
-        input_transform=demand.reads and demand.reads(),
-    )
-    init = build(container(cfg.init), "init")
-    needs = {"samples": init_samples(cfg.seed, data, net)} if _takes(init, "samples") else {}
-    call(init, "init", net, seed=cfg.seed, **needs)
-    return net
-
-
 def init_samples(seed: int, data: AutoencoderDataModule, net: Autoencoder) -> Tensor:
     """Training samples [B, *shape] for an init that looks at data, beside the network.
 
@@ -187,31 +158,3 @@ def init_samples(seed: int, data: AutoencoderDataModule, net: Autoencoder) -> Te
     noise = generator(seed, "init samples")
     rows = torch.randint(len(samples), (INIT_SAMPLES,), generator=noise).unique()
     return samples[rows.to(samples.device)].to(next(net.parameters()))
-
-
-def _takes(init: Callable[..., None], parameter: str) -> bool:
-    return parameter in inspect.signature(init).parameters
-
-
-def code_activation(cfg: DictConfig) -> nn.Module | None:
-    """The chosen activation of the code, None where it is linear."""
-    factory = build(container(cfg.encoding.activation), "encoding.activation")
-    if factory is None:
-        return None
-    activation: nn.Module = call(factory, "encoding.activation")
-    refuse_unless_elementwise(activation, "encoding.activation", label(cfg.encoding.activation))
-    return activation
-
-
-def check_activation(node: Any, key: str) -> None:
-    """Raise ConfigError unless the node makes a module; a mere function is a likely mistake."""
-    if node is None:
-        return
-    path = node["_target_"]
-    target = locate(path, f"{key}._target_")
-    if not (isinstance(target, type) and issubclass(target, nn.Module)):
-        raise ConfigError(
-            f"{key}._target_={path}: is no torch.nn.Module class; a function goes into "
-            f"activation=custom activation.function={path}"
-        )
-    call(build(container(node), key), key)

@@ -12,21 +12,21 @@ import pytorch_lightning as pl
 import torch
 
 from activae.data.preparation import stored
-from activae.errors import DataError
 from activae.training.epoch_sums import clone_tensors
 from activae.training.module import AutoencoderModule, Interrupted
+from activae.training.restoring import BEST, FOLDER, LAST, load_checkpoint
 
-FOLDER = "checkpoints"
-BEST = f"{FOLDER}/best.ckpt"
-LAST = f"{FOLDER}/last.ckpt"
+__all__ = ["BEST", "FOLDER", "LAST", "RunCheckpoint", "load_checkpoint"]
+
 SECONDS_BETWEEN_WRITES = 5.0
 
 
 class RunCheckpoint(pl.Callback):
     """Keeps `best.ckpt` (lowest SE/val) and `last.ckpt`, loadable with weights_only=True.
 
-    Beside the state they hold the config and, where the samples were made from other rows, the
-    preparation that made them (`activae.data.preparation.restored` makes one of it again).
+    Beside the state they hold all that is needed to rebuild the network and the way to it from raw
+    data: the config, the data's spec and, where the samples were made from other rows, the
+    preparation that made them. `activae.training.restoring.load_network` reads them.
 
     Every epoch's state is copied in memory, which costs little; the files follow at most every
     few seconds, when fitting ends and when it breaks off. So an epoch of milliseconds is not spent
@@ -43,7 +43,7 @@ class RunCheckpoint(pl.Callback):
         self.best_score = float("inf")
         self.best: dict[str, Any] | None = None
         self.last: dict[str, Any] | None = None
-        self.preparation: dict[str, Any] | None = None
+        self.of_data: dict[str, Any] = {}
         self._best_written = True
         self._written_at = monotonic()
 
@@ -52,13 +52,17 @@ class RunCheckpoint(pl.Callback):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score of the run that is resumed."""
+        """Restore the best score of the run that is resumed."""
         self.best_score = state_dict["best_score"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember where fitting starts: a run may diverge within its first epoch."""
         assert isinstance(pl_module, AutoencoderModule)
-        self.preparation = stored(pl_module.data.source.preparation)
+        data = pl_module.data
+        self.of_data = {
+            "spec": data.spec.to_dict(),
+            "preparation": stored(data.source.preparation),
+        }
         self.last = self._snapshot(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -103,7 +107,7 @@ class RunCheckpoint(pl.Callback):
         whole = {
             **snapshot,
             "hyper_parameters": self.hyper_parameters,
-            "preparation": self.preparation,
+            **self.of_data,
             "pytorch-lightning_version": pl.__version__,
         }
         # torch.save says nothing of a full disk in its error, so the file is written here.
@@ -124,20 +128,3 @@ class RunCheckpoint(pl.Callback):
             for callback in trainer.callbacks  # type: ignore[attr-defined]
         }
         return pl_module.snapshot() | {"callbacks": states}
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's tensors and primitives, on the CPU; never runs code from the file.
-
-    Raises DataError where the file is damaged or holds anything else.
-    """
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["state_dict"]
-    except Exception as error:  # whatever unpickling damaged bytes comes upon
-        reason = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
-        raise DataError(
-            f"{path}: cannot be read as a checkpoint ({reason}); without the folder {path.parent} "
-            "the run can be trained from its start"
-        ) from error
-    return checkpoint

@@ -1,18 +1,25 @@
-"""The last layer of a network: the activation that was chosen, or that the objective demands."""
+"""The network that a config and a DataSpec describe: encoder, decoder, last layer, first weights.
+
+Needs no data, no Lightning and no Hydra: a finished run's network is built by the same functions
+(`activae.training.restoring`).
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from activae.activations import output_range, values_per_unit
-from activae.config.instantiating import build, call, label
+from activae.config.instantiating import build, call, label, locate
 from activae.config.settling import container
-from activae.data.module import AutoencoderDataModule
+from activae.data.spec import DataSpec
 from activae.errors import ConfigError
+from activae.models import Autoencoder
 from activae.models.counts import TotalSharingHead
 from activae.objectives import Demand, Objective
 from activae.objectives.demand import plain
@@ -22,16 +29,72 @@ from activae.objectives.demand import plain
 WIDEST_OUTPUT = 1.5
 
 
-def output_activation(
-    cfg: DictConfig, data: AutoencoderDataModule, objective: Objective
-) -> nn.Module:
+def build_network(cfg: DictConfig, spec: DataSpec) -> Autoencoder:
+    """Encoder and decoder for the data's shape, joined, and checked against its range.
+
+    The weights are torch's own draws: `initialise` or a checkpoint gives them their values. Raises
+    ConfigError where the parts do not fit each other, the data or the objective.
+    """
+    check_activation(cfg.activation, "activation")
+    for half in ("encoder", "decoder"):
+        check_activation(cfg[half].get("activation"), f"{half}.activation")
+    objective = build(container(cfg.objective), "objective")
+    demand, dim = demand_of(objective), cfg.encoding.dim
+    encoder = call(build(container(cfg.encoder), "encoder"), "encoder", spec.shape, dim)
+    decoded = (demand.outputs * spec.shape[0], *spec.shape[1:])
+    decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, decoded)
+    return Autoencoder(
+        encoder,
+        decoder,
+        shape=spec.shape,
+        code_activation=code_activation(cfg),
+        output_activation=output_activation(cfg, spec, objective),
+        input_transform=demand.reads and demand.reads(),
+    )
+
+
+def initialise(cfg: DictConfig, net: Autoencoder, samples: Callable[[], Tensor]) -> None:
+    """Give the network its first weights, in place.
+
+    samples: makes training samples [B, *shape], for an init that looks at data.
+    """
+    init = build(container(cfg.init), "init")
+    looks = "samples" in inspect.signature(init).parameters
+    call(init, "init", net, seed=cfg.seed, **({"samples": samples()} if looks else {}))
+
+
+def code_activation(cfg: DictConfig) -> nn.Module | None:
+    """The chosen activation of the code, None where it is linear."""
+    factory = build(container(cfg.encoding.activation), "encoding.activation")
+    if factory is None:
+        return None
+    activation: nn.Module = call(factory, "encoding.activation")
+    refuse_unless_elementwise(activation, "encoding.activation", label(cfg.encoding.activation))
+    return activation
+
+
+def check_activation(node: Any, key: str) -> None:
+    """Raise ConfigError unless the node makes a module; a mere function is a likely mistake."""
+    if node is None:
+        return
+    path = node["_target_"]
+    target = locate(path, f"{key}._target_")
+    if not (isinstance(target, type) and issubclass(target, nn.Module)):
+        raise ConfigError(
+            f"{key}._target_={path}: is no torch.nn.Module class; a function goes into "
+            f"activation=custom activation.function={path}"
+        )
+    call(build(container(node), key), key)
+
+
+def output_activation(cfg: DictConfig, spec: DataSpec, objective: Objective) -> nn.Module:
     """The chosen output activation, or the one the objective needs.
 
     Raises ConfigError if it does not fit the data's range.
     """
     demand, loss = demand_of(objective), _name_of(objective)
-    _check_data(cfg, data, demand, loss)
-    asked = demand.output(data.shape) if demand.output else None
+    _check_data(cfg, spec, demand, loss)
+    asked = demand.output(spec.shape) if demand.output else None
     factory = build(container(cfg.output.activation), "output.activation")
     chosen = factory and call(factory, "output.activation")
     if chosen is not None:
@@ -44,7 +107,7 @@ def output_activation(
             f"{demand.takes_output_for}; leave output.activation out, or choose another objective"
         )
     if not isinstance(activation, TotalSharingHead):
-        check_output_range(name, activation, data.normalisation.target_range.tolist())
+        check_output_range(name, activation, spec.normalised_range)
     return activation
 
 
@@ -59,9 +122,9 @@ def _name_of(objective: Any) -> str:
     return str(getattr(loss, "__name__", type(loss).__name__))
 
 
-def _check_data(cfg: DictConfig, data: AutoencoderDataModule, demand: Demand, loss: str) -> None:
+def _check_data(cfg: DictConfig, spec: DataSpec, demand: Demand, loss: str) -> None:
     """Raise ConfigError where the normalised data are not what the objective is defined for."""
-    low, high = data.normalisation.target_range.tolist()
+    low, high = spec.normalised_range
     bounds = f"in [{demand.least:g}, {demand.most:g}]" if isfinite(demand.most) else "of 0 or more"
     if not demand.least - 1e-3 <= low < high <= demand.most + 1e-3:
         raise ConfigError(
@@ -69,7 +132,7 @@ def _check_data(cfg: DictConfig, data: AutoencoderDataModule, demand: Demand, lo
             f"{cfg.data.normalisation} they lie in [{low:.4g}, {high:.4g}]; set "
             f"data.normalisation={demand.normalisation}, or choose another objective"
         )
-    if demand.counts and not data.holds_counts():
+    if demand.counts and not spec.whole_counts:
         raise ConfigError(
             f"objective={loss}: needs counts, whole numbers of 0 or more, and these are not (with "
             f"data.normalisation={cfg.data.normalisation}); set "
@@ -88,7 +151,7 @@ def refuse_unless_elementwise(activation: nn.Module, key: str, name: str) -> Non
         )
 
 
-def check_output_range(name: str, activation: nn.Module, data_range: list[float]) -> None:
+def check_output_range(name: str, activation: nn.Module, data_range: tuple[float, float]) -> None:
     """Raise ConfigError where the outputs cannot reach the data, or reach far beyond them."""
     low, high = output_range(activation)
     bottom, top = data_range

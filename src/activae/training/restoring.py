@@ -1,0 +1,98 @@
+"""From a run's folder alone to its network, and to the way from raw data to the network and back.
+
+No data set and no Lightning: what a checkpoint holds is enough. Opening a folder runs no code of
+its own: only tensors and plain values are read, and what the config names is checked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from activae.config.settling import container, read
+from activae.config.trust import refuse_untrusted
+from activae.data.normalisation import Normalisation
+from activae.data.preparation import Preparation, restored
+from activae.data.spec import DataSpec
+from activae.errors import DataError
+from activae.models import Autoencoder
+from activae.results.run_folder import CONFIG
+from activae.training.network import build_network
+
+FOLDER = "checkpoints"
+BEST = f"{FOLDER}/best.ckpt"
+LAST = f"{FOLDER}/last.ckpt"
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """What a finished run left.
+
+    Attributes:
+        net: with the best weights, in evaluation mode, on the CPU.
+        normalisation: from raw samples [N, *spec.shape] to what `net` takes, and back.
+        preparation: from rows of another kind to raw samples; None where they came as numbers.
+        spec, config: of the data, and of the run.
+    """
+
+    net: Autoencoder
+    normalisation: Normalisation
+    preparation: Preparation | None
+    spec: DataSpec
+    config: DictConfig
+
+
+def load_network(folder: Path, trusted: Sequence[str] = ()) -> Restored:
+    """The network of the run in a folder, with its best weights.
+
+    trusted: modules beside our own that its config may name; they are imported. Raises ConfigError
+    for a config that names others, DataError where a file is damaged or missing.
+    """
+    config = read(folder / CONFIG)
+    refuse_untrusted(container(config), trusted)
+    checkpoint = load_checkpoint(folder / BEST)
+    spec = _spec(checkpoint, config)
+    with torch.random.fork_rng(devices=[]):  # layers draw weights, which are replaced
+        net = build_network(config, spec)
+    normalisation = Normalisation(torch.zeros(spec.shape), torch.ones(spec.shape), (0.0, 1.0))
+    state: dict[str, Tensor] = checkpoint["state_dict"]
+    dtype = state["normalisation.scale"].dtype
+    try:
+        for module, name in ((net, "net."), (normalisation, "normalisation.")):
+            own = {k.removeprefix(name): v for k, v in state.items() if k.startswith(name)}
+            module.to(dtype).load_state_dict(own)
+    except RuntimeError as error:
+        raise DataError(f"{folder / BEST}: does not fit the run's {CONFIG}: {error}") from error
+    return Restored(net.eval(), normalisation, restored(checkpoint["preparation"]), spec, config)
+
+
+def _spec(checkpoint: dict[str, Any], config: DictConfig) -> DataSpec:
+    """The spec that a checkpoint holds; of one written before there were specs, the data's own."""
+    if "spec" in checkpoint:
+        return DataSpec.from_dict(checkpoint["spec"])
+    from activae.training.assembly import build_data  # imports Lightning
+
+    return build_data(config).spec
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's tensors and primitives, on the CPU; never runs code from the file.
+
+    Raises DataError where the file is damaged or holds anything else.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint["state_dict"]
+    except Exception as error:  # whatever unpickling damaged bytes comes upon
+        reason = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
+        raise DataError(
+            f"{path}: cannot be read as a checkpoint ({reason}); without the folder {path.parent} "
+            "the run can be trained from its start"
+        ) from error
+    return checkpoint
