@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+import joblib
 import torch
 
 from activae.models import Autoencoder
@@ -86,9 +87,7 @@ def choose_threads(net: Autoencoder, batch_size: int) -> int:
 
 def cores() -> int:
     """How many cores the process may use: in a container or a batch job, fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS
+    return int(joblib.cpu_count())
 
 
 class Stoppable(Protocol):
