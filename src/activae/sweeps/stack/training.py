@@ -12,13 +12,14 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from activae.config.identity import stack_key
 from activae.config.settling import record
 from activae.data.module import AutoencoderDataModule
 from activae.results import run_folder
 from activae.results.board import show_results
 from activae.results.evaluation import score
 from activae.results.run import close_diverged
-from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
+from activae.sweeps.stack.eligibility import why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
 from activae.sweeps.stack.member import Member
 from activae.training.assembly import build_data, build_model, describe_data
