@@ -116,10 +116,3 @@ def stopping_on_interrupt(fit: Stoppable) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def meaning_of_exit(code: int | None) -> str:
-    """A process's exit code in words."""
-    if code == -signal.SIGKILL:
-        return "SIGKILL: somebody ended it, or memory ran out"
-    return signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
