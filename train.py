@@ -1,20 +1,20 @@
 """Train an autoencoder: python train.py [group=option] [key=value]; --help lists the choices."""
 
+from pathlib import Path
+
 import hydra
-from omegaconf import DictConfig
 
 from activae.cli.command import run_job, start
-from activae.config import names as hydra_names
-from activae.config import schema
+from activae.config import names, schema
 
 schema.register()
-hydra_names.register()
+names.register()
 
-
-@hydra.main(version_base="1.3", config_path="configs", config_name="train")
-def main(cfg: DictConfig) -> float:
-    """Run the job that Hydra composed; what it returns (SE/val) is what a sweeper minimises."""
-    return run_job(cfg)
+# The task function is activae's own, with no body to edit: under -m the launchers train the jobs
+# themselves. Code of yours goes into a Hydra callback: hydra.callbacks.NAME._target_=MODULE.CLASS.
+main = hydra.main(
+    version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="train"
+)(run_job)
 
 
 if __name__ == "__main__":

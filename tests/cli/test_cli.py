@@ -258,3 +258,23 @@ finally:
         if options and group.name not in ("experiment", "hydra"):
             assert f"{group.name}: {', '.join(options)}\n" in answer.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_task_function_that_the_launchers_would_not_call_is_refused(
+    python: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    mine = (ROOT / "train.py").read_text()
+    mine = mine.replace("Path(__file__).parent", f"Path({str(ROOT)!r})")
+    mine = mine.replace("(run_job)\n", "(edited)\n")
+    edit = "def edited(cfg):\n    print('edited', cfg.seed)\n    return 1.0\n\n\n"
+    (tmp_path / "mine.py").write_text(mine.replace("main = hydra", f"{edit}main = hydra"))
+
+    refused = python("mine.py", "-m", "seed=0,1", *QUICK)
+
+    assert refused.returncode == 1
+    for part in ("hydra/launcher=stacked", "__main__.edited", "run_job", "hydra.callbacks"):
+        assert part in refused.stderr
+    assert "Traceback" not in refused.stderr
+    called = python("mine.py", "-m", "hydra/launcher=basic", "seed=3,4", *QUICK)
+    assert "edited 3" in called.stdout
+    assert "edited 4" in called.stdout

@@ -1,4 +1,4 @@
-"""A data folder counts by its content, wherever it lies."""
+"""What makes runs the same, and what they may share; a data folder counts by its content."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from omegaconf import DictConfig
 
 from activae.config import identity
-from activae.config.identity import job_id
-from activae.config.settling import settle
+from activae.config.identity import condition_key, data_key, graph_key, job_id, stack_key
+from activae.config.settling import container, settle
 
 Compose = Callable[..., DictConfig]
 
@@ -85,3 +85,77 @@ def test_a_link_to_nowhere_does_not_count(id_of: Callable[[Path], str], folder: 
     (folder / "broken.png").symlink_to(folder / "none.png")
 
     assert id_of(folder) == before
+
+
+KEYS = {
+    "identity": job_id,
+    "condition": condition_key,
+    "data": data_key,
+    "graph": graph_key,
+    "stack": stack_key,
+}
+
+
+@pytest.mark.parametrize(
+    ("override", "matters"),
+    [
+        ("seed=1", "identity"),
+        ("optimizer.lr=0.5", "identity condition"),
+        ("optimizer.weight_decay=0.2", "identity condition"),
+        ("optimizer.weight_decay=0", "identity condition graph"),
+        ("objective.l2=0.2", "identity condition"),
+        ("objective.l2=0", "identity condition graph"),
+        ("regulariser.code_l1.weight=0.5", "identity condition"),
+        ("regulariser.code_l1.weight=0", "identity condition graph stack"),
+        ("corruption.std=0.5", "identity condition stack"),
+        ("corruption=none", "identity condition graph stack"),
+        ("activation=tanh", "identity condition graph stack"),
+        ("data.split_seed=1", "identity condition data"),
+        ("data.batch_size=8", "identity condition graph stack"),
+        ("trainer.max_epochs=3", "identity condition"),
+        ("trainer.threads=1", "stack"),
+        ("logger=minimal", "identity"),
+        ("sweep=other", ""),
+    ],
+)
+def test_what_a_key_matters_to(override: str, matters: str, compose: Compose) -> None:
+    base = (
+        "trainer=cpu",
+        "optimizer=adamw",
+        "optimizer.weight_decay=0.1",
+        "objective.l2=0.1",
+        "regulariser=code_l1",
+        "corruption=gaussian",
+    )
+    before, after = settle(compose(*base)), settle(compose(*base, override))
+
+    changed = [name for name, key in KEYS.items() if key(before) != key(after)]
+
+    assert changed == matters.split()
+
+
+@pytest.mark.parametrize("place", [(), ("data",), ("trainer",), ("objective",)])
+def test_a_key_that_the_table_does_not_know_matters(
+    place: tuple[str, ...], compose: Compose
+) -> None:
+    before = container(settle(compose()))
+    after = container(settle(compose()))
+    node = after
+    for name in place:
+        node = node[name]
+    node["new"] = 1
+
+    changed = {name for name, key in KEYS.items() if key(before) != key(after)}
+
+    # What trains and measures cannot change the data; all else is taken to matter to everything.
+    assert changed == KEYS.keys() - ({"data"} if place in (("trainer",), ("objective",)) else set())
+
+
+def test_penalties_of_an_objective_of_ones_own_are_not_inputs_of_a_graph(compose: Compose) -> None:
+    def settled(l1: float) -> dict[str, object]:
+        config: dict[str, dict[str, object]] = container(settle(compose()))
+        config["objective"] |= {"_target_": "mine.Loss", "l1": l1}
+        return config
+
+    assert graph_key(settled(0.1)) != graph_key(settled(0.2))
+    assert stack_key(settled(0.1)) != stack_key(settled(0.2))

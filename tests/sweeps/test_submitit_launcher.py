@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 LOCAL = "hydra/launcher=submitit_local"
 
@@ -129,3 +130,16 @@ def test_without_submitit_it_says_what_to_install(
     outcome = train_py("-m", f"hydra/launcher={launcher}", "seed=0,1")
 
     outcome.assert_one_error(f"hydra/launcher={launcher} needs submitit", "'activae[slurm]'")
+
+
+def test_what_another_plugin_registers_under_the_name_is_out_of_the_way(
+    train_py: Callable[..., Any],
+) -> None:
+    theirs = {"_target_": "another.Launcher", "jobs": 1, "backend": "loky"}
+    ConfigStore.instance().store(group="hydra/launcher", name="submitit_local", node=theirs)
+
+    shown = train_py(LOCAL, "--cfg", "hydra", "--package", "hydra.launcher")
+
+    assert shown.code == 0
+    assert "submitit.SubmititLauncher\n" in shown.text
+    assert "backend" not in shown.text

@@ -1,17 +1,21 @@
-"""What makes two configs the same run: everything but where it is kept and on what it computes."""
+"""Which config keys matter to what: the ids of runs, and what runs may share.
+
+One table answers it. From it follow the id of a run (`job_id`), what runs agree on that train on
+the same tensors (`data_key`), take their steps with the same compiled graph (`graph_key`) or in the
+same stack (`stack_key`), and what seeds of one condition agree on (`condition_key`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from copy import deepcopy
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
-
-from omegaconf import DictConfig
 
 from activae.config.settling import container
 
@@ -21,44 +25,147 @@ _BLOCKS = 64
 _FILES_READ = 2000  # of a folder
 _SECONDS = 5  # for which a folder is taken to be as it was
 
-# Where a run lies, computes and reports, and the form of its config: the same numbers come out, to
-# rounding.
-_PLACES = ("version", "resume", "trusted_modules", "sweep")
-_PLACES_IN = {
-    "data": ("root",),
-    "trainer": ("accelerator", "strategy", "devices", "threads", "compile"),
-    "logger": ("progress_bar",),
+# What a key matters to, and with it all keys below it that are not listed. A key that is not listed
+# at all matters to everything: one that was forgotten costs sharing, never a result.
+# "graph?": all that matters is whether the value is on, for the number itself is an input.
+_ALL = "identity condition data graph stack"
+_MATTERS = {
+    "seed": "identity",
+    "init": "identity condition",
+    "activation": "identity condition graph stack",
+    "encoding": "identity condition graph stack",
+    "encoder": "identity condition graph stack",
+    "decoder": "identity condition graph stack",
+    "output": "identity condition graph stack",
+    "objective": "identity condition graph stack",
+    "objective.l[12]": "identity condition graph?",  # only of `_OBJECTIVE`
+    "regulariser": "identity condition graph stack",
+    "regulariser.*.weight": "identity condition graph? stack?",
+    "corruption": "identity condition graph? stack",
+    "phases": "identity condition graph stack",
+    "optimizer": "identity condition graph stack",
+    "optimizer.lr": "identity condition",
+    "optimizer.weight_decay": "identity condition graph?",
+    "scheduler": "identity condition",
+    "data.name": "identity condition data stack",
+    "data.root": "data stack",  # in identities the content of a file stands for its path
+    "data.batch_size": "identity condition graph stack",
+    "data.normalisation": "identity condition data graph",
+    "data.*_fraction": "identity condition data",
+    "data.split_seed": "identity condition data",
+    "data.value_range": "identity condition data stack",
+    "trainer": "identity condition graph stack",
+    "trainer.accelerator": "graph stack",
+    "trainer.strategy": "stack",
+    "trainer.devices": "stack",
+    "trainer.threads": "stack",
+    "trainer.compile": "stack",
+    "trainer.max_*": "identity condition",
+    "trainer.early_stopping_patience": "identity condition",
+    "logger": "identity",
+    "logger.progress_bar": "",
+    "version": "",
+    "sweep": "",
+    "resume": "",
+    "trusted_modules": "",
 }
+_OBJECTIVE = "activae.objectives.Objective"  # l1 and l2 of another objective are its own affair
 
 
-def job_id(settled: DictConfig) -> str:
+def job_id(settled: Any) -> str:
     """A hash of a settled config without its paths and device: 16 hexadecimal digits.
 
     A data file, or a folder of such, counts by its content, wherever it lies.
     """
-    text = json.dumps(identity(settled), sort_keys=True, default=str)
+    text = _text(identity(settled))
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
 
 def identity(settled: Any) -> dict[str, Any]:
     """The part of a settled config that the results depend on, as plain dicts and lists."""
-    plain = deepcopy(container(settled))
-    values = {key: node for key, node in plain.items() if key not in _PLACES}
-    for group, keys in _PLACES_IN.items():
-        values[group] = {key: value for key, value in values[group].items() if key not in keys}
-    values["data"] = _without_paths(values["data"], settled)
-    return values
+    return _without_paths(_part(settled, "identity"), settled)
 
 
-def _without_paths(data: dict[str, Any], settled: Any) -> dict[str, Any]:
-    """The data's node with a file's fingerprint for its path, and without the download folder."""
+def condition_key(settled: Any) -> str:
+    """What runs have in common that repeat one condition with other seeds."""
+    return _text(_without_paths(_part(settled, "condition"), settled))
+
+
+def data_key(settled: Any) -> str:
+    """What runs must agree on to train on the same tensors."""
+    return _text(_part(settled, "data"))
+
+
+def graph_key(settled: Any) -> str:
+    """What runs must agree on to take their steps with the same compiled graph.
+
+    Seed, learning rate and the strengths of weight decay and penalties are inputs of the graph;
+    whether there are any is part of it.
+    """
+    return _text(_without_paths(_part(settled, "graph"), settled))
+
+
+def stack_key(settled: Any) -> str:
+    """What runs must agree on to take their steps in one stack.
+
+    They may differ in what belongs to each member: its seed, initial weights and schedule, the
+    numbers of learning rate, weight decay and penalties, how long it trains, how its data are split
+    and normalised.
+    """
+    return _text(_part(settled, "stack"))
+
+
+def _part(settled: Any, purpose: str) -> dict[str, Any]:
+    plain = container(settled)
+    own_l1 = plain["objective"].get("_target_") != _OBJECTIVE
+    return _kept(plain, purpose, "", _ALL, "objective.l" if own_l1 else None)
+
+
+def _kept(
+    node: Mapping[str, Any], purpose: str, place: str, inherited: str, unlisted: str | None
+) -> dict[str, Any]:
+    """What matters of a node; keys that start with `unlisted` matter as the node does."""
+    kept: dict[str, Any] = {}
+    for name, value in node.items():
+        key = f"{place}{name}"
+        listed = None if unlisted and key.startswith(unlisted) else _listed(key)
+        matters = inherited if listed is None else listed
+        purposes = matters.split()
+        if f"{purpose}?" in purposes:
+            kept[name] = _is_on(value)
+        elif purpose in purposes and isinstance(value, Mapping):
+            kept[name] = _kept(value, purpose, f"{key}.", matters, unlisted)
+        elif purpose in purposes:
+            kept[name] = value
+    return kept
+
+
+@lru_cache(maxsize=4096)
+def _listed(key: str) -> str | None:
+    return next((what for pattern, what in _MATTERS.items() if fnmatchcase(key, pattern)), None)
+
+
+def _is_on(value: Any) -> bool:
+    """Whether a strength is not 0, or an option another than a group's `none`."""
+    if isinstance(value, Mapping):
+        return not str(value.get("_target_")).endswith(".none")
+    return bool(value)
+
+
+def _without_paths(part: dict[str, Any], settled: Any) -> dict[str, Any]:
+    """The part with a data file's fingerprint for its path, and without the download folder."""
     root, path = settled["data"]["root"], settled["data"]["path"]
+    data = part["data"]
     source = {key: value for key, value in data["source"].items() if value != root}
     if path is None:
-        return data | {"source": source}
+        return part | {"data": data | {"source": source}}
     content = _fingerprint(Path(path))
     source = {key: content if value == path else value for key, value in source.items()}
-    return data | {"source": source, "path": content}
+    return part | {"data": data | {"source": source, "path": content}}
+
+
+def _text(values: Any) -> str:
+    return json.dumps(values, sort_keys=True, default=str)
 
 
 def _fingerprint(path: Path) -> str:

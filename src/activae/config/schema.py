@@ -107,14 +107,14 @@ class TrainConfig:
     trusted_modules: list[str] = field(default_factory=list)
 
 
-_NAMES_OF_OURS = {"launcher": ("joblib", "ray", "submitit_local"), "sweeper": ("optuna",)}
+_NAMES_OF_OURS = {"launcher": ("ray", "submitit_local"), "sweeper": ("optuna",)}
 
 
 def register() -> None:
     """Make the schema known to Hydra under the name that configs/train.yaml starts from.
 
     Hydra checks a yaml against what a plugin has registered under its name: Hydra's own plugins for
-    joblib, submitit, ray and optuna do that where they are installed, but ours have other options.
+    submitit, ray and optuna do that where they are installed, but ours have other options.
     """
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)

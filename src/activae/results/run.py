@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
+from activae.config.identity import data_key
 from activae.config.settling import record, settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
@@ -25,7 +26,7 @@ from activae.training.divergence import locate_divergence
 from activae.training.fitting import fit
 from activae.training.module import AutoencoderModule, Diverged
 from activae.training.process import process_state
-from activae.training.shared import Shared, data_key
+from activae.training.shared import Shared
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from activae.config.identity import data_key, graph_key
 from activae.data.module import AutoencoderDataModule
 from activae.sweeps.job import Job
-from activae.training.shared import data_key, graph_key
 
 # Compiling takes 7 to 9 s a graph, and saves 0.8 ms at each step of the article's network with
 # batches of 32, more with larger ones (docs/benchmarks.md).

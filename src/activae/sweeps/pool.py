@@ -12,27 +12,24 @@ import os
 import shutil
 import signal
 import sys
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import Any
+from pathlib import Path
 
 import torch
-import torch.multiprocessing  # makes tensors that are sent to a process shared ones
 
 from activae.data.module import AutoencoderDataModule
 from activae.errors import EXIT_INTERRUPTED
-from activae.sweeps.events import Ended, Event, Report, Said, Stepped
+from activae.sweeps.events import Ended, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
 from activae.sweeps.plan import Group, group, worth_compiling
 from activae.sweeps.stack import memory_per_member
 from activae.sweeps.work import Surroundings, work
 from activae.training.assembly import build_model
-from activae.training.process import meaning_of_exit, process_state
+from activae.training.process import process_state
+from activae.training.processes import Child, Crew, Line, interrupt, meaning_of_exit
 from activae.training.shared import Shared
 
 log = logging.getLogger(__name__)
@@ -117,119 +114,69 @@ class Pool:
 
     def _run_processes(self, jobs: Sequence[Job], shared: Shared, count: int) -> set[str]:
         """One round of processes; returns the jobs that ended, those that killed one included."""
-        staff: list[_Worker] = []
-        for place in range(count):
-            far = self.place * count + place  # far apart, so that each compiles other graphs
-            start = far * len(jobs) // (count * self.of)
-            order = [*jobs[start:], *jobs[:start]]
-            staff.append(_Worker(order, self, shared, [each.inbox for each in staff]))
         ended: set[str] = set()
-        try:
-            self._listen(staff, ended)
-        except BaseException:  # of a signal: Ctrl-C, or the end of a batch job's time
-            for worker in staff:
-                worker.interrupt()
-            self._listen(staff, ended)
-            raise
-        for worker in staff:
-            self._see_off(worker, ended)
-        if any(worker.process.exitcode == EXIT_INTERRUPTED for worker in staff):
+        at: dict[Child, str | None] = {}
+        with Crew(self.start_method) as crew:
+            for place in range(count):
+                far = self.place * count + place  # far apart, so that each compiles other graphs
+                start = far * len(jobs) // (count * self.of)
+                order = [*jobs[start:], *jobs[:start]]
+                crew.start(_main, order, self.sweep, self.surroundings, shared)
+            try:
+                self._listen(crew, at, ended)
+            except BaseException:  # of a signal: Ctrl-C, or the end of a batch job's time
+                for child in crew.working:
+                    child.ask_to_stop()
+                self._listen(crew, at, ended)
+                raise
+        folders = {job.id: job.folder for job in jobs}
+        for child in crew.children:
+            self._blame(child, at.get(child), folders, ended)
+        if any(child.exit_code == EXIT_INTERRUPTED for child in crew.children):
             raise KeyboardInterrupt
         return ended
 
-    def _listen(self, staff: Sequence[_Worker], ended: set[str]) -> None:
-        """Pass on what the processes tell, until all have hung up."""
-        lines = {worker.inbox: worker for worker in staff if not worker.inbox.closed}
-        while lines:
-            for inbox in wait(list(lines)):
-                assert isinstance(inbox, Connection)
-                try:
-                    event: Event = inbox.recv()
-                except (EOFError, OSError):
-                    lines.pop(inbox).hang_up()
+    def _listen(self, crew: Crew, at: dict[Child, str | None], ended: set[str]) -> None:
+        """Pass on what the processes tell, until all have ended; note which job each is at."""
+        while crew.working:
+            for child, event in crew.hear():
+                if event is None:
                     continue
-                worker = lines[inbox]
                 if isinstance(event, Stepped):
-                    worker.at = event.job
+                    at[child] = event.job
                 elif isinstance(event, Ended):
                     ended.add(event.job)
-                    worker.at = None if event.job == worker.at else worker.at
+                    at[child] = None if event.job == at.get(child) else at.get(child)
                 self.report(event)
 
-    def _see_off(self, worker: _Worker, ended: set[str]) -> None:
-        """Blame a process's death on the job it was at; the others are taken over."""
-        code = worker.process.exitcode
-        job = next((job for job in worker.jobs if job.id == worker.at), None)
-        if code in (0, EXIT_INTERRUPTED) or job is None or job.id in ended:
-            return
-        reason = f"the process that trained it ended with {meaning_of_exit(code)}"
-        note_failure(job.folder, reason)
-        ended.add(job.id)
-        self.report(Ended(job.id, Outcome("failed", reason=reason)))
-
-
-class _Worker:
-    """A process of the pool, the line it reports on, and the job it is at."""
-
-    def __init__(
-        self, jobs: Sequence[Job], pool: Pool, shared: Shared, inherited: Sequence[Connection]
+    def _blame(
+        self, child: Child, job: str | None, folders: Mapping[str, Path], ended: set[str]
     ) -> None:
-        context: Any = torch.multiprocessing.get_context(pool.start_method)
-        self.jobs = jobs
-        self.at: str | None = None
-        self.inbox, outbox = context.Pipe(duplex=False)
-        here = (pool.sweep, pool.surroundings, shared)
-        to_close = [*inherited, self.inbox] if pool.start_method == "fork" else []
-        self.process: BaseProcess = context.Process(
-            target=_main, args=(jobs, *here, outbox, to_close)
-        )
-        with warnings.catch_warnings():
-            # Python warns of threads that a fork leaves behind: numpy's and the interpreter's own
-            # are made for it, and torch has been kept from starting any.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self.process.start()
-        outbox.close()
-
-    def interrupt(self) -> None:
-        if self.process.is_alive() and self.process.pid:
-            os.kill(self.process.pid, signal.SIGINT)
-
-    def hang_up(self) -> None:
-        self.inbox.close()
-        self.process.join()
+        """A process's death is the failure of the job it was at; the others are taken over."""
+        if child.exit_code in (0, EXIT_INTERRUPTED) or job is None or job in ended:
+            return
+        reason = f"the process that trained it ended with {meaning_of_exit(child.exit_code)}"
+        note_failure(folders[job], reason)
+        ended.add(job)
+        self.report(Ended(job, Outcome("failed", reason=reason)))
 
 
 def _main(
-    jobs: Sequence[Job],
-    sweep: SweepFolder,
-    surroundings: Surroundings,
-    shared: Shared,
-    outbox: Connection,
-    inherited: Sequence[Connection],
+    jobs: Sequence[Job], sweep: SweepFolder, surroundings: Surroundings, shared: Shared, line: Line
 ) -> None:
     """What a process of the pool does."""
     os.setpgid(0, 0)  # Ctrl-C reaches the launcher alone, which passes it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for warning in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(warning, signal.SIG_IGN)  # Slurm's, which tells all; the launcher acts on it
-    for line in inherited:
-        line.close()  # else a pipe would not break when the launcher dies
+    line.listen(interrupt)
     for name in (None, "hydra"):
         logging.getLogger(name).handlers.clear()
     torch.set_num_threads(1)
-
-    def report(event: Event) -> None:
-        try:
-            outbox.send(event)
-        except OSError:  # the launcher is no more
-            os._exit(1)
-
     try:
-        work(jobs, sweep, shared, surroundings, report)
+        work(jobs, sweep, shared, surroundings, line.tell)
     except KeyboardInterrupt:  # what was computed is in the folders
         sys.exit(EXIT_INTERRUPTED)
-    finally:
-        outbox.close()
 
 
 def _memory_of_run(job: Job, data: AutoencoderDataModule) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+import joblib
 import torch
 
 from activae.models import Autoencoder
@@ -86,9 +87,7 @@ def choose_threads(net: Autoencoder, batch_size: int) -> int:
 
 def cores() -> int:
     """How many cores the process may use: in a container or a batch job, fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS
+    return int(joblib.cpu_count())
 
 
 class Stoppable(Protocol):
@@ -117,10 +116,3 @@ def stopping_on_interrupt(fit: Stoppable) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def meaning_of_exit(code: int | None) -> str:
-    """A process's exit code in words."""
-    if code == -signal.SIGKILL:
-        return "SIGKILL: somebody ended it, or memory ran out"
-    return signal.Signals(-code).name if code and code < 0 else f"exit code {code}"

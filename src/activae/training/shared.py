@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from activae.config.identity import identity
-from activae.config.settling import container
+from activae.config.identity import data_key, graph_key
 from activae.data.module import AutoencoderDataModule
-from activae.objectives.corruptions import corrupts
 from activae.training.assembly import build_data, describe_data
 from activae.training.compiled_step import Graph
 
 T = TypeVar("T")
-
-Settled = DictConfig | Mapping[str, Any]  # a settled config, or its plain values
 
 
 class Shared:
@@ -81,47 +76,3 @@ class Shared:
     def give_up_compiling(self, cfg: DictConfig) -> None:
         """Leave the steps of runs like this one uncompiled from now on."""
         self.compiled.discard(graph_key(cfg))
-
-
-def data_key(settled: Settled) -> str:
-    """What runs must agree on to train on the same tensors."""
-    data = {key: value for key, value in container(settled["data"]).items() if key != "batch_size"}
-    return _text(data)
-
-
-def graph_key(settled: Settled) -> str:
-    """What runs must agree on to take their steps with the same compiled graph.
-
-    Seed, learning rate and the strengths of weight decay and penalties are inputs of the graph;
-    whether there are any is part of it.
-    """
-    same = identity(settled)
-    kept = (
-        "activation",
-        "encoding",
-        "encoder",
-        "decoder",
-        "output",
-        "objective",
-        "optimizer",
-        "phases",
-    )
-    parts = {key: same[key] for key in kept}
-    for part, inputs in (("objective", ("l1", "l2")), ("optimizer", ("weight_decay",))):
-        parts[part] |= {key: bool(parts[part][key]) for key in inputs if key in parts[part]}
-    parts["optimizer"].pop("lr", None)
-    parts["regularisers"] = {
-        name: node | {"weight": bool(node.get("weight"))}
-        for name, node in same["regulariser"].items()
-    }
-    parts["corrupted"] = corrupts(same["corruption"])
-    of_data = ("source", "normalisation", "batch_size")
-    parts["data"] = {key: same["data"][key] for key in of_data}
-    of_trainer = ("precision", "gradient_clip_val", "detect_anomaly")
-    parts["trainer"] = {key: same["trainer"][key] for key in of_trainer}
-    parts["device"] = settled["trainer"]["accelerator"]
-    return _text(parts)
-
-
-def _text(values: Any) -> str:
-    return json.dumps(values, sort_keys=True, default=str)

@@ -13,6 +13,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from activae.errors import ConfigError
+
 if TYPE_CHECKING:
     from activae.sweeps.launch import Engine
 
@@ -23,7 +25,22 @@ class SweepLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what Hydra gives; the sweep trains by itself, without the task function."""
+        """Take what Hydra gives. Raises ConfigError for a task function that is not activae's.
+
+        The workers train without calling it, so what another one does would silently be left out.
+        """
+        from activae.cli.command import run_job  # here, because Hydra imports all plugins
+
+        if task_function is not run_job:
+            name = f"{task_function.__module__}.{task_function.__qualname__}"
+            launcher = config.hydra.runtime.choices["hydra/launcher"]
+            raise ConfigError(
+                f"hydra/launcher={launcher}: never calls the task function {name}, because its "
+                "processes train the runs themselves; use activae.cli.command.run_job, as train.py "
+                "does, and put code of your own into a Hydra callback "
+                "(+hydra.callbacks.NAME._target_=MODULE.CLASS), or choose hydra/launcher=basic, "
+                "which calls the function for one run after the other"
+            )
         self.context = hydra_context
         self.config = config
 

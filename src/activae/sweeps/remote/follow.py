@@ -15,7 +15,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Worker(Protocol):
-    """A share under way, as submitit, ray and concurrent.futures have it."""
+    """A share under way, as submitit and ray have it."""
 
     def done(self) -> bool:
         """Whether it has ended."""

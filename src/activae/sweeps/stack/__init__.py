@@ -6,7 +6,8 @@ differs from member to member (learning rate, schedule, weight decay, penalties)
 each. A member leaves the folder that a plain run of its config leaves.
 """
 
-from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
+from activae.config.identity import stack_key
+from activae.sweeps.stack.eligibility import why_not_stackable
 from activae.sweeps.stack.memory import members_that_fit, memory_per_member
 from activae.sweeps.stack.training import Outcome, train_stack
 

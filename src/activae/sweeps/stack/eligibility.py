@@ -1,48 +1,18 @@
-"""Which runs can be stacked, and which of them together."""
+"""Which runs can be stacked; which of them together is what `config.identity.stack_key` says."""
 
 from __future__ import annotations
 
-import json
 import warnings
-from copy import deepcopy
 
 import torch
 from omegaconf import DictConfig
 
-from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
 from activae.objectives.batch import stacked
 from activae.sweeps.stack.loss import regulariser_weights, stacked_loss
 from activae.sweeps.stack.update import LINEAR_IN_LR, update_rule
 from activae.training.module import AutoencoderModule
-from activae.training.shared import Settled
 from activae.training.steps import total
-
-OBJECTIVE = "activae.objectives.Objective"
-
-
-def stack_key(cfg: Settled) -> str:
-    """What runs of one stack have in common: their settled configs but for what may differ.
-
-    That is: seed and initialisation, optimizer.lr and weight_decay, the penalties l1 and l2 of an
-    activae.objectives.Objective, the weights of regularisers, the scheduler, how long to train,
-    what is logged, and how the data are split and normalised.
-    """
-    shared = deepcopy(container(cfg))
-    for key in ("seed", "init", "scheduler", "logger", "sweep", "resume", "trusted_modules"):
-        del shared[key]
-    for key in ("lr", "weight_decay"):
-        shared["optimizer"].pop(key, None)
-    if shared["objective"]["_target_"] == OBJECTIVE:
-        for key in ("l1", "l2"):
-            shared["objective"].pop(key, None)
-    for node in shared["regulariser"].values():
-        node["weight"] = bool(node.get("weight"))
-    for key in ("max_epochs", "max_steps", "early_stopping_patience"):
-        del shared["trainer"][key]
-    for key in ("normalisation", "train_fraction", "val_fraction", "test_fraction", "split_seed"):
-        del shared["data"][key]
-    return json.dumps(shared, sort_keys=True)
 
 
 def why_not_stackable(

@@ -5,10 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from shlex import quote
 from tempfile import TemporaryDirectory
@@ -28,12 +24,13 @@ from activae.training.fitting import Recorders
 from activae.training.module import AutoencoderModule
 from activae.training.parallel.rank import Assignment, Ended, run_rank
 from activae.training.parallel.team import RankLost
-from activae.training.process import meaning_of_exit, stopping_on_interrupt
+from activae.training.process import stopping_on_interrupt
+from activae.training.processes import Child, Crew, meaning_of_exit
 
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.1
-SECONDS_TO_END = 30.0  # for the other ranks to write their checkpoint, once one has failed
+SECONDS_TO_END = 30.0  # for the other ranks to write their checkpoint after one has failed
 SECONDS_TO_WRITE = 5.0  # for the first, when the user wants all to end at once
 
 _ERRORS = {error.__name__: error for error in (ConfigError, DataError, UserError, OSError)}
@@ -108,41 +105,33 @@ class Fleet:
     def __init__(self, assignments: Sequence[Assignment], start_method: str) -> None:
         self.stop_requested = False
         self._assignments = assignments
-        self._context: Any = get_context(start_method)
-        if start_method == "forkserver":
-            self._context.set_forkserver_preload([run_rank.__module__])
-        self._processes: list[BaseProcess] = []
-        self._lines: dict[Connection, int] = {}
+        self._crew = Crew(start_method, [run_rank.__module__])
         self._endings: dict[int, Ended] = {}
-        self._died: list[int] = []
+        self._died: list[Child] = []
         self._told_to_stop = False
 
     def run(self) -> None:
         """Start the ranks, and listen until all have ended; when one fails, the others soon do."""
         deadline = float("inf")
-        try:
-            for assignment in self._assignments:
-                self._start(assignment)
-            while self._lines and monotonic() < deadline:
-                self._pass_on_stop()
-                for line in wait(list(self._lines), SECONDS_BETWEEN_LOOKS):
-                    assert isinstance(line, Connection)
-                    self._hear(line)
-                if self._has_failed() and deadline == float("inf"):
-                    deadline = monotonic() + SECONDS_TO_END
-        except KeyboardInterrupt:
-            for process in self._processes[1:]:
-                process.kill()  # the first one notices, and writes its last whole epoch
-            for process in self._processes[:1]:
-                process.join(SECONDS_TO_WRITE)
-            raise
-        finally:
-            for process in self._processes:
-                if self._lines:  # those still there will not end by themselves
-                    process.kill()
-                process.join()
-            for line in self._lines:
-                line.close()
+        with self._crew as crew:
+            try:
+                for assignment in self._assignments:
+                    crew.start(run_rank, assignment)
+                while crew.working and monotonic() < deadline:
+                    if self.stop_requested and not self._told_to_stop:
+                        # The first tells the others, so that all end after the same step.
+                        crew.children[0].ask_to_stop()
+                        self._told_to_stop = True
+                    for child, told in crew.hear(SECONDS_BETWEEN_LOOKS):
+                        self._hear(child, told)
+                    if self._has_failed() and deadline == float("inf"):
+                        deadline = monotonic() + SECONDS_TO_END
+            except KeyboardInterrupt:
+                for child in crew.children[1:]:
+                    child.process.kill()  # the first notices, and writes its last whole epoch
+                for child in crew.children[:1]:
+                    child.process.join(SECONDS_TO_WRITE)
+                raise
 
     def conclude(self) -> None:
         """Raise what ended the run before its end, if anything did."""
@@ -157,44 +146,21 @@ class Fleet:
         if errors:
             raise RankFailed("the processes of this run lost each other")
 
-    def _start(self, assignment: Assignment) -> None:
-        here, there = self._context.Pipe()
-        process = self._context.Process(target=run_rank, args=(assignment, there), daemon=True)
-        process.start()
-        self._processes.append(process)
-        self._lines[here] = assignment.rank
-        there.close()
-
-    def _hear(self, line: Connection) -> None:
-        try:
-            told = line.recv()
-        except (EOFError, OSError):
-            rank = self._lines.pop(line)
-            line.close()
-            if rank not in self._endings:
-                self._died.append(rank)
-            return
+    def _hear(self, child: Child, told: Any) -> None:
         if isinstance(told, logging.LogRecord):
             logging.getLogger(told.name).handle(told)
-        else:
-            self._endings[self._lines[line]] = told
-
-    def _pass_on_stop(self) -> None:
-        """Ask the first rank, which tells the others, so that all end after the same step."""
-        first = next((line for line, rank in self._lines.items() if rank == 0), None)
-        if self.stop_requested and not self._told_to_stop and first is not None:
-            self._told_to_stop = True
-            with suppress(OSError):  # it has ended in this moment
-                first.send("stop")
+        elif told is not None:
+            self._endings[child.number] = told
+        elif child.number not in self._endings:
+            self._died.append(child)
 
     def _has_failed(self) -> bool:
         """Whether a rank has ended in a way that the others need not notice."""
         fine = (None, Interrupted.__name__, Diverged.__name__)
         return bool(self._died) or any(e.error not in fine for e in self._endings.values())
 
-    def _death(self, rank: int) -> str:
-        size, code = len(self._processes), self._processes[rank].exitcode
-        folder = self._assignments[rank].folder
+    def _death(self, child: Child) -> str:
+        size, folder = len(self._assignments), self._assignments[0].folder
         found = (
             f"the last checkpoint is kept; continue with: python train.py "
             f"{quote(f'resume={folder}')}"
@@ -202,8 +168,8 @@ class Fleet:
             else "no checkpoint had been written; start the run again"
         )
         return (
-            f"process {rank + 1} of {size} of this run (trainer.devices={size}) ended with "
-            f"{meaning_of_exit(code)}; the others were ended too, and {found}"
+            f"process {child.number + 1} of {size} of this run (trainer.devices={size}) ended with "
+            f"{meaning_of_exit(child.exit_code)}; the others were ended too, and {found}"
         )
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import warnings
 from dataclasses import dataclass
 from logging.handlers import QueueHandler
-from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Thread
 from traceback import format_exc
 from typing import Any
 
@@ -34,6 +31,7 @@ from activae.training.fitting import (
 from activae.training.module import AutoencoderModule
 from activae.training.parallel.team import RankLost, Team
 from activae.training.process import choose_threads, cores, process_state
+from activae.training.processes import Line
 from activae.training.shared import Shared
 
 
@@ -64,7 +62,7 @@ class Ended:
     step: int = 0
 
 
-def run_rank(assignment: Assignment, line: Connection) -> None:
+def run_rank(assignment: Assignment, line: Line) -> None:
     """Fit as one of several ranks; tell on `line` what the first one logs, and how it ended.
 
     The process is stopped by whatever it is sent on the line, and ends when that breaks.
@@ -75,13 +73,13 @@ def run_rank(assignment: Assignment, line: Connection) -> None:
     cfg = from_values(here.settled)
     device = torch.device("cuda", here.rank) if on_cuda(cfg.trainer) else torch.device("cpu")
     team = Team(here.rank, here.size, device)
-    Thread(target=_listen, args=(team, line), daemon=True).start()
+    line.listen(team.stop_asked.set)
     if here.rank:
         warnings.simplefilter("ignore")  # the first says the same
-    line.send(_ending(here, cfg, team, line))
+    line.tell(_ending(here, cfg, team, line))
 
 
-def _ending(here: Assignment, cfg: DictConfig, team: Team, line: Connection) -> Ended:
+def _ending(here: Assignment, cfg: DictConfig, team: Team, line: Line) -> Ended:
     try:
         with process_state(cfg.seed), team.gathered(here.meeting):
             _fit(here, cfg, team, line)
@@ -98,7 +96,7 @@ def _ending(here: Assignment, cfg: DictConfig, team: Team, line: Connection) -> 
     return Ended()
 
 
-def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Connection) -> None:
+def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Line) -> None:
     """Train to the end; the first rank records."""
     data = Shared().data(_as_launched(cfg, here.on_disk))
     model = build_model(cfg, data)
@@ -145,25 +143,15 @@ def _train(
     trainer.fit(model, datamodule=data)
 
 
-def _listen(team: Team, line: Connection) -> None:
-    """Wait for the launcher to ask for a stop; without it, nobody would wait for this process."""
-    try:
-        while True:
-            line.recv()
-            team.stop_asked.set()
-    except (EOFError, OSError):
-        os._exit(1)
-
-
-def _log_to(line: Connection, level: int) -> None:
+def _log_to(line: Line, level: int) -> None:
     """Let the launcher log what this process has to say."""
     root = logging.getLogger()
     root.setLevel(level)
-    root.handlers[:] = [_Line(line)]  # type: ignore[arg-type]
+    root.handlers[:] = [_Told(line)]  # type: ignore[arg-type]
 
 
-class _Line(QueueHandler):
+class _Told(QueueHandler):
     """Sends log records."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        self.queue.send(record)  # type: ignore[attr-defined]
+        self.queue.tell(record)  # type: ignore[attr-defined]
