@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from activae.data.normalisation import Normalisation, Samples, fit_normalisation
-from activae.data.on_disk.disk_split import split_on_disk
+from activae.data.on_disk.passes import STEPS_PER_CHUNK, shuffled, split_on_disk
 from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
-from activae.data.on_disk.shuffling import STEPS_PER_CHUNK, shuffled
 from activae.data.preparation import Unprepared
 from activae.data.source import Source
 from activae.data.split import split_indices, split_sizes

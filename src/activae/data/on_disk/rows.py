@@ -5,22 +5,43 @@ Nothing is mapped: pages of a map count as the process's memory until the system
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from activae.data.on_disk.prefetch import prefetched
 from activae.data.on_disk.survey import Survey
 from activae.errors import DataError
+
+T = TypeVar("T")
+
+
+def prefetched(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """The results of the jobs in their order, each begun when the one before it is handed out.
+
+    A thread does them, one at a time; it ends with the iteration, also one that is given up.
+    """
+    waiting = iter(jobs)
+    first = next(waiting, None)
+    if first is None:
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+        coming = thread.submit(first)
+        for job in waiting:
+            ready = coming.result()
+            coming = thread.submit(job)
+            yield ready
+        yield coming.result()
+
 
 Array = NDArray[Any]
 Segments = NDArray[np.int64]  # [n, 2]: first row and the row after the last, of each
