@@ -1,4 +1,4 @@
-"""Single-cell data: scanpy's bundled blood cells, files in AnnData's format, and their preparation."""
+"""Single-cell data: scanpy's blood cells, files in AnnData's format, and how they become numbers."""
 
 from __future__ import annotations
 
