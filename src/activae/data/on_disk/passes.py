@@ -4,104 +4,118 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows, Segments, prefetched
-from activae.data.on_disk.survey import Survey, Surveyor
+from activae.data.layout import EpochOrder, Segments, rows_of
+from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows, prefetched
+from activae.data.on_disk.survey import Survey, Surveyor, chunk_rows
 from activae.data.source import Source, is_finite, non_finite
-from activae.randomness import generator
+
+STEPS_PER_CHUNK = 32
 
 
 def split_on_disk(
-    source: Source, rows: NpyRows, sizes: list[int], seed: int
+    source: Source, rows: NpyRows, segments: list[Segments]
 ) -> dict[str, DiskSamples]:
-    """Raw samples of test, val and train, so many each, the last with its survey.
+    """Raw samples of train, with its survey, val and test.
 
-    Reads the file once, from the beginning to the end. Raises DataError for values that are not
-    finite or contradict the source's declared range.
+    segments: of test, val, train and what is not used.
+
+    Reads each row once. Raises DataError for values that are not finite or contradict the source's
+    declared range.
     """
-    parts = dict(zip(("test", "val", "train"), rows.divide(sizes, seed), strict=True))
-    survey = _survey(source, rows, parts["train"])
-    return {
-        stage: DiskSamples(rows, parts[stage], survey if stage == "train" else None)
-        for stage in ("train", "val", "test")
+    parts = {
+        stage: DiskSamples(rows, its)
+        for stage, its in zip(("test", "val", "train", "unused"), segments, strict=True)
     }
+    parts["train"].survey = _survey(source, rows, parts)
+    return {stage: parts[stage] for stage in ("train", "val", "test")}
 
 
-def _survey(source: Source, rows: NpyRows, train: Segments) -> Survey:
-    """The training part's statistics, from a pass that checks every value of the file."""
+def _survey(source: Source, rows: NpyRows, parts: dict[str, DiskSamples]) -> Survey:
+    """The training part's statistics, from a pass that checks every value of the file.
+
+    The sums are taken in the order of the part, as in memory: they agree to the last bit.
+    """
     everything = _Extremes(source.name, rows)
     surveyor = Surveyor()
-    pieces = _in_file_order(len(rows), train, rows.block_rows)
-    jobs = (partial(rows.read, piece[None, :2]) for piece in pieces)
-    for (start, _, is_train), part in zip(pieces.tolist(), prefetched(jobs), strict=True):
-        everything.add(start, part)
-        if is_train and not everything.bad:
-            surveyor.add(part)
+    chunk = chunk_rows(prod(rows.shape[1:]))
+    size = chunk * max(1, rows.layout.block_rows // chunk)
+    pieces = (
+        partial(_read_piece, stage, part, first, min(len(part), first + size))
+        for stage, part in parts.items()
+        for first in range(0, len(part), size)
+    )
+    for stage, segments, values in prefetched(pieces):
+        everything.add(segments, values)
+        if stage == "train" and not everything.bad:
+            surveyor.add(values)
     low, high = everything.checked()
     source.check_values(low, high)
     return surveyor.survey()
 
 
+def _read_piece(
+    stage: str, part: DiskSamples, first: int, last: int
+) -> tuple[str, Segments, Tensor]:
+    segments = part.between(first, last)
+    return stage, segments, part.rows.read(segments)
+
+
 class _Extremes:
-    """The smallest and the largest value so far, and the first that is not finite."""
+    """The smallest and the largest value so far, and the first of the file that is not finite."""
 
     def __init__(self, name: str, rows: NpyRows) -> None:
         self.name = name
         self.total = rows.numel()
         self.low, self.high = float("inf"), float("-inf")
         self.bad = 0
-        self.first: tuple[float, list[int]] = (0.0, [])
+        self.value, self.place = 0.0, [len(rows)]
 
-    def add(self, start: int, part: Tensor) -> None:
+    def add(self, segments: Segments, part: Tensor) -> None:
         low, high = float(part.numpy().min()), float(part.numpy().max())
         if is_finite(low, high):
             self.low, self.high = min(self.low, low), max(self.high, high)
             return
-        bad = ~part.float().isfinite()
-        if not self.bad:
-            place = bad.nonzero()[0].tolist()
-            self.first = part[tuple(place)].item(), [start + place[0], *place[1:]]
-        self.bad += int(bad.sum())
+        bad = (~part.float().isfinite()).nonzero()
+        numbers = rows_of(segments)[bad[:, 0]]
+        first = bad[numbers.argmin()].tolist()
+        place = [int(numbers.min()), *first[1:]]
+        if place < self.place:
+            self.value, self.place = part[tuple(first)].item(), place
+        self.bad += len(bad)
 
     def checked(self) -> tuple[float, float]:
         if self.bad:
-            raise non_finite(self.name, "training", self.bad, self.total, *self.first)
+            raise non_finite(self.name, "training", self.bad, self.total, self.value, self.place)
         return self.low, self.high
 
 
-def _in_file_order(rows: int, train: Segments, longest: int) -> Segments:
-    """[n, 3]: pieces that make up all rows: first, after the last, whether it is for training."""
-    train = train[np.argsort(train[:, 0])]
-    seams = np.unique(np.concatenate([[0, rows], train.reshape(-1), np.arange(0, rows, longest)]))
-    starts, stops = seams[:-1], seams[1:]
-    place = np.searchsorted(train[:, 0], starts, side="right") - 1
-    is_train = (place >= 0) & (starts < train[np.maximum(place, 0), 1])
-    return np.stack([starts, stops, is_train], axis=1)
-
-
-STEPS_PER_CHUNK = 32
-
-
 def shuffled(
-    samples: DiskSamples, *, seed: int, epoch: int, first: int, limit: int, batch_size: int
+    samples: DiskSamples,
+    order: EpochOrder,
+    *,
+    seed: int,
+    epoch: int,
+    first: int,
+    limit: int,
+    batch_size: int,
 ) -> Iterator[RawRows]:
     """The rows of an epoch from its place `first`, at most `limit`, raw, several batches at a time.
 
-    Blocks of neighbouring rows are visited in random order, as many at a time as a window holds,
-    and the rows of a window in random order: reads are long, and a batch mixes rows of all the
-    window's blocks. Each row comes once. The order depends on seed, epoch and the size of the
-    window alone. The next window is read while the last one is used.
+    Reads are long, for they are of blocks, and a batch mixes rows of all the window's blocks. The
+    next window is read while the last one is used.
     """
     left = min(limit, len(samples) - first)
     if left <= 0:
         return
     chunk = _Chunk(samples, batch_size, left)
-    for window, order in _windows(samples, seed, epoch, first, first + left):
-        for part in order.split(chunk.size):
+    for window, places in _windows(samples, order, seed, epoch, first, first + left):
+        for part in places.split(chunk.size):
             taken = 0
             while taken < len(part):
                 taken += chunk.fill(window, part[taken:])
@@ -145,27 +159,23 @@ class _Chunk:
 
 
 def _windows(
-    samples: DiskSamples, seed: int, epoch: int, first: int, last: int
+    samples: DiskSamples, order: EpochOrder, seed: int, epoch: int, first: int, last: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Each window that has a row between two places of the epoch, and those rows in their order."""
-    rows = samples.rows
-    blocks = torch.randperm(len(samples.segments), generator=generator(seed, "batches", epoch))
-    segments = samples.segments[blocks.numpy()]
-    together = max(1, rows.window_rows // rows.block_rows)
-    windows = [segments[at : at + together] for at in range(0, len(segments), together)]
-    ends = np.cumsum([_rows_of(window) for window in windows]).tolist()
+    windows = order.windows(seed, epoch)
+    sizes = [int((window[:, 1] - window[:, 0]).sum()) for window in windows]
+    ends = np.cumsum(sizes).tolist()
     needed = [
-        number
-        for number, window in enumerate(windows)
-        if ends[number] > first and ends[number] - _rows_of(window) < last
+        number for number, end in enumerate(ends) if end > first and end - sizes[number] < last
     ]
-    buffers = [rows.buffer(max(_rows_of(windows[number]) for number in needed)) for _ in range(2)]
-    jobs = (partial(rows.read, windows[number], buffers[number % 2]) for number in needed)
+    buffers = [samples.rows.buffer(max(sizes[number] for number in needed)) for _ in needed[:2]]
+
+    def read(turn: int, number: int) -> Tensor:
+        segments = [samples.between(*block) for block in windows[number].tolist()]
+        return samples.rows.read(np.concatenate(segments), buffers[turn % 2])
+
+    jobs = (partial(read, *each) for each in enumerate(needed))
     for number, window in zip(needed, prefetched(jobs), strict=True):
-        order = torch.randperm(len(window), generator=generator(seed, "batches", epoch, number))
+        places = order.within(number, len(window), seed, epoch)
         start = ends[number] - len(window)
-        yield window, order[max(0, first - start) : last - start]
-
-
-def _rows_of(segments: Segments) -> int:
-    return int((segments[:, 1] - segments[:, 0]).sum())
+        yield window, places[max(0, first - start) : last - start]

@@ -17,6 +17,7 @@ from numpy.lib import recfunctions
 from numpy.typing import NDArray
 from torch import Tensor
 
+from activae.data.layout import layout_of
 from activae.data.on_disk.memory import available_bytes
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
@@ -68,10 +69,10 @@ def array(
     `test_data`) and `test_labels` (`y_test`). Labels are numbers or text, one a sample.
 
     An `.npy` that is too large for memory stays on disk: memory does not grow with the file, and
-    training runs at the speed of the disk. Then the splits are made of whole blocks of
-    neighbouring rows (up to 4 MiB), and an epoch shuffles the order of blocks and the rows of those
-    that are in the buffer together, so that its batches are other ones than in memory. What is
-    computed of the same rows is the same.
+    training runs at the speed of the disk. Splits and batches are those of the same file in memory.
+    Files of more than 256 MiB or 4 million rows are split by blocks of neighbouring rows (up to
+    4 MiB). Where the training rows do not fit half of `buffer_mb`, an epoch shuffles the order of
+    blocks and the rows of those that the buffer holds together.
 
     Args:
         path: the file.
@@ -82,8 +83,8 @@ def array(
         label_column: of a table: name or index (from 0) of the column that holds labels.
         in_memory: whether an `.npy` is loaded whole; null: where that takes at most half of the
             memory available.
-        buffer_mb: megabytes (2^20) for rows that are read ahead and shuffled, of a file that stays
-            on disk. More of them mix better.
+        buffer_mb: of an `.npy`: megabytes (2^20) for rows that are read ahead and shuffled
+            together. More of them mix better. It decides the order of the batches in memory too.
 
     Raises:
         ConfigError: a setting that does not fit the file.
@@ -92,17 +93,21 @@ def array(
     file = existing_file(path, ENDINGS)
     declared = _checked_range(value_range)
     shaped = partial(to_samples, file, image_shape=image_shape)
+    buffer = _bytes(buffer_mb)
     try:
         if _stays_on_disk(file, in_memory):
             _refuse_columns_on_disk(columns)
             _refuse_label_column(file, label_column)
-            train = NpyRows(file, map_npy(file), shaped, _bytes(buffer_mb))
-            return Source(str(file), train, value_range=declared, note=_note_on_disk(train))
+            train = NpyRows(file, map_npy(file), shaped, buffer)
+            note = _note_on_disk(train)
+            return Source(str(file), train, value_range=declared, note=note, layout=train.layout)
         content = _read(file, columns, label_column)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     labels = encode_labels(file, content.train_labels, content.test_labels)
     samples = shaped(content.train)
+    # Only such arrays can stay on disk, where their rows are split and visited in the same way.
+    has_layout = file.suffix.lower() == ".npy" and content.train.flags.c_contiguous
     return Source(
         name=str(file),
         train=samples,
@@ -112,6 +117,7 @@ def array(
         value_range=declared,
         class_names=labels[2],
         note="" if declared else _note_on_bytes(samples),
+        layout=layout_of(content.train, shaped, buffer) if has_layout else None,
     )
 
 
@@ -181,8 +187,8 @@ def _bytes(buffer_mb: float) -> float:
 
 def _note_on_disk(rows: NpyRows) -> str:
     return (
-        f"Stays on disk ({rows.nbytes / 1e9:.3g} GB), is split by blocks of {rows.block_rows} rows "
-        f"and shuffled {rows.window_rows} rows at a time; data.source.in_memory=true loads it."
+        f"Stays on disk ({rows.nbytes / 1e9:.3g} GB) and is shuffled {rows.layout.window_rows} "
+        "rows at a time; data.source.in_memory=true loads it."
     )
 
 

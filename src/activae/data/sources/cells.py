@@ -1,4 +1,4 @@
-"""Single-cell data: scanpy's blood cells, files in AnnData's format, and how they become numbers."""
+"""Single-cell data: blood cells, files in AnnData's format, and how they become numbers."""
 
 from __future__ import annotations
 

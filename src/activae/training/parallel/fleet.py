@@ -65,7 +65,6 @@ def fit_in_ranks(cfg: DictConfig, model: AutoencoderModule, folder: Path) -> Non
                     container(cfg),
                     folder,
                     Path(place) / "meeting",
-                    on_disk=model.data.on_disk,
                     log_level=log.getEffectiveLevel(),
                 )
                 for rank in range(size)
