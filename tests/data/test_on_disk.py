@@ -14,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activae.data import array
+from activae.data import array, layout
 from activae.data.module import AutoencoderDataModule, EvaluationChunks, TrainingChunks
 from activae.data.normalisation import fit_normalisation
 from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
+from activae.data.split import split_indices
 from activae.errors import ConfigError, DataError
+from activae.randomness import batch_order
 from activae.results.scoring import PCA
 
 Array = NDArray[Any]
@@ -37,14 +39,18 @@ def numbered(rows: int = ROWS) -> Array:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A DataModule on an array that was saved, on disk unless `in_memory`."""
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A DataModule on an array that was saved, on disk unless `in_memory`; it counts as large."""
+    monkeypatch.setattr(layout, "SMALL_FILE_BYTES", 0)
 
     def made(values: Array | None = None, **changes: Any) -> AutoencoderDataModule:
         file = tmp_path / "mine.npy"
         np.save(file, numbered() if values is None else values)
         of_source = {key: changes.pop(key) for key in ("value_range",) if key in changes}
-        of_source |= {"in_memory": changes.pop("in_memory", False), "buffer_mb": SMALL_BUFFER}
+        of_source |= {
+            "in_memory": changes.pop("in_memory", False),
+            "buffer_mb": changes.pop("buffer_mb", SMALL_BUFFER),
+        }
         settings: dict[str, Any] = {
             "batch_size": BATCH,
             "normalisation": "none",
@@ -81,8 +87,8 @@ def batches(data: AutoencoderDataModule, first: int, until: int) -> list[list[in
 def test_windows_and_blocks_are_small_here_so_that_there_are_many(make: Make) -> None:
     rows = make().source.train
     assert isinstance(rows, NpyRows)
-    assert rows.window_rows < ROWS / 5
-    assert rows.block_rows < rows.window_rows / 60
+    assert rows.layout.window_rows < ROWS / 5
+    assert rows.layout.block_rows < rows.layout.window_rows / 60
 
 
 def test_parts_have_the_sizes_they_have_in_memory_and_share_no_row(make: Make) -> None:
@@ -93,6 +99,51 @@ def test_parts_have_the_sizes_they_have_in_memory_and_share_no_row(make: Make) -
     used = [n for samples in on_disk.samples.values() for n in numbers(whole(samples))]
     assert len(used) == len(set(used))
     assert set(used) < set(range(ROWS))
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+@pytest.mark.parametrize("buffer_mb", [SMALL_BUFFER, 512])
+@pytest.mark.parametrize(
+    ("dtype", "shape"), [("f4", (5,)), (">f8", (7,)), ("u1", (4, 6, 3)), ("i2", (3, 3))]
+)
+def test_splits_and_batches_are_the_same_wherever_the_rows_are(
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    is_small: bool,
+    buffer_mb: float,
+    dtype: str,
+    shape: tuple[int, ...],
+) -> None:
+    monkeypatch.setattr(layout, "SMALL_FILE_BYTES", 10**9 if is_small else 0)
+    values = np.random.default_rng(2).integers(0, 200, (2000, *shape)).astype(dtype)
+    settings = {"buffer_mb": buffer_mb, "normalisation": "standardise", "train_fraction": 0.9}
+
+    disk, memory = (make(values, in_memory=place, **settings) for place in (False, True))
+    default = make(values, in_memory=None, **settings)
+
+    assert isinstance(disk.samples["train"], DiskSamples)
+    for other in (memory, default):
+        assert isinstance(other.samples["train"], Tensor)
+        for stage, samples in other.samples.items():
+            assert whole(disk.samples[stage]).equal(samples)
+        for name, buffer in other.normalisation.state_dict().items():
+            assert disk.normalisation.state_dict()[name].equal(buffer), name
+        steps = 2 * other.steps_per_epoch
+        pairs = zip(disk.batches(3, steps), other.batches(3, steps), strict=True)
+        assert all(ours.equal(theirs) for ours, theirs in pairs)
+
+
+def test_small_files_in_one_window_are_split_and_shuffled_as_any_samples(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "SMALL_FILE_BYTES", 10**9)
+    data = make(buffer_mb=512, in_memory=True)
+
+    shares = {"val_fraction": 0.1, "test_fraction": 0.2, "train_fraction": 1.0}
+    parts = split_indices(ROWS, has_test=False, seed=0, **shares)
+    assert numbers(whole(data.samples["train"])) == parts.train.tolist()
+    order = data.order.positions(0, 1)
+    assert order.equal(batch_order(0, 1, len(parts.train)))
 
 
 def test_a_smaller_training_part_is_a_subset_and_leaves_the_others_alone(make: Make) -> None:
@@ -187,7 +238,7 @@ def test_a_batch_mixes_rows_of_many_blocks(make: Make) -> None:
     assert isinstance(rows, NpyRows)
 
     for batch in batches(data, 0, 40):
-        assert len({number // rows.block_rows for number in batch}) > BATCH / 2
+        assert len({number // rows.layout.block_rows for number in batch}) > BATCH / 2
 
 
 @pytest.mark.parametrize("step", [0, 1, 8, 30, 64, 65, 66, 100])

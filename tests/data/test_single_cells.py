@@ -16,7 +16,7 @@ import torch
 from scipy.sparse import csc_matrix, csr_matrix
 
 from activae.data import h5ad, pbmc
-from activae.data.sources.expression import Cells, Expression
+from activae.data.sources.cells import Cells, Expression
 from activae.errors import ConfigError, DataError
 
 GENES = [f"gene{number}" for number in range(30)]

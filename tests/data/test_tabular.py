@@ -12,7 +12,7 @@ import torch
 
 from activae.data import tabular
 from activae.data.source import Source
-from activae.data.sources.columns import ColumnFeatures, Columns
+from activae.data.sources.tabular import ColumnFeatures, Columns
 from activae.errors import ConfigError, DataError
 
 TABLE = """age,city,income,code

@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils import Bunch
 
 from activae.data import newsgroups, text
-from activae.data.sources.word_counts import WordCounts
+from activae.data.sources.texts import WordCounts
 from activae.errors import ConfigError, DataError
 
 TEXTS = [

@@ -4,12 +4,9 @@ from activae.data.normalisation import Normalisation, fit_normalisation
 from activae.data.preparation import Preparation, Unprepared, restored
 from activae.data.source import Source
 from activae.data.sources.arrays import array
-from activae.data.sources.bundled import digits
+from activae.data.sources.cells import h5ad, pbmc
 from activae.data.sources.image_folder import image_folder
-from activae.data.sources.images import torchvision_images
-from activae.data.sources.noise import random_noise
-from activae.data.sources.patches import natural_patches
-from activae.data.sources.single_cells import h5ad, pbmc
+from activae.data.sources.images import digits, natural_patches, random_noise, torchvision_images
 from activae.data.sources.tabular import tabular
 from activae.data.sources.texts import newsgroups, text
 from activae.data.split import Split, split_indices

@@ -11,15 +11,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from activae.data.layout import EpochOrder, rows_of
 from activae.data.normalisation import Normalisation, Samples, fit_normalisation
-from activae.data.on_disk.disk_split import split_on_disk
+from activae.data.on_disk.passes import STEPS_PER_CHUNK, shuffled, split_on_disk
 from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
-from activae.data.on_disk.shuffling import STEPS_PER_CHUNK, shuffled
 from activae.data.preparation import Unprepared
 from activae.data.source import Source
 from activae.data.spec import DataSpec
-from activae.data.split import split_indices, split_sizes
-from activae.randomness import batch_order
+from activae.data.split import split_segments, split_sizes
 
 EVALUATION_ROWS = 4096
 
@@ -98,31 +97,29 @@ class AutoencoderDataModule(pl.LightningDataModule):
             "test_fraction": self.test_fraction,
             "train_fraction": self.train_fraction,
         }
+        samples = len(loaded.train)
+        sizes = split_sizes(samples, **fractions)
+        layout = loaded.layout if isinstance(loaded, Source) else None
+        split_rows = layout.split_rows if layout else 1
+        segments = split_segments(samples, sizes, self.split_seed, split_rows)
+        self.order = EpochOrder.of(segments[2], layout) if layout else EpochOrder((sizes[2],))
         if isinstance(loaded.train, NpyRows):
             assert isinstance(loaded, Source)
             assert loaded.test is None
             assert loaded.train_labels is None
             self.source = loaded
             self.labels = dict.fromkeys(("train", "val", "test"))
-            sizes = split_sizes(len(loaded.train), **fractions)
-            return {**split_on_disk(loaded, loaded.train, sizes, self.split_seed)}
-        parts = split_indices(len(loaded.train), **fractions, seed=self.split_seed)
-        source = self.source = (
-            loaded.prepared(parts.train) if isinstance(loaded, Unprepared) else loaded
-        )
+            return {**split_on_disk(loaded, loaded.train, segments)}
+        test, val, train = map(rows_of, segments[:3])
+        source = self.source = loaded.prepared(train) if isinstance(loaded, Unprepared) else loaded
         assert isinstance(source.train, Tensor)
-        raw: dict[str, Samples] = {
-            "train": source.train[parts.train],
-            "val": source.train[parts.val],
-        }
-        labels = {"train": _at(source.train_labels, parts.train)}
-        labels["val"] = _at(source.train_labels, parts.val)
-        if parts.test is None:
-            assert source.test is not None
+        raw: dict[str, Samples] = {"train": source.train[train], "val": source.train[val]}
+        labels = {"train": _at(source.train_labels, train), "val": _at(source.train_labels, val)}
+        if source.test is not None:
             raw["test"], labels["test"] = source.test, source.test_labels
         else:
-            raw["test"] = source.train[parts.test]
-            labels["test"] = _at(source.train_labels, parts.test)
+            raw["test"] = source.train[test]
+            labels["test"] = _at(source.train_labels, test)
         self.labels = labels
         return raw
 
@@ -168,8 +165,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         first, limit = place * size, (until - step) * size
         if isinstance(samples, DiskSamples):
             position = {"seed": self.seed, "epoch": epoch, "first": first, "limit": limit}
-            return shuffled(samples, **position, batch_size=size)
-        order = batch_order(self.seed, epoch, len(samples)).to(samples.device)
+            return shuffled(samples, self.order, **position, batch_size=size)
+        order = self.order.positions(self.seed, epoch).to(samples.device)
         return iter(order[first : first + limit].split(STEPS_PER_CHUNK * size))
 
     def batches(self, step: int, until: int) -> Iterator[Tensor]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from activae.data.layout import Layout
 from activae.data.on_disk.rows import NpyRows
 from activae.errors import DataError
 
@@ -40,6 +41,7 @@ class Source:
         note: what the user should know before training on it.
         preparation: what made the samples from rows of another kind, such as texts; None where
             they came as numbers.
+        layout: how the rows of an array file are split and visited; None: as single rows.
 
     Raises:
         DataError: too few samples, values that are not finite, constant data, shapes that
@@ -55,6 +57,7 @@ class Source:
     class_names: tuple[str, ...] | None = None
     note: str = ""
     preparation: Preparation | None = None
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
         assert self.train.ndim in (2, 4), "samples are vectors or [C, H, W] images"

@@ -1,12 +1,16 @@
-"""Seeded, disjoint splits as lists of sample indices."""
+"""Seeded, disjoint splits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from activae.data.layout import Segments, cut, rows_of
 from activae.errors import ConfigError
 
 
@@ -55,9 +59,24 @@ def split_indices(
         test_fraction=test_fraction,
         train_fraction=train_fraction,
     )
-    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
-    test, val, train = order[: sum(sizes)].split(sizes)
+    test, val, train = map(rows_of, split_segments(samples, sizes, seed)[:3])
     return Split(train=train, val=val, test=None if has_test else test)
+
+
+def split_segments(
+    samples: int, sizes: Sequence[int], seed: int, split_rows: int = 1
+) -> list[Segments]:
+    """Disjoint random parts of so many rows each, and one of those left over.
+
+    split_rows: rows are taken in blocks of so many neighbours, but for the seams between parts.
+    """
+    starts = np.arange(0, samples, split_rows)
+    order = torch.randperm(len(starts), generator=torch.Generator().manual_seed(seed)).numpy()
+    starts = starts[order]
+    blocks = np.stack([starts, np.minimum(starts + split_rows, samples)], axis=1)
+    ends = np.cumsum(blocks[:, 1] - blocks[:, 0])
+    seams = [*np.cumsum([0, *sizes]).tolist(), samples]
+    return [cut(blocks, ends, first, last) for first, last in pairwise(seams)]
 
 
 def split_sizes(

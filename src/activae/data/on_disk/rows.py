@@ -5,32 +5,45 @@ Nothing is mapped: pages of a map count as the process's memory until the system
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
-from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from activae.data.on_disk.prefetch import prefetched
+from activae.data.layout import Segments, bytes_of_a_row, cut, layout_of
 from activae.data.on_disk.survey import Survey
 from activae.errors import DataError
 
+T = TypeVar("T")
 Array = NDArray[Any]
-Segments = NDArray[np.int64]  # [n, 2]: first row and the row after the last, of each
 
-# Read at once: a disk that has to seek then still reads at three quarters of its speed.
-BLOCK_BYTES = 4 << 20
-SMALLEST_BLOCK_BYTES = 64 << 10
-BLOCKS_OF_A_FILE = 2048  # or more: what is split are blocks
-BLOCKS_OF_A_WINDOW = 64  # or more: what is shuffled are the rows of so many blocks
 PART_BYTES = 8 << 20  # of normalised rows, handed on at once
+
+
+def prefetched(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """The results of the jobs in their order, each begun when the one before it is handed out.
+
+    A thread does them, one at a time; it ends with the iteration, also one that is given up.
+    """
+    waiting = iter(jobs)
+    first = next(waiting, None)
+    if first is None:
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+        coming = thread.submit(first)
+        for job in waiting:
+            ready = coming.result()
+            coming = thread.submit(job)
+            yield ready
+        yield coming.result()
 
 
 class NpyRows:
@@ -38,8 +51,8 @@ class NpyRows:
 
     header: the file, mapped; nothing but its first row is read from it.
     to_samples: from rows of the array to samples, uint8, float32 or float64.
-    buffer_bytes: memory for the two windows of rows that training needs: one that is shuffled,
-      and one that is being read.
+    buffer_bytes: memory for the two windows of rows that training needs: one is shuffled while the
+      next one is read.
 
     Raises what `to_samples` raises, and DataError for an array in Fortran order.
     """
@@ -51,8 +64,7 @@ class NpyRows:
         to_samples: Callable[[Array], Tensor],
         buffer_bytes: float,
     ) -> None:
-        row = np.array(header[:1] if header.ndim else header)
-        first = to_samples(row)
+        first = to_samples(np.array(header[:1] if header.ndim else header))
         if not header.flags.c_contiguous:
             raise DataError(
                 f"{file} is in Fortran order, whose rows lie scattered, and so cannot be read in "
@@ -62,17 +74,11 @@ class NpyRows:
         self.to_samples = to_samples
         self.offset = int(header.offset)
         self.raw_dtype, self.raw_shape = header.dtype, header.shape[1:]
-        self.row_bytes = max(1, self.raw_dtype.itemsize * prod(self.raw_shape))
+        self.row_bytes = bytes_of_a_row(header)
         self.shape = (len(header), *first.shape[1:])
         self.dtype = first.dtype
         self.ndim = first.ndim
-        # A row in its window: as it is in the file, as a sample if that is another, and its place.
-        copied = 0 if np.shares_memory(first.numpy(), row) else first.nbytes
-        self.window_rows = max(1, int(buffer_bytes / 2 / (self.row_bytes + copied + 8)))
-        size = min(BLOCK_BYTES, max(SMALLEST_BLOCK_BYTES, self.nbytes // BLOCKS_OF_A_FILE))
-        self.block_rows = max(
-            1, min(size // self.row_bytes, self.window_rows // BLOCKS_OF_A_WINDOW)
-        )
+        self.layout = layout_of(header, to_samples, buffer_bytes)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -110,14 +116,6 @@ class NpyRows:
         """Memory that `read` can use for so many rows."""
         return np.empty((rows, *self.raw_shape), self.raw_dtype)
 
-    def divide(self, sizes: Sequence[int], seed: int) -> list[Segments]:
-        """Disjoint random parts of so many rows each, made of whole blocks but for the seams."""
-        starts = np.arange(0, len(self), self.block_rows)
-        order = torch.randperm(len(starts), generator=torch.Generator().manual_seed(seed)).numpy()
-        blocks = np.stack([starts, np.minimum(starts + self.block_rows, len(self))], axis=1)[order]
-        seams = np.cumsum([0, *sizes]).tolist()
-        return [_cut(blocks, first, last) for first, last in pairwise(seams)]
-
 
 class RawRows:
     """Samples as they are in the file. No tensor, lest Lightning convert it to another precision.
@@ -152,11 +150,12 @@ class DiskSamples:
     ) -> None:
         self.rows = rows
         self.segments = segments
+        self.ends = np.cumsum(segments[:, 1] - segments[:, 0])
         self.survey = survey
         self.normalisation = deepcopy(normalisation) if normalisation else nn.Identity()
         self.device = torch.device("cpu")
         self.dtype = torch.float32 if normalisation else rows.dtype
-        self.shape = (int((segments[:, 1] - segments[:, 0]).sum()), *rows.shape[1:])
+        self.shape = (len(self.ends) and int(self.ends[-1]), *rows.shape[1:])
         self.ndim = rows.ndim
 
     def __len__(self) -> int:
@@ -218,7 +217,7 @@ class DiskSamples:
         """The first `limit` samples, raw, in such parts; the next part is read meanwhile."""
         size = self.rows_in_a_part(rows)
         jobs = (
-            partial(self.rows.read, _cut(self.segments, first, min(limit, first + size)))
+            partial(self.rows.read, self.between(first, min(limit, first + size)))
             for first in range(0, limit, size)
         )
         return map(RawRows, prefetched(jobs))
@@ -239,17 +238,9 @@ class DiskSamples:
         assert self.survey is not None
         return self.normalised(RawRows(self.survey.mean_sample[None]))[0]
 
+    def between(self, first: int, last: int) -> Segments:
+        """Where the samples from one position to before another lie in the file."""
+        return cut(self.segments, self.ends, first, last)
+
     def _between(self, first: int, last: int) -> Tensor:
-        return self.normalised(RawRows(self.rows.read(_cut(self.segments, first, last))))
-
-
-def _cut(segments: Segments, first: int, last: int) -> Segments:
-    """The segments that hold the rows from position `first` up to `last` of these, one by one."""
-    ends = np.cumsum(segments[:, 1] - segments[:, 0])
-    one, other = np.searchsorted(ends, [first, last - 1], side="right")
-    if first >= last:
-        return segments[:0]
-    found = segments[one : other + 1].copy()
-    found[0, 0] = segments[one, 1] - (ends[one] - first)
-    found[-1, 1] = segments[other, 1] - (ends[other] - last)
-    return found
+        return self.normalised(RawRows(self.rows.read(self.between(first, last))))

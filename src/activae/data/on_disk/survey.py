@@ -31,6 +31,14 @@ class Survey:
     deviation: Tensor
 
 
+def chunk_rows(values: int) -> int:
+    """How many samples of so many values are summed at once.
+
+    Who adds samples in parts of a multiple of these gets the very sums of one large part.
+    """
+    return max(1, CHUNK_VALUES // values)
+
+
 class Moments:
     """Mean and population deviation, summed in float64 over samples that are added part by part.
 
@@ -46,7 +54,7 @@ class Moments:
         values = part.numpy()  # which adds up rows 4 times as fast as torch, on one core
         if not self.count:
             self._begin(values)
-        rows = max(1, CHUNK_VALUES // self.total.size)
+        rows = chunk_rows(self.total.size)
         for first in range(0, len(values), rows):
             chunk = np.subtract(values[first : first + rows], self.shift, dtype=np.float64)
             self.total += chunk.sum(0)

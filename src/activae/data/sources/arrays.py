@@ -1,24 +1,30 @@
-"""The user's own data: a NumPy array or a table, from a file."""
+"""The user's own numbers: a NumPy array or a table, from a file."""
 
 from __future__ import annotations
 
 import math
+import zipfile
+import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.lib import recfunctions
+from numpy.typing import NDArray
 from torch import Tensor
 
+from activae.data.layout import layout_of
 from activae.data.on_disk.memory import available_bytes
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
 from activae.data.sources.csv_table import read_csv
-from activae.data.sources.files import existing_file
-from activae.data.sources.label_codes import encode_labels
-from activae.data.sources.numpy_file import Content, map_npy, read_numpy
+from activae.data.sources.files import encode_labels, existing_file
 from activae.data.sources.parquet import read_parquet
-from activae.data.sources.shaping import to_samples
+from activae.data.sources.table import column_indices
 from activae.errors import ConfigError, DataError
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet")
@@ -26,6 +32,20 @@ ENDINGS = (".npy", ".npz", ".csv", ".parquet")
 SHARE_OF_MEMORY = 0.5
 MEGABYTE = 1 << 20
 LARGEST_BYTE = 255
+
+
+# Names that arrays in an .npz go by; the first that is present is taken.
+NPZ_KEYS = {
+    "train": ("data", "x", "x_train", "train"),
+    "train_labels": ("labels", "y", "y_train", "train_labels"),
+    "test": ("test", "x_test", "test_data"),
+    "test_labels": ("test_labels", "y_test"),
+}
+_READ_ERRORS = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+Array = NDArray[Any]
+IMAGE_CHANNELS = (1, 3)
+# Exact in float32; wider numbers stay float64 until they are normalised.
+EXACT_IN_FLOAT32 = ("float16", "float32", "int8", "int16", "uint16")
 
 
 def array(
@@ -49,10 +69,10 @@ def array(
     `test_data`) and `test_labels` (`y_test`). Labels are numbers or text, one a sample.
 
     An `.npy` that is too large for memory stays on disk: memory does not grow with the file, and
-    training runs at the speed of the disk. Then the splits are made of whole blocks of
-    neighbouring rows (up to 4 MiB), and an epoch shuffles the order of blocks and the rows of those
-    that are in the buffer together, so that its batches are other ones than in memory. What is
-    computed of the same rows is the same.
+    training runs at the speed of the disk. Splits and batches are those of the same file in memory.
+    Files of more than 256 MiB or 4 million rows are split by blocks of neighbouring rows (up to
+    4 MiB). Where the training rows do not fit half of `buffer_mb`, an epoch shuffles the order of
+    blocks and the rows of those that the buffer holds together.
 
     Args:
         path: the file.
@@ -63,8 +83,8 @@ def array(
         label_column: of a table: name or index (from 0) of the column that holds labels.
         in_memory: whether an `.npy` is loaded whole; null: where that takes at most half of the
             memory available.
-        buffer_mb: megabytes (2^20) for rows that are read ahead and shuffled, of a file that stays
-            on disk. More of them mix better.
+        buffer_mb: of an `.npy`: megabytes (2^20) for rows that are read ahead and shuffled
+            together. More of them mix better. It decides the order of the batches in memory too.
 
     Raises:
         ConfigError: a setting that does not fit the file.
@@ -73,17 +93,21 @@ def array(
     file = existing_file(path, ENDINGS)
     declared = _checked_range(value_range)
     shaped = partial(to_samples, file, image_shape=image_shape)
+    buffer = _bytes(buffer_mb)
     try:
         if _stays_on_disk(file, in_memory):
             _refuse_columns_on_disk(columns)
             _refuse_label_column(file, label_column)
-            train = NpyRows(file, map_npy(file), shaped, _bytes(buffer_mb))
-            return Source(str(file), train, value_range=declared, note=_note_on_disk(train))
+            train = NpyRows(file, map_npy(file), shaped, buffer)
+            note = _note_on_disk(train)
+            return Source(str(file), train, value_range=declared, note=note, layout=train.layout)
         content = _read(file, columns, label_column)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     labels = encode_labels(file, content.train_labels, content.test_labels)
     samples = shaped(content.train)
+    # Only such arrays can stay on disk, where their rows are split and visited in the same way.
+    has_layout = file.suffix.lower() == ".npy" and content.train.flags.c_contiguous
     return Source(
         name=str(file),
         train=samples,
@@ -93,6 +117,7 @@ def array(
         value_range=declared,
         class_names=labels[2],
         note="" if declared else _note_on_bytes(samples),
+        layout=layout_of(content.train, shaped, buffer) if has_layout else None,
     )
 
 
@@ -162,8 +187,8 @@ def _bytes(buffer_mb: float) -> float:
 
 def _note_on_disk(rows: NpyRows) -> str:
     return (
-        f"Stays on disk ({rows.nbytes / 1e9:.3g} GB), is split by blocks of {rows.block_rows} rows "
-        f"and shuffled {rows.window_rows} rows at a time; data.source.in_memory=true loads it."
+        f"Stays on disk ({rows.nbytes / 1e9:.3g} GB) and is shuffled {rows.layout.window_rows} "
+        "rows at a time; data.source.in_memory=true loads it."
     )
 
 
@@ -177,3 +202,151 @@ def _checked_range(value_range: Sequence[float] | None) -> tuple[float, float] |
             "as [0,255], or null."
         )
     return bounds[0], bounds[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """The arrays of a file by their role."""
+
+    train: Array
+    train_labels: Array | None = None
+    test: Array | None = None
+    test_labels: Array | None = None
+
+
+def read_numpy(file: Path, columns: Sequence[str] | None) -> Content:
+    """What an `.npy` or `.npz` holds; `columns` are fields of a structured `.npy`.
+
+    Raises ConfigError for columns that there are not, DataError for what holds no plain arrays.
+    """
+    try:
+        with file.open("rb") as stream:  # given a path, numpy leaves a damaged archive open
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return Content(_plain(file, loaded, columns))
+            arrays = {key: loaded[key] for key in loaded.files}
+    except (ConfigError, DataError):
+        raise
+    except _READ_ERRORS as error:
+        raise _damaged(file, error) from error
+    if columns is not None:
+        raise _no_columns(file, columns)
+    return _pick_arrays(file, arrays)
+
+
+def map_npy(file: Path) -> np.memmap[Any, Any]:
+    """The array of an `.npy`, of which nothing is read yet. Raises DataError if it holds none."""
+    try:
+        mapped = np.load(file, mmap_mode="r", allow_pickle=False)
+    except _READ_ERRORS as error:
+        raise _damaged(file, error) from error
+    if not isinstance(mapped, np.memmap):
+        mapped.close()
+        raise _damaged(file, ValueError("it is an archive"))
+    return mapped
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{file} does not hold plain arrays of numbers, or is damaged. Write it with "
+        f"numpy.save or numpy.savez, and convert Python objects to numbers first. ({error})"
+    )
+
+
+def _plain(file: Path, values: Array, columns: Sequence[str] | None) -> Array:
+    """The fields of a structured array as columns, all or those named."""
+    if not values.dtype.names:
+        if columns is not None:
+            raise _no_columns(file, columns)
+        return values
+    names = list(values.dtype.names)
+    chosen = (
+        [names[i] for i in column_indices(file, names, columns)] if columns is not None else names
+    )
+    return recfunctions.structured_to_unstructured(values[chosen])
+
+
+def _no_columns(file: Path, columns: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"data.source.columns=[{','.join(columns)}]: the columns of {file} have no names; those of "
+        ".csv, .parquet and structured arrays have."
+    )
+
+
+def _pick_arrays(file: Path, arrays: dict[str, Array]) -> Content:
+    roles = {
+        role: next((arrays[key] for key in keys if key in arrays), None)
+        for role, keys in NPZ_KEYS.items()
+    }
+    train = roles.pop("train")
+    if train is None:
+        known = {key for keys in NPZ_KEYS.values() for key in keys}
+        unnamed = [key for key in arrays if key not in known]
+        if len(unnamed) != 1:
+            raise DataError(
+                f"{file} holds the arrays {', '.join(arrays) or '(none)'}: which one are the "
+                "samples? Name it 'data' (numpy.savez(path, data=...))."
+            )
+        train = arrays[unnamed[0]]
+    return Content(train, **roles)
+
+
+def to_samples(file: Path, values: Array, image_shape: Sequence[int] | None) -> Tensor:
+    """`[N, features]` or `[N, C, H, W]`, as uint8, float32 or float64.
+
+    Raises ConfigError where `image_shape` does not fit, DataError for what holds no samples.
+    """
+    if values.ndim not in (2, 3, 4):
+        raise DataError(
+            f"{file}: an array of shape {list(values.shape)} is not a list of samples. Give "
+            "[N, features] (one feature: reshape(-1, 1)), [N, H, W] or [N, C, H, W]."
+        )
+    if values.size == 0:
+        raise DataError(f"{file}: the array is empty (shape {list(values.shape)}).")
+    samples = torch.from_numpy(_to_torch_dtype(file, values))
+    if image_shape is not None:
+        return _as_images(file, samples, image_shape)
+    if samples.ndim == 3:
+        return samples.unsqueeze(1)
+    if samples.ndim == 4 and _channels_come_last(samples.shape):
+        return samples.movedim(3, 1).contiguous()
+    return samples
+
+
+def _to_torch_dtype(file: Path, values: Array) -> Array:
+    if values.dtype.kind not in "buif":
+        raise DataError(
+            f"{file}: values of type {values.dtype} are not real numbers; convert them first."
+        )
+    if values.dtype.kind == "b" or values.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    exact = values.dtype.name in EXACT_IN_FLOAT32
+    return values.astype(np.float32 if exact else np.float64, copy=False)
+
+
+def _channels_come_last(shape: Sequence[int]) -> bool:
+    return shape[3] in IMAGE_CHANNELS and shape[1] not in IMAGE_CHANNELS
+
+
+def _as_images(file: Path, samples: Tensor, image_shape: Sequence[int]) -> Tensor:
+    channels, height, width = _checked_image_shape(image_shape)
+    given = list(samples.shape[1:])
+    values = channels * height * width
+    in_order = given in ([channels, height, width], [values])
+    if in_order or (channels == 1 and given == [height, width]):
+        return samples.reshape(-1, channels, height, width)
+    if given == [height, width, channels]:
+        return samples.movedim(3, 1).contiguous()
+    raise ConfigError(
+        f"data.source.image_shape={list(image_shape)} has {values} values, but samples of {file} "
+        f"have shape {given} ({math.prod(given)} values)."
+    )
+
+
+def _checked_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
+    match list(image_shape) if isinstance(image_shape, Sequence) else None:
+        case [int(channels), int(height), int(width)] if min(channels, height, width) > 0:
+            return channels, height, width
+        case [int(height), int(width)] if min(height, width) > 0:
+            return 1, height, width
+    raise ConfigError(f"data.source.image_shape={image_shape}: give [C,H,W] or [H,W].")

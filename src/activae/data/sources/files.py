@@ -1,9 +1,15 @@
-"""The file that data.path names."""
+"""What all readers of a user's file share: finding it, its labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from activae.errors import ConfigError, DataError
 
@@ -28,3 +34,45 @@ def existing_file(path: str | Path | None, endings: Sequence[str]) -> Path:
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty (0 bytes).")
     return file
+
+
+Array = NDArray[Any]
+
+
+def encoded(names: Sequence[str] | None) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    """int64 indices [N] into the sorted names, and those; None for fewer than two."""
+    if names is None or len(set(names)) < 2:
+        return None, None
+    classes, indices = np.unique(np.array(names, dtype=str), return_inverse=True)
+    return torch.from_numpy(indices.astype(np.int64)), tuple(map(str, classes))
+
+
+def encode_labels(
+    file: Path, train: Array | None, test: Array | None
+) -> tuple[Tensor | None, Tensor | None, tuple[str, ...] | None]:
+    """Labels, numbers or text, as int64 indices `[N]` into the sorted names, which come third.
+
+    Raises DataError where they are not one a sample.
+    """
+    parts = [None if labels is None else _flat_labels(file, labels) for labels in (train, test)]
+    present = [part for part in parts if part is not None]
+    if not present:
+        return None, None, None
+    names, codes = np.unique(np.concatenate(present), return_inverse=True)
+    encoded = iter(torch.from_numpy(codes).split([len(part) for part in present]))
+    codes_of = [None if part is None else next(encoded) for part in parts]
+    return codes_of[0], codes_of[1], tuple(str(name) for name in names)
+
+
+def _flat_labels(file: Path, labels: Array) -> Array:
+    if labels.ndim == 0 or labels.size != len(labels):
+        raise DataError(
+            f"{file}: labels of shape {list(labels.shape)}; give one label a sample, [N]."
+        )
+    flat = labels.reshape(-1)
+    try:
+        numbers = flat.astype(np.float64)
+    except ValueError:
+        return flat.astype(str)
+    whole = bool(np.isfinite(numbers).all()) and bool((numbers == np.floor(numbers)).all())
+    return numbers.astype(np.int64) if whole else flat.astype(str)

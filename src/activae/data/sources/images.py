@@ -1,4 +1,4 @@
-"""Image data sets that torchvision downloads, read as whole arrays."""
+"""Images: those torchvision downloads, scikit-learn's digits, patches of photographs, and noise."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ _READ_ERRORS = (
     EOFError,
     pickle.UnpicklingError,
 )
+
+
+# Weights of red, green and blue in brightness (ITU-R BT.601), as Pillow takes them.
+LUMA = (0.299, 0.587, 0.114)
+TEST_SHARE = 0.2  # of each photograph, at its right-hand side
 
 
 def torchvision_images(name: str, root: str | Path, split: str | None = None) -> Source:
@@ -123,4 +128,124 @@ def _explain(name: str, folder: Path, had_files: bool, error: Exception) -> str:
     return (
         f"{name} cannot be read from {folder}: {reason}. {remedy} data.root (or the environment "
         "variable ACTIVAE_DATA) names the folder above it."
+    )
+
+
+def digits() -> Source:
+    """Scikit-learn's handwritten digits: 1797 grey images `[1, 8, 8]` with values 0 to 16.
+
+    They are the test part of UCI's "Optical Recognition of Handwritten Digits" (Alpaydin and
+    Kaynak, 1998) and bring no test split of their own.
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images).to(torch.uint8)
+    return Source(
+        name="digits",
+        train=images.unsqueeze(1),
+        train_labels=torch.from_numpy(bunch.target).long(),
+        value_range=(0.0, 16.0),
+        class_names=tuple(str(name) for name in bunch.target_names),
+    )
+
+
+def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
+    """Square patches at random places of two photographs, uint8 `[C, size, size]`, 0 to 255.
+
+    The photographs are scikit-learn's china.jpg and flower.jpg, 427 x 640 pixels each; half of the
+    patches are from either. Test patches, a quarter as many, lie wholly in the right-hand fifth of
+    a photograph and the others wholly to the left of it, so that no pixel is in both. Training and
+    validation patches may overlap. What codes of such patches look like is a classic question:
+    Olshausen & Field 1996, Emergence of simple-cell receptive field properties by learning a sparse
+    code for natural images (patches of 12 and 16 pixels, whitened; these are not).
+
+    Args:
+        size: of a patch, in pixels.
+        number: of patches for training and validation, at least 2.
+        channels: 1 (brightness) or 3 (RGB).
+        seed: of the places; the same seed gives the same patches.
+
+    Raises:
+        ConfigError: a number that makes no sense, or patches too large for the test region.
+    """
+    photographs = _photographs(channels)
+    width = photographs[0].shape[2]
+    seam = round(width * (1 - TEST_SHARE))
+    for key, value, smallest, largest in (
+        ("size", size, 2, width - seam),
+        ("number", number, 2, 10**7),
+    ):
+        if not smallest <= value <= largest:
+            raise ConfigError(f"data.source.{key}={value}: give {smallest} to {largest}.")
+    generator = torch.Generator().manual_seed(seed)
+    left = [photograph[:, :, :seam] for photograph in photographs]
+    right = [photograph[:, :, seam:] for photograph in photographs]
+    train, train_labels = _patches(left, number, size, generator)
+    test, test_labels = _patches(right, max(2, number // 4), size, generator)
+    return Source(
+        name="patches",
+        train=train,
+        train_labels=train_labels,
+        test=test,
+        test_labels=test_labels,
+        value_range=(0.0, 255.0),
+        class_names=("china", "flower"),
+    )
+
+
+def _photographs(channels: int) -> list[Tensor]:
+    """Each uint8 [C, H, W]."""
+    if channels not in (1, 3):
+        raise ConfigError(f"data.source.channels={channels}: give 1 (grey) or 3 (RGB).")
+    from sklearn.datasets import load_sample_images
+
+    colour = [torch.tensor(image).movedim(2, 0) for image in load_sample_images().images]
+    if channels == 3:
+        return colour
+    luma = torch.tensor(LUMA)[:, None, None]
+    return [(image * luma).sum(0, keepdim=True).round().to(torch.uint8) for image in colour]
+
+
+def _patches(
+    regions: list[Tensor], number: int, size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """[number, C, size, size] from the regions in turn, and from which of them each is."""
+    labels = torch.arange(number) % len(regions)
+    patches = torch.empty(number, regions[0].shape[0], size, size, dtype=torch.uint8)
+    for label, region in enumerate(regions):
+        windows = region.unfold(1, size, 1).unfold(2, size, 1)  # [C, rows, columns, size, size]
+        mine = labels == label
+        count = int(mine.sum())
+        rows = torch.randint(windows.shape[1], (count,), generator=generator)
+        columns = torch.randint(windows.shape[2], (count,), generator=generator)
+        patches[mine] = windows[:, rows, columns].movedim(1, 0)
+    return patches, labels
+
+
+def random_noise(samples: int, features: int, seed: int) -> Source:
+    """Vectors of independent values, uniform on [0, 1): `numpy.random.rand(samples, features)`.
+
+    Args:
+        samples: number of vectors, at least 2.
+        features: values in each.
+        seed: of the noise itself; the same seed gives the same data.
+
+    Raises:
+        ConfigError: `samples` or `features` is too small.
+    """
+    for key, value, smallest in (("samples", samples, 2), ("features", features, 1)):
+        if value < smallest:
+            raise ConfigError(f"data.source.{key}={value}: give at least {smallest}.")
+    generator = torch.Generator().manual_seed(seed)
+    return Source(
+        name="random",
+        train=torch.rand(samples, features, generator=generator),
+        value_range=(0.0, 1.0),
+        note=(
+            "Independent uniform noise cannot be compressed: on unseen samples even the best "
+            f"linear code of k numbers (PCA) keeps only about k/{features} of the variance, and "
+            "what a network learns beyond that is memorised. Use it to measure speed, not to "
+            "compare activations."
+        ),
     )

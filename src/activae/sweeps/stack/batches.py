@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activae.data.layout import EpochOrder
 from activae.data.module import STEPS_PER_CHUNK
 from activae.objectives.batch import Batch, stacked
-from activae.randomness import batch_order
 from activae.training.module import AutoencoderModule
 from activae.training.schedules import Adaptive, Schedule
+
+OrderKey = tuple[int, int, EpochOrder]  # seed, epoch, and how a data set's epochs are ordered
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Timetable:
     """
 
     def __init__(self) -> None:
-        self.orders: dict[tuple[int, int, int], Tensor] = {}
+        self.orders: dict[OrderKey, Tensor] = {}
         self.factors: dict[Any, Tensor] = {}
 
     def next_chunk(self, models: Sequence[AutoencoderModule]) -> Chunk:
@@ -101,7 +103,7 @@ class Timetable:
         """[T, n] on the CPU."""
         key = _order_key(model)
         if key not in self.orders:
-            self.orders[key] = batch_order(*key)
+            self.orders[key] = model.data.order.positions(*key[:2])
         start = model.step % model.data.steps_per_epoch * model.data.batch_size
         return self.orders[key][start : start + length * size].view(length, size)
 
@@ -116,7 +118,7 @@ class Timetable:
             self.factors[key] = torch.tensor(table, dtype=torch.float64)
         return self.factors[key][model.step : model.step + length]
 
-    def _drop_orders_but(self, keys: list[tuple[int, int, int]]) -> None:
+    def _drop_orders_but(self, keys: list[OrderKey]) -> None:
         wanted = set(keys)
         self.orders = {key: order for key, order in self.orders.items() if key in wanted}
 
@@ -130,9 +132,9 @@ def _next_batches(model: AutoencoderModule) -> tuple[int, int]:
     return (whole, data.batch_size) if whole else (1, left)
 
 
-def _order_key(model: AutoencoderModule) -> tuple[int, int, int]:
+def _order_key(model: AutoencoderModule) -> OrderKey:
     data = model.data
-    return data.seed, model.step // data.steps_per_epoch, len(data.samples["train"])
+    return data.seed, model.step // data.steps_per_epoch, data.order
 
 
 def _schedule_key(schedule: Schedule) -> Any:

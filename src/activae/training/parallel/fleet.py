@@ -66,7 +66,6 @@ def fit_in_ranks(
                     folder,
                     recorders,
                     Path(place) / "meeting",
-                    on_disk=model.data.on_disk,
                     log_level=log.getEffectiveLevel(),
                 )
                 for rank in range(size)

@@ -15,7 +15,7 @@ import torch
 from omegaconf import DictConfig
 
 from activae.config.devices import on_cuda
-from activae.config.settling import container, from_values
+from activae.config.settling import from_values
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError, DataError, UserError
 from activae.training.assembly import build_model
@@ -37,11 +37,7 @@ from activae.training.shared import Shared
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which of how many ranks a process is, of what run, and the file by which they meet.
-
-    on_disk: whether the launcher, for lack of memory, has left the samples in their file: the ranks
-    must do the same, for the order of the batches depends on it.
-    """
+    """Which of how many ranks a process is, of what run, and the file by which they meet."""
 
     rank: int
     size: int
@@ -49,7 +45,6 @@ class Assignment:
     folder: Path
     recorders: Recorders
     meeting: Path
-    on_disk: bool
     log_level: int
 
 
@@ -98,7 +93,7 @@ def _ending(here: Assignment, cfg: DictConfig, team: Team, line: Line) -> Ended:
 
 def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Line) -> None:
     """Train to the end; the first rank records."""
-    data = Shared().data(_as_launched(cfg, here.on_disk))
+    data = Shared().data(cfg)
     model = build_model(cfg, data)
     model.data, model.team = data, team
     snapshot = take_up(model, here.folder)
@@ -109,15 +104,6 @@ def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Line) -> None:
         _log_to(line, here.log_level)
     _train(here, cfg, model, data, snapshot)
     team.assert_same_weights(model.net)
-
-
-def _as_launched(cfg: DictConfig, on_disk: bool) -> DictConfig:
-    """The config with the launcher's choice where `in_memory` leaves one."""
-    values = container(cfg)
-    source = values["data"]["source"]
-    if "in_memory" in source:
-        source["in_memory"] = not on_disk
-    return from_values(values)
 
 
 def _train(
