@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
+from activae.objectives import total
 from activae.objectives.batch import Batch, parts_of
 from activae.results.diagnostics import first_nonfinite, first_nonfinite_parameter
 from activae.training.module import AutoencoderModule
-from activae.training.steps import EagerStep, total
+from activae.training.steps import EagerStep
 
 
 def locate_divergence(

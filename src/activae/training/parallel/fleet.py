@@ -21,7 +21,7 @@ from torch import nn
 from activae.config.devices import device_count, on_cuda
 from activae.config.settling import container
 from activae.errors import ConfigError, DataError, UserError
-from activae.objectives.regularisers import Regularised
+from activae.objectives import Regularised
 from activae.results.run_folder import LAST
 from activae.training.endings import Diverged, Interrupted
 from activae.training.module import AutoencoderModule
