@@ -19,7 +19,7 @@ from activae.data.module import AutoencoderDataModule, EvaluationChunks, Trainin
 from activae.data.normalisation import fit_normalisation
 from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
 from activae.errors import ConfigError, DataError
-from activae.results.scoring import PCA
+from activae.results.pca import PCA
 
 Array = NDArray[Any]
 Make = Callable[..., AutoencoderDataModule]

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.models import Autoencoder
+from activae.results.pca import PCA
 from activae.results.run_folder import BEST, load_checkpoint
-from activae.results.scoring import PCA, ReconstructionScores
+from activae.results.scores import ReconstructionScores
 from activae.training.module import AutoencoderModule
 
 Scores = dict[str, dict[str, float | None]]

@@ -13,8 +13,8 @@ from activae.config.settling import record, settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
 from activae.results import run_folder
-from activae.results.board import show_results
 from activae.results.evaluation import score
+from activae.results.tensorboard import show_results
 from activae.training.assembly import build_model
 from activae.training.divergence import locate_divergence
 from activae.training.fitting import fit

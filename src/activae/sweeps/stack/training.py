@@ -15,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from activae.config.settling import record
 from activae.data.module import AutoencoderDataModule
 from activae.results import run_folder
-from activae.results.board import show_results
 from activae.results.evaluation import score
 from activae.results.run import close_diverged
+from activae.results.tensorboard import show_results
 from activae.sweeps.stack.eligibility import stack_key, why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
 from activae.sweeps.stack.member import Member
