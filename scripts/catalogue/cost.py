@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.activations import values_per_unit
-from activae.activations.evaluation import one_thread
+from activae.activations.analysis import one_thread
 
 ROWS, UNITS = 256, 256  # 256 KiB: what a hidden layer holds, and a core's own cache
 _RELU = ""  # no option has this name

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.activations import slope, values_per_unit
-from activae.activations.evaluation import FloatArray, in_float64
+from activae.activations.analysis import FloatArray, in_float64
 
 LEFT, RIGHT = -4, 4
 SECTIONS = (-1.0, 0.5, 2.0)  # of the inputs but the last, where a unit has several

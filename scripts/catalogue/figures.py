@@ -11,7 +11,7 @@ from activae.activations import gain, is_elementwise, moments, output_range
 
 @dataclass(frozen=True)
 class Figures:
-    """gain, chi_1, s (see `activae.activations.moments`), the output's range, parameters a layer.
+    """gain, chi_1, s (see `activae.activations.Moments`), the output's range, parameters a layer.
 
     None is what is not defined where a unit has several inputs or outputs.
     """

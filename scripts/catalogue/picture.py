@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from torch import nn
 
-from activae.activations.evaluation import FloatArray
+from activae.activations.analysis import FloatArray
 from catalogue.curves import LEFT, RIGHT, Curve, curves_of
 
 BOTTOM, TOP = -2.5, 3.5

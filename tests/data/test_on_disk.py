@@ -21,7 +21,7 @@ from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
 from activae.data.split import split_indices
 from activae.errors import ConfigError, DataError
 from activae.randomness import batch_order
-from activae.results.scoring import PCA
+from activae.results.pca import PCA
 
 Array = NDArray[Any]
 Make = Callable[..., AutoencoderDataModule]

@@ -13,17 +13,18 @@ from torch.func import functional_call, vmap
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
-from activae.objectives import Objective, mse
-from activae.objectives.batch import Noise
-from activae.objectives.regularisers import (
+from activae.objectives import (
     CodeL1,
     Contractive,
     HutchinsonContractive,
     KLSparse,
+    Objective,
     Regularised,
     Regulariser,
+    mse,
 )
-from activae.objectives.regularisers import contractive as contractive_module
+from activae.objectives import regularisers as regularisers_module
+from activae.objectives.batch import Noise
 
 CODE = 3
 ALL: dict[str, Regulariser] = {
@@ -106,7 +107,7 @@ def test_contractive_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     net, x = autoencoder(), samples()
     whole = Contractive(1.0)(net, x)
 
-    monkeypatch.setattr(contractive_module, "_VALUES_AT_ONCE", 1)
+    monkeypatch.setattr(regularisers_module, "_VALUES_AT_ONCE", 1)
 
     assert Contractive(1.0)(net, x).item() == pytest.approx(whole.item())
 

@@ -13,9 +13,10 @@ import torch
 from omegaconf import DictConfig
 
 from activae.config.settling import settle
+from activae.results.pca import PCA
 from activae.results.run import train
 from activae.results.run_folder import METRICS
-from activae.results.scoring import PCA, reconstruction_scores
+from activae.results.scores import reconstruction_scores
 from activae.training.assembly import build_data, build_model
 from activae.training.checkpoint import BEST, load_checkpoint
 

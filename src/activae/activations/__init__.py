@@ -1,25 +1,33 @@
-"""Activations that torch lacks, and the figures that describe any activation."""
+"""Activations that torch lacks, and what is known about any activation.
 
+In: numbers that shape an activation. Out: an `nn.Module`, elementwise unless it has the attributes
+`inputs_per_unit` or `outputs_per_unit`. `gain`, `moments`, `slope` and `output_range` take any
+activation, a function or a module, torch's and the user's own too.
+"""
+
+from activae.activations.analysis import (
+    Moments,
+    gain,
+    is_elementwise,
+    moments,
+    output_range,
+    slope,
+    values_per_unit,
+)
 from activae.activations.custom import Custom
-from activae.activations.gain import gain
 from activae.activations.gated import GEGLU, GLU, Bilinear, CReLU, Maxout, ReGLU, SwiGLU
-from activae.activations.moments import Moments, moments
-from activae.activations.nonmonotonic import GCU, Gaussian, LiSHT
-from activae.activations.output_range import output_range
-from activae.activations.periodic import Sin, Siren, Snake
-from activae.activations.rational import Rational
+from activae.activations.oscillating import GCU, Gaussian, LiSHT, Rational, Sin, Siren, Snake
 from activae.activations.rectifying import (
     ISRLU,
     XIELU,
     BentIdentity,
     ReLUSquared,
+    RReLU,
     ShiftedSoftplus,
     SmeLU,
     Squareplus,
 )
-from activae.activations.rrelu import RReLU
 from activae.activations.self_gated import ELiSH, GoLU, Logish, QuickGELU, Serf, Smish, Swish, TeLU
-from activae.activations.slope import slope
 from activae.activations.squashing import (
     ISRU,
     Arctan,
@@ -29,7 +37,6 @@ from activae.activations.squashing import (
     PenalizedTanh,
     ScaledTanh,
 )
-from activae.activations.units import is_elementwise, values_per_unit
 
 __all__ = [
     "GCU",

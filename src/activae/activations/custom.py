@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from activae.activations.evaluation import in_float64
+from activae.activations.analysis import in_float64
 from activae.config.dotted_path import resolve
 from activae.errors import ConfigError
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activae.activations.gain import gain, normal_expectation
+from activae.activations.analysis import gain, normal_expectation
 from activae.errors import ConfigError
 
 

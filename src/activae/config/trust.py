@@ -12,12 +12,10 @@ from activae.errors import ConfigError
 # objects by their path must stay out of reach.
 TRUSTED_MODULES = (
     "activae.activations",
-    "activae.objectives.corruptions",
     "activae.data",
     "activae.models",
     "activae.objectives",
     "activae.training.phases",
-    "activae.objectives.regularisers",
     "activae.training.schedules",
     "pytorch_optimizer.Lion",
     "torch.nn",

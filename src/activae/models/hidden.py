@@ -10,7 +10,7 @@ from math import prod
 import torch
 from torch import nn
 
-from activae.activations.units import values_per_unit
+from activae.activations import values_per_unit
 from activae.errors import ConfigError
 
 log = logging.getLogger(__name__)

@@ -1,23 +1,51 @@
-"""Losses as pure functions: (autoencoder, batch) -> named terms, whose sum is minimised.
+"""What is minimised, as pure functions that declare what they need.
 
-Every term is a mean over features and samples (a weight penalty: a plain sum over weights), so that
-a learning rate means the same at any image size and batch size.
+In: an autoencoder and a batch, which is samples [B, *shape] or a mapping with what the step draws
+for them (`Noise`). Out: named scalar terms, whose sum (`total`) is minimised. Every term is a mean
+over features and samples (a weight penalty: a plain sum over weights). `corruptions` are what a
+denoising autoencoder's encoder is shown instead of the samples.
 """
 
-from activae.objectives.bce import bce
-from activae.objectives.demand import Demand, demands
-from activae.objectives.huber import huber
-from activae.objectives.l1 import l1
-from activae.objectives.mse import mse
-from activae.objectives.multinomial import multinomial
-from activae.objectives.nb import nb
-from activae.objectives.objective import Objective
-from activae.objectives.poisson import poisson
-from activae.objectives.zinb import zinb
+from activae.objectives.batch import Batch, Noise
+from activae.objectives.losses import (
+    Demand,
+    bce,
+    demands,
+    huber,
+    l1,
+    mse,
+    multinomial,
+    nb,
+    poisson,
+    zinb,
+)
+from activae.objectives.objective import (
+    AnyObjective,
+    Objective,
+    Regularised,
+    strengths_of,
+    total,
+)
+from activae.objectives.regularisers import (
+    CodeL1,
+    Contractive,
+    HutchinsonContractive,
+    KLSparse,
+    Regulariser,
+)
 
 __all__ = [
+    "AnyObjective",
+    "Batch",
+    "CodeL1",
+    "Contractive",
     "Demand",
+    "HutchinsonContractive",
+    "KLSparse",
+    "Noise",
     "Objective",
+    "Regularised",
+    "Regulariser",
     "bce",
     "demands",
     "huber",
@@ -26,5 +54,7 @@ __all__ = [
     "multinomial",
     "nb",
     "poisson",
+    "strengths_of",
+    "total",
     "zinb",
 ]

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.models import Autoencoder
-from activae.results.scoring import PCA, ReconstructionScores
+from activae.results.pca import PCA
+from activae.results.scores import ReconstructionScores
 from activae.training.checkpoint import BEST, load_checkpoint
 from activae.training.module import AutoencoderModule
 

@@ -17,9 +17,9 @@ from activae.config.settling import record, settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
 from activae.results import run_folder
-from activae.results.board import show_results
 from activae.results.evaluation import score, score_pca
 from activae.results.recording import Recorders
+from activae.results.tensorboard import show_results
 from activae.training.assembly import build_model
 from activae.training.checkpoint import LAST, load_checkpoint
 from activae.training.divergence import locate_divergence

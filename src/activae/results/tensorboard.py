@@ -1,32 +1,44 @@
-"""What TensorBoard shows of a run: figures each epoch; pictures, histograms, layers at times."""
+"""What TensorBoard shows of a run: figures each epoch; pictures, histograms, layers at times.
+
+At its end hyper-parameters beside scores, and the codes in the projector.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import DictConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from activae.config.instantiating import label
+from activae.data.module import AutoencoderDataModule
+from activae.objectives import total
 from activae.results.diagnostics import (
     activation_statistics,
     effective_rank,
     gradient_norms,
     reconstruction_grid,
+    thumbnails,
 )
 from activae.training.module import AutoencoderModule
-from activae.training.steps import total
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 # TensorBoard's own switch against importing TensorFlow, where it is installed: that takes seconds,
-# and files on disk need none of it. It is asked when torch.utils.tensorboard is imported.
+# and files on disk need none of it. It is asked when torch.utils.tensorboard is imported,
+# which takes a second itself: Lightning does so with the first event.
 sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
-from torch.utils.tensorboard import SummaryWriter  # noqa: E402
-
 PROBE_SAMPLES = 256
+# The same for every run: TensorBoard takes the columns of all from the first.
+SCORES = ("SE", "MSE", "BCE", "PSNR", "SSIM", "explained_variance")
 LAYOUT = {
     "training": {
         "squared error": ["Multiline", ["SE/train", "SE/val"]],
@@ -136,6 +148,81 @@ def picture(model: AutoencoderModule, samples: Tensor) -> Tensor:
     """Normalised images [n, C, H, W] above their reconstructions, in one picture [C, H', W']."""
     data = model.data
     return reconstruction_grid(data.to_unit(samples), data.to_unit(model.net(samples)))
+
+
+def show_results(
+    cfg: DictConfig,
+    model: AutoencoderModule,
+    data: AutoencoderDataModule,
+    metrics: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Add the results of the best checkpoint to the run's TensorBoard events."""
+    logger = EventLogger(folder)
+    logger.log_hyperparams(hyper_parameters(cfg), metrics=_scalars(metrics))
+    writer = logger.experiment
+    test = data.samples["test"]
+    if data.source.is_image and cfg.logger.images:
+        shown = picture(model, test[: cfg.logger.images])
+        writer.add_image("reconstructions/test", shown, model.step)
+    count = min(cfg.logger.projector_samples, len(test))
+    if count:
+        labels = data.labels["test"]
+        with torch.no_grad():
+            codes = model.net.encode(test[:count])
+        writer.add_embedding(
+            codes,
+            metadata=None if labels is None else _names(data, labels[:count].tolist()),
+            label_img=thumbnails(data.to_unit(test[:count])) if data.source.is_image else None,
+            global_step=model.step,
+            tag="code",
+        )
+    logger.finalize("success")
+
+
+def hyper_parameters(cfg: DictConfig) -> dict[str, Any]:
+    """What tells runs apart, a short word for each."""
+    return {
+        "activation": label(cfg.activation),
+        "encoder": label(cfg.encoder),
+        "encoder.activation": label(cfg.encoder.get("activation")),
+        "decoder": label(cfg.decoder),
+        "decoder.activation": label(cfg.decoder.get("activation")),
+        "encoding.dim": cfg.encoding.dim,
+        "encoding.activation": label(cfg.encoding.activation),
+        "output.activation": label(cfg.output.activation),
+        "init": label(cfg.init),
+        "objective": label(cfg.objective.get("reconstruction", cfg.objective)),
+        "l1": cfg.objective.get("l1", 0.0),
+        "l2": cfg.objective.get("l2", 0.0),
+        "regulariser": ", ".join(label(node) for node in cfg.regulariser.values()) or "none",
+        "corruption": label(cfg.corruption),
+        "phases": label(cfg.phases),
+        "optimizer": str(cfg.optimizer["_target_"]).rsplit(".", 1)[-1],
+        "lr": cfg.optimizer.get("lr"),
+        "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
+        "scheduler": label(cfg.scheduler),
+        "data": cfg.data.name,
+        "batch_size": cfg.data.batch_size,
+        "train_fraction": cfg.data.train_fraction,
+        "normalisation": cfg.data.normalisation,
+        "max_epochs": cfg.trainer.max_epochs,
+        "seed": cfg.seed,
+    }
+
+
+def _scalars(metrics: dict[str, Any]) -> dict[str, float]:
+    nan = float("nan")
+    scores = {
+        f"{stage}/{name}": metrics[stage][name] for stage in ("test", "val") for name in SCORES
+    }
+    scores["ratio_to_pca"] = metrics["ratio_to_pca"]
+    return {name: nan if value is None else value for name, value in scores.items()}
+
+
+def _names(data: AutoencoderDataModule, labels: list[int]) -> list[str]:
+    names = data.source.class_names
+    return [names[label] if names else str(label) for label in labels]
 
 
 def _writer(trainer: pl.Trainer) -> SummaryWriter:

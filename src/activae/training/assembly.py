@@ -16,9 +16,9 @@ from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+from activae.objectives import Regularised, Regulariser
 from activae.objectives.batch import Noise
 from activae.objectives.corruptions import corrupts
-from activae.objectives.regularisers import Regularised, Regulariser
 from activae.randomness import generator
 from activae.training.compiled_step import Graph
 from activae.training.module import AutoencoderModule
@@ -115,7 +115,7 @@ def build_regularisers(cfg: DictConfig, net: Autoencoder) -> dict[str, Regularis
         if not isinstance(regulariser, Regulariser):
             raise ConfigError(
                 f"regulariser.{name}._target_={node.get('_target_')}: makes a "
-                f"{type(regulariser).__name__}, not an activae.objectives.regularisers.Regulariser"
+                f"{type(regulariser).__name__}, not an activae.objectives.Regulariser"
             )
         regulariser.check(net)
         if regulariser.weight:

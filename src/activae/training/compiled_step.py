@@ -12,9 +12,9 @@ from torch.func import functional_call, grad_and_value
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+from activae.objectives import AnyObjective, strengths_of, total
 from activae.objectives.batch import Batch, samples_of
-from activae.objectives.regularisers.regularised import strengths_of
-from activae.training.steps import Objective, needs_closure, total
+from activae.training.steps import needs_closure
 from activae.training.update_rules import Rule, rule_for
 
 Terms = dict[str, Tensor]
@@ -58,7 +58,7 @@ class CompiledStep:
     def __init__(
         self,
         net: Autoencoder,
-        objective: Objective,
+        objective: AnyObjective,
         optimizer: torch.optim.Optimizer,
         clip_norm: float | None,
         graph: Graph,
@@ -158,7 +158,7 @@ class CompiledStep:
 class _Loss(nn.Module):
     """The objective as a module, so that functional_call can lend it other parameters."""
 
-    def __init__(self, net: Autoencoder, objective: Objective) -> None:
+    def __init__(self, net: Autoencoder, objective: AnyObjective) -> None:
         super().__init__()
         self.net = net
         self.objective = objective

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from activae.data.module import AutoencoderDataModule, Chunk
 from activae.models.autoencoder import Autoencoder
+from activae.objectives import AnyObjective, total
 from activae.objectives.batch import Batch, Noise, samples_of
 from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
@@ -23,7 +24,7 @@ from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
 from activae.training.schedules import Adaptive, Schedule
-from activae.training.steps import EagerStep, Objective, total
+from activae.training.steps import EagerStep
 
 Row = dict[str, Any]  # numbers, and the phase by its name
 
@@ -42,7 +43,7 @@ class AutoencoderModule(pl.LightningModule):
     def __init__(
         self,
         net: Autoencoder,
-        objective: Objective,
+        objective: AnyObjective,
         normalisation: nn.Module,
         *,
         optimizer: OptimizerFactory,
@@ -84,7 +85,7 @@ class AutoencoderModule(pl.LightningModule):
         return self.net(x)
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> AnyObjective:
         """The loss of the phase that the run is in."""
         return self.phase.objective or self.whole_objective
 

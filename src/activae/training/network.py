@@ -22,7 +22,7 @@ from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.models.counts import TotalSharingHead
 from activae.objectives import Demand, Objective
-from activae.objectives.demand import plain
+from activae.objectives.losses import plain
 
 # A bounded output whose interval is more than this many times the data's wastes its range on values
 # that never occur: tanh for data in [0, 1].

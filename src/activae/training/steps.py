@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from activae.models import Autoencoder
+from activae.objectives import AnyObjective, total
 from activae.objectives.batch import Batch, samples_of
-
-# Of samples, or of a batch with what is drawn for it, where the objective asks for that.
-Objective = Callable[[Autoencoder, Any], dict[str, Tensor]]
 
 
 class EagerStep:
@@ -27,7 +24,7 @@ class EagerStep:
     def __init__(
         self,
         net: Autoencoder,
-        objective: Objective,
+        objective: AnyObjective,
         optimizer: torch.optim.Optimizer,
         clip_norm: float | None,
     ) -> None:
@@ -111,12 +108,3 @@ def _repeating_noise(device: torch.device) -> Callable[[], None]:
             torch.cuda.set_rng_state(there, device)
 
     return again
-
-
-def total(terms: dict[str, Tensor]) -> Tensor:
-    """The sum of an objective's terms, which is what is minimised."""
-    values = iter(terms.values())
-    loss = next(values)
-    for value in values:
-        loss = loss + value
-    return loss

@@ -8,11 +8,11 @@ import torch
 from omegaconf import DictConfig
 
 from activae.data.module import AutoencoderDataModule
+from activae.objectives import total
 from activae.objectives.batch import stacked
 from activae.sweeps.stack.loss import regulariser_weights, stacked_loss
 from activae.sweeps.stack.update import LINEAR_IN_LR, update_rule
 from activae.training.module import AutoencoderModule
-from activae.training.steps import total
 
 
 def why_not_stackable(

@@ -10,12 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from activae.models import Autoencoder
-from activae.objectives import Objective
+from activae.objectives import AnyObjective, Objective, Regularised, total
 from activae.objectives.batch import Batch, samples_of
-from activae.objectives.regularisers import Regularised
 from activae.training.module import AutoencoderModule
-from activae.training.steps import Objective as AnyObjective
-from activae.training.steps import total
 
 Terms = dict[str, Tensor]
 PENALTIES = ("l1", "l2")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from activae.data.module import EVALUATION_ROWS
+from activae.objectives import total
 from activae.objectives.batch import Batch
 from activae.sweeps.stack.batches import Chunk
 from activae.sweeps.stack.loss import (
@@ -21,7 +22,6 @@ from activae.sweeps.stack.sums import StackedSums
 from activae.sweeps.stack.update import StackedUpdate
 from activae.sweeps.stack.weights import FlatParameters
 from activae.training.module import AutoencoderModule, Row
-from activae.training.steps import total
 
 CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 

@@ -17,7 +17,7 @@ from torch import nn
 from activae.config.devices import device_count, on_cuda
 from activae.config.settling import container
 from activae.errors import ConfigError, DataError, UserError
-from activae.objectives.regularisers import Regularised
+from activae.objectives import Regularised
 from activae.training.checkpoint import LAST
 from activae.training.endings import Diverged, Interrupted
 from activae.training.fitting import Recorders

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from activae.models.autoencoder import Autoencoder
+from activae.objectives import AnyObjective, total
 from activae.objectives.batch import Batch
 from activae.randomness import step_seed
 from activae.training.parallel.team import Team
 from activae.training.process import Stoppable
-from activae.training.steps import EagerStep, Objective, total
+from activae.training.steps import EagerStep
 
 
 class ParallelStep(EagerStep):
@@ -25,7 +26,7 @@ class ParallelStep(EagerStep):
     def __init__(
         self,
         net: Autoencoder,
-        objective: Objective,
+        objective: AnyObjective,
         optimizer: torch.optim.Optimizer,
         clip_norm: float | None,
         team: Team,

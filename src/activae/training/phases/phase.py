@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.training.steps import Objective
+from activae.objectives import AnyObjective
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Phase:
     start: int
     end: int
     trains: tuple[str, ...] = ("",)
-    objective: Objective | None = None
+    objective: AnyObjective | None = None
 
     @property
     def steps(self) -> int:

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activae.results.scoring import (
-    PCA,
+from activae.results.pca import PCA
+from activae.results.scores import (
     ReconstructionScores,
     bce_above_floor,
     reconstruction_scores,

@@ -83,7 +83,7 @@ def test_thumbnails_are_square_with_the_image_in_the_middle(shape):
 
 
 def test_thumbnails_are_shrunk_only_where_the_projector_could_not_load_them(monkeypatch):
-    monkeypatch.setattr("activae.results.diagnostics.pictures.SPRITE_SIDE", 100)
+    monkeypatch.setattr("activae.results.diagnostics.SPRITE_SIDE", 100)
     images = torch.rand(50, 1, 1, 1).expand(50, 1, 15, 15)
     assert thumbnails(images[:36]).shape[-1] == 15  # 6 a side: 90 px
     small = thumbnails(images)

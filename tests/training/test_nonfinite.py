@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from activae.results.diagnostics import first_nonfinite, first_nonfinite_parameter
+from activae.training.divergence import first_nonfinite, first_nonfinite_parameter
 
 
 class Log(nn.Module):

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from activae.results.scoring import structural_similarity
+from activae.results.scores import structural_similarity
 
 
 def noisy_pair(*shape, seed=0):

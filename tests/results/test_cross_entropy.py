@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from activae.errors import DataError
-from activae.results.scoring import bce_above_floor, bce_floor
+from activae.results.scores import bce_above_floor, bce_floor
 
 
 def test_binary_data_has_no_floor():

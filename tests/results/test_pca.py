@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA as SklearnPCA  # noqa: N811
 
-from activae.results.scoring import PCA
+from activae.results.pca import PCA
 
 
 def se(x, reconstruction):
