@@ -13,7 +13,9 @@ names.register()
 # The task function is activae's own, with no body to edit: under -m the launchers train the jobs
 # themselves. Code of yours goes into a Hydra callback: hydra.callbacks.NAME._target_=MODULE.CLASS.
 main = hydra.main(
-    version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="train"
+    version_base="1.3",
+    config_path=str(Path(__file__).resolve().parent / "configs"),
+    config_name="train",
 )(run_job)
 
 

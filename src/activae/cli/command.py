@@ -23,7 +23,6 @@ from activae.config.settling import container, read
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.run_folder import CONFIG, DONE
 from activae.sweeps.commands import commands_of, resumed_sweep
-from activae.training.checkpoint import LAST
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +119,8 @@ def run_job(composed: DictConfig) -> float:
         sys.exit(EXIT_INTERRUPTED)
     except (UserError, OSError) as error:
         log.error("error: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        from activae.training.checkpoint import LAST  # imports torch, which --help does without
+
         if isinstance(error, OSError) and (folder / LAST).exists():
             log.warning("once that is mended, %s", _how_to_continue(folder))
         _fail(folder, str(error))
