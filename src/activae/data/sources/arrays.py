@@ -21,10 +21,8 @@ from activae.data.layout import layout_of
 from activae.data.on_disk.memory import available_bytes
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
-from activae.data.sources.csv_table import read_csv
 from activae.data.sources.files import encode_labels, existing_file
-from activae.data.sources.parquet import read_parquet
-from activae.data.sources.table import column_indices
+from activae.data.sources.tables import column_indices, read_numbers
 from activae.errors import ConfigError, DataError
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet")
@@ -122,11 +120,8 @@ def array(
 
 
 def _read(file: Path, columns: Sequence[str] | None, label_column: str | int | None) -> Content:
-    match file.suffix.lower():
-        case ".csv":
-            return Content(*read_csv(file, label_column, columns))
-        case ".parquet":
-            return Content(*read_parquet(file, label_column, columns))
+    if file.suffix.lower() in (".csv", ".parquet"):
+        return Content(*read_numbers(file, label_column, columns))
     _refuse_label_column(file, label_column)
     return read_numpy(file, columns)
 

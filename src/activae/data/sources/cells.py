@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
-from activae.data.sources.files import encoded, existing_file
-from activae.data.sources.text_table import shortened
+from activae.data.sources.files import encoded, existing_file, shortened
 from activae.errors import ConfigError, DataError
 
 # The set's values have three decimals, by which the largest count (259) may be off by this.

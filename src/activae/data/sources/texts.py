@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
-from activae.data.sources.files import encoded
-from activae.data.sources.text_table import read_text, read_text_table, shortened
+from activae.data.sources.files import encoded, read_text, shortened
+from activae.data.sources.tables import open_table
 from activae.errors import ConfigError, DataError
 
 ENDINGS = (".txt", ".csv")
@@ -202,23 +202,25 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _read_csv(
     path: Path, text_column: str | int | None, label_column: str | int | None, encoding: str
 ) -> _Texts:
-    table = read_text_table(path, encoding)
+    table = open_table(path, encoding)
     key = "data.source.label_column"
-    label = None if label_column is None else table.column(label_column, key, path)
+    label = None if label_column is None else table.index(key, label_column)
     if text_column is None:
-        others = [name for number, name in enumerate(table.header) if number != label]
+        others = [name for number, name in enumerate(table.names) if number != label]
         text_column = others[0] if len(others) == 1 else "text"
-        if text_column not in table.header:
+        if text_column not in table.names:
             raise ConfigError(
                 "data.source.text_column=null: name the column that holds the texts; "
-                f"{path} has {shortened(table.header)}."
+                f"{path} has {shortened(table.names)}."
             )
-    column = table.column(text_column, "data.source.text_column", path)
-    return _Texts(
-        [row[column] for row in table.rows],
-        [f"line {line}" for line in table.lines],
-        None if label is None else [row[label] for row in table.rows],
+    column = table.index("data.source.text_column", text_column)
+    cells = table.cells()
+    texts, labels = (
+        None if place is None else [cell or "" for cell in cells.columns[place]]
+        for place in (column, label)
     )
+    assert texts is not None
+    return _Texts(texts, cells.places, labels)
 
 
 def _without_empty(path: Path, found: _Texts, skip_empty: bool) -> _Texts:
