@@ -93,13 +93,13 @@ def open_table(
     """The table in a `.csv` or `.parquet` file.
 
     Columns of a CSV file are separated by a comma, or by semicolons or tabs where the first line
-    has any. Blanks around a cell do not count, nor do lines without any cell that is filled.
+    has any. Blanks around a cell do not count, nor do empty lines.
 
     Args:
         path: the file.
         encoding: of a CSV file; None: UTF-8, with or without a mark in front.
         has_header: tells from the cells of the first line whether they are names; None: they are,
-            and each must be another.
+            each must be another, and rows whose cells are all empty are left out.
 
     Raises:
         ConfigError: no such encoding, or pyarrow is not installed.
@@ -203,11 +203,12 @@ class _Csv(Table):
         has_header: Callable[[list[str]], bool] | None,
     ) -> None:
         self.path, self.encoding = path, encoding
+        self.keeps_gaps = has_header is not None  # numbers: a row of gaps is an error, named below
         self.delimiter = ","
         first = next((line for line in self._decoded() if line.strip()), "")
         self.delimiter = next((mark for mark in ";\t" if mark in first), ",")
         rows = self._all_rows()
-        self.names = next(rows, (0, []))[1]
+        self.names = [cell.strip() for cell in next(rows, (0, []))[1]]
         if not self.names:
             raise DataError(f"{path} is empty, it has no rows; give one sample a line.")
         self.has_header = has_header is None or has_header(self.names)
@@ -231,11 +232,11 @@ class _Csv(Table):
         return np.array(values).reshape(-1, len(columns))
 
     def labels(self, column: int) -> Array:
-        return np.array([row[column] for _, row in self._rows()], dtype=str)
+        return np.array([row[column].strip() for _, row in self._rows()], dtype=str)
 
     def cells(self) -> Cells:
         lines, rows = zip(*self._rows(), strict=True)
-        columns = [list(column) for column in zip(*rows, strict=True)]
+        columns = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
         return Cells(columns, [f"line {line}" for line in lines])
 
     def refuse_row_index(self) -> None:
@@ -247,7 +248,7 @@ class _Csv(Table):
 
     def _no_number(self, line: int, row: list[str], columns: Sequence[int]) -> DataError:
         column = next(column for column in columns if not is_number(row[column]))
-        cell = row[column][:LONGEST_SHOWN]
+        cell = row[column].strip()[:LONGEST_SHOWN]
         name = f" ({self.names[column]})" if self.has_header else ""
         fault = f"'{cell}' is not a number" if cell else "the cell is empty"
         return DataError(
@@ -274,9 +275,9 @@ class _Csv(Table):
         with _long_cells():
             try:
                 for row in reader:
-                    stripped = [cell.strip() for cell in row]
-                    if any(stripped):
-                        yield reader.line_num, stripped
+                    is_gap = len(row) > 1 and self.keeps_gaps
+                    if is_gap or any(cell.strip() for cell in row):
+                        yield reader.line_num, row
             except csv.Error as error:
                 raise DataError(f"{self.path} is not a table: {error}.") from error
 
