@@ -6,6 +6,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.layout import layout_of
-from activae.data.on_disk.memory import available_bytes
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
 from activae.data.sources.files import encode_labels, existing_file
@@ -28,6 +28,7 @@ from activae.errors import ConfigError, DataError
 ENDINGS = (".npy", ".npz", ".csv", ".parquet")
 # Share of the memory available that a file's samples may take, to leave the rest to others.
 SHARE_OF_MEMORY = 0.5
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 MEGABYTE = 1 << 20
 LARGEST_BYTE = 255
 
@@ -167,11 +168,25 @@ def _stays_on_disk(file: Path, in_memory: bool | None) -> bool:
         return in_memory is False
     # A value is 1 byte or more in the file; splitting copies it, normalising makes it 4 bytes.
     available = available_bytes()
-    if available is None or 6 * file.stat().st_size <= SHARE_OF_MEMORY * available:
+    if 6 * file.stat().st_size <= SHARE_OF_MEMORY * available:
         return False
     header = map_npy(file)
     needed = 2 * header.nbytes + 4 * header.size
     return needed > SHARE_OF_MEMORY * available and not header.dtype.names
+
+
+def available_bytes() -> int:
+    """Memory that the process can still take: the machine's, or less in a control group (Linux).
+
+    What the system keeps of files counts as available.
+    """
+    from psutil import virtual_memory
+
+    available = int(virtual_memory().available)
+    with suppress(OSError, ValueError):  # no version 2 of control groups, or its limit is "max"
+        limit = int((CONTROL_GROUP / "memory.max").read_text())
+        available = min(available, limit - int((CONTROL_GROUP / "memory.current").read_text()))
+    return available
 
 
 def _bytes(buffer_mb: float) -> float:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.errors import ConfigError, DataError
+
+T = TypeVar("T")
 
 
 def existing_file(path: str | Path | None, endings: Sequence[str]) -> Path:
@@ -100,6 +102,16 @@ def read_text(path: Path, encoding: str | None) -> str:
         ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def natural_order(names: Iterable[T], key: Callable[[T], Any] | None = None) -> list[T]:
+    """Names or paths with digits as numbers, before letters: img2, img10, Imgs.
+
+    Case decides between equals alone. key: gives the text, or the parts of a path, to sort by.
+    """
+    from natsort import natsorted, ns
+
+    return natsorted(sorted(names, key=str), key=key, alg=ns.IGNORECASE)
 
 
 def shortened(names: Sequence[str], most: int = 10) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
-from activae.data.sources.files import encoded, read_text, shortened
+from activae.data.sources.files import encoded, natural_order, read_text, shortened
 from activae.data.sources.tables import open_table
 from activae.errors import ConfigError, DataError
 
@@ -186,17 +185,11 @@ def _read_folder(folder: Path, encoding: str) -> _Texts:
     files = [file for file in folder.rglob("*") if file.suffix.lower() == ".txt" and file.is_file()]
     if not files:
         raise DataError(f"data.path={folder}: holds no .txt file, not in sub-folders either.")
-    files.sort(key=lambda file: _natural(file.relative_to(folder).as_posix()))
+    files = natural_order(files, lambda file: file.relative_to(folder).parts)
     names = [file.relative_to(folder) for file in files]
     labels = [name.parts[0] if len(name.parts) > 1 else "(no folder)" for name in names]
     texts = [read_text(file, encoding) for file in files]
     return _Texts(texts, [name.as_posix() for name in names], labels)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts 2.txt before 10.txt."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]
 
 
 def _read_csv(
