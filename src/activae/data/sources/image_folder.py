@@ -58,7 +58,7 @@ def image_folder(
             of refusing the folder.
 
     Raises:
-        ConfigError: `size` or `channels` makes no sense.
+        ConfigError: `size` or `channels` is invalid.
         DataError: there is no such folder, no picture in it, or one that cannot be decoded.
     """
     height, width = _checked_size(size)
@@ -146,7 +146,7 @@ def _in_turn(
 
 
 def _attempt(file: Path, height: int, width: int, mode: str) -> Picture | str:
-    """The picture `[H, W]` or `[H, W, 3]`, or why there is none."""
+    """The picture `[H, W]` or `[H, W, 3]`, or why it cannot be decoded."""
     from PIL import Image
 
     # Whatever Pillow lets through on a damaged file.

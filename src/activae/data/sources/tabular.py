@@ -43,7 +43,7 @@ def tabular(
 
     Args:
         path: the file.
-        numeric: columns that are numbers; a cell that is none is an error.
+        numeric: columns that are numbers; any other cell is an error.
         categorical: columns that are categories, such as codes written as numbers.
         drop: columns to leave out.
         label_column: holds labels, which colour plots and are never trained on.
@@ -51,11 +51,11 @@ def tabular(
         encoding: of a CSV file; utf-8-sig is UTF-8 with or without a mark in front.
 
     Raises:
-        ConfigError: a setting of no sense, or a column that the file does not have.
+        ConfigError: a setting is invalid, or names a column that the file does not have.
         DataError: the file cannot be read as a table, or a few cells of a column are no numbers.
     """
     preparation = partial(ColumnFeatures, min_frequency=min_frequency)
-    preparation()  # refuses its setting before a long reading
+    preparation()  # checks its setting before the file is read
     file = existing_file(path, ENDINGS)
     table = open_table(file, encoding)
     kinds = {"numeric": numeric, "categorical": categorical, "drop": drop}
@@ -75,7 +75,7 @@ def tabular(
 
 
 def _with_gaps(cells: Cells) -> Cells:
-    """None for each cell by which people say that there is nothing in it."""
+    """The same cells, None in the place of empty text, NA, NaN and the other words for a gap."""
     columns = [
         [None if (cell or "").lower() in GAPS else cell for cell in column]
         for column in cells.columns
@@ -211,7 +211,7 @@ class ColumnFeatures(Preparation):
         return self.numeric + [f"{name}={c}" for name, kept in pairs for c in kept]
 
     def fit(self, rows: Columns) -> None:
-        """Learn medians, means, deviations and categories. DataError names columns of no use."""
+        """Learn medians, means, deviations and categories. DataError names an unusable column."""
         from sklearn.preprocessing import StandardScaler
 
         self.numeric, self.categorical = rows.numeric_names, rows.categorical_names

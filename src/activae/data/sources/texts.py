@@ -60,7 +60,7 @@ def text(
         max_features, min_df, stop_words, sublinear_tf, counts: see `WordCounts`.
 
     Raises:
-        ConfigError: a setting of no sense, or that does not fit the file.
+        ConfigError: a setting is invalid, or does not fit the file.
         DataError: nothing there, empty texts, another encoding.
     """
     preparation = partial(
@@ -71,7 +71,7 @@ def text(
         sublinear_tf=sublinear_tf,
         counts=counts,
     )
-    preparation()  # refuses its settings before a long reading
+    preparation()  # checks its settings before the file is read
     place = Path(path).expanduser()
     found = _without_empty(place, _read(place, text_column, label_column, encoding), skip_empty)
     labels, names = encoded(found.labels)
@@ -105,7 +105,7 @@ def newsgroups(
         max_features, min_df, stop_words, sublinear_tf, counts: see `WordCounts`.
 
     Raises:
-        ConfigError: a setting of no sense.
+        ConfigError: a setting is invalid.
         DataError: the download fails.
     """
     unknown = sorted(set(remove) - set(PARTS_OF_POSTS))
@@ -168,7 +168,9 @@ def _read(
         return _read_csv(path, text_column, label_column, encoding)
     for key, value in (("text_column", text_column), ("label_column", label_column)):
         if value is not None:
-            raise ConfigError(f"data.source.{key}={value}: is for CSV files, and {path} is none.")
+            raise ConfigError(
+                f"data.source.{key}={value}: is for CSV files, and {path} is not one."
+            )
     if path.is_dir():
         return _read_folder(path, encoding)
     if path.suffix.lower() not in ENDINGS:
@@ -244,11 +246,11 @@ class WordCounts(Preparation):
         max_features: how many words, the most frequent; None: all.
         min_df: in how many training texts a word must occur: a number, or a share as in 0.01.
         stop_words: words to leave out: "english" for scikit-learn's list, a list, or None.
-        sublinear_tf: of TF-IDF: 1 + ln(count) in the place of the count.
-        counts: numbers of words in the place of TF-IDF.
+        sublinear_tf: of TF-IDF: 1 + ln(count) instead of the count.
+        counts: numbers of words instead of TF-IDF.
 
     Raises:
-        ConfigError: a setting of no sense.
+        ConfigError: a setting is invalid.
     """
 
     kind = "word_counts"
