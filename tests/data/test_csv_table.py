@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from activae.data import array
-from activae.data.sources.csv_table import read_csv
+from activae.data.sources.tables import read_numbers
 from activae.errors import ConfigError, DataError
 
 
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 )
 def test_a_table_is_read_however_it_was_written(path: Path, text: str) -> None:
     path.write_bytes(text.encode())
-    values, labels = read_csv(path, None)
+    values, labels = read_numbers(path, None)
     assert values.tolist() == [[1, 2.5], [3, -40]]
     assert labels is None
 
@@ -43,7 +43,7 @@ def test_a_table_is_read_however_it_was_written(path: Path, text: str) -> None:
 @pytest.mark.parametrize("label_column", ["kind", 1, -2])
 def test_labels_are_taken_out_by_name_or_by_index(path: Path, label_column: str | int) -> None:
     path.write_text("a,kind,b\n1,cat,2\n3,big dog,4\n")
-    values, labels = read_csv(path, label_column)
+    values, labels = read_numbers(path, label_column)
     assert values.tolist() == [[1, 2], [3, 4]]
     assert labels is not None
     assert labels.tolist() == ["cat", "big dog"]
@@ -51,7 +51,7 @@ def test_labels_are_taken_out_by_name_or_by_index(path: Path, label_column: str 
 
 def test_text_labels_in_the_first_line_do_not_make_it_a_header(path: Path) -> None:
     path.write_text("1,cat\n2,dog\n")
-    values, labels = read_csv(path, -1)
+    values, labels = read_numbers(path, -1)
     assert values.tolist() == [[1], [2]]
     assert labels is not None
     assert labels.tolist() == ["cat", "dog"]
@@ -62,7 +62,7 @@ def test_text_labels_in_the_first_line_do_not_make_it_a_header(path: Path) -> No
     [
         ("a,b\n1,2\n3,x\n", r"line 3, column 2 \(b\): 'x' is not a number"),
         ("1,2\n\n3,\n", r"line 3, column 2: the cell is empty"),
-        ("1,2\n3,1_0\n", r"could not convert"),
+        ("1,2\n3,1_0\n", r"line 2, column 2: '1_0' is not a number"),
         ("a,b\n1,2\n3\n", r"line 3: 1 columns, but the first line has 2"),
         ("1,2\n3,4,5\n", r"line 2: 3 columns, but the first line has 2"),
         ("a;b\n1,5;2\n", r"line 2, column 1 \(a\): '1,5' is not a number"),
@@ -74,26 +74,26 @@ def test_text_labels_in_the_first_line_do_not_make_it_a_header(path: Path) -> No
 def test_what_is_not_a_table_of_numbers_is_located(path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=rf"table\.csv.*{message}"):
-        read_csv(path, None)
+        read_numbers(path, None)
 
 
 def test_ragged_rows_are_found_beside_labels_too(path: Path) -> None:
     path.write_text("a,kind\n1,cat\n2,dog,3\n")
     with pytest.raises(DataError, match="line 3: 3 columns"):
-        read_csv(path, "kind")
+        read_numbers(path, "kind")
 
 
 @pytest.mark.parametrize("head", [b"caf\xe9,b\n1,2\n", b"1,2\n" * 5000 + b"\xe9,2\n"])
 def test_a_file_in_another_encoding_is_an_error(path: Path, head: bytes) -> None:
     path.write_bytes(head)
     with pytest.raises(DataError, match=r"table\.csv is not text in UTF-8"):
-        read_csv(path, None)
+        read_numbers(path, None)
 
 
 def test_a_single_endless_field_is_an_error(path: Path) -> None:
     path.write_text("1" + "x" * 200_000 + "\n")
     with pytest.raises(DataError, match=r"table\.csv is not a table of numbers"):
-        read_csv(path, None)
+        read_numbers(path, None)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_a_label_column_that_is_not_there_is_an_error(
 ) -> None:
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ConfigError, match=message):
-        read_csv(path, label_column)
+        read_numbers(path, label_column)
 
 
 def test_labels_alone_are_nothing_to_train_on(path: Path) -> None:
     path.write_text("kind\n1\n2\n")
     with pytest.raises(DataError, match="nothing to train on"):
-        read_csv(path, "kind")
+        read_numbers(path, "kind")
 
 
 def test_a_gap_written_as_nan_is_found_by_the_source(path: Path) -> None:

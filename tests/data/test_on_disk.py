@@ -361,9 +361,9 @@ def test_only_an_npy_can_stay_on_disk(tmp_path: Path) -> None:
         array(tmp_path / "mine.npz", in_memory=False)
 
 
-@pytest.mark.parametrize(("available", "stays"), [(10**9, False), (10**5, True), (None, False)])
+@pytest.mark.parametrize(("available", "stays"), [(10**9, False), (10**5, True)])
 def test_by_default_it_stays_on_disk_where_memory_has_no_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: int | None, stays: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: int, stays: bool
 ) -> None:
     np.save(tmp_path / "mine.npy", numbered())
     monkeypatch.setattr("activae.data.sources.arrays.available_bytes", lambda: available)

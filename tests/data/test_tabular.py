@@ -161,7 +161,7 @@ def test_parquet_is_the_same_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "settings", "said"),
     [
-        (TABLE, {"drop": ["town"]}, r"data\.source\.drop=town: .*no such column; .*age, city"),
+        (TABLE, {"drop": ["town"]}, r"data\.source\.drop=town: .*no such column\. .*age, city"),
         (TABLE, {"label_column": "x"}, r"data\.source\.label_column=x"),
         (TABLE, {"drop": ["age"], "numeric": ["age"]}, r"drop=age: .* in data\.source\.numeric"),
         (TABLE, {"min_frequency": 1.0}, r"data\.source\.min_frequency=1\.0"),

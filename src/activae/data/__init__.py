@@ -1,4 +1,10 @@
-"""Data sets: sources read arrays, a seeded split divides them, a normalisation scales them."""
+"""Data sets: from a file or a download to normalised samples and the order of their batches.
+
+In goes what configs/data names. Readers in `sources` return a Source (arrays, or rows with a
+Preparation that turns them into arrays), a seeded split divides it, a Normalisation scales it, and
+the DataModule in `module` hands out the batches. Arrays too large for memory are read by `on_disk`;
+`layout` keeps their splits and batches the same in both places.
+"""
 
 from activae.data.normalisation import Normalisation, fit_normalisation
 from activae.data.preparation import Preparation, Unprepared, restored

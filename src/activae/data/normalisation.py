@@ -69,7 +69,7 @@ def fit_normalisation(
         value_range: the declared range of the raw values, if known.
 
     Raises:
-        ConfigError: `kind` is none of the four.
+        ConfigError: `kind` is unknown.
     """
     if kind not in _FITS:
         raise ConfigError(f"data.normalisation={kind}: choose one of {', '.join(_FITS)}.")

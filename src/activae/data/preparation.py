@@ -46,7 +46,7 @@ class Preparation(ABC):
 
     @abstractmethod
     def fit(self, rows: Any) -> None:
-        """Learn from the training rows. Raises UserError where they are of no use."""
+        """Learn from the training rows. Raises UserError where nothing can be learnt from them."""
 
     @abstractmethod
     def transform(self, rows: Any) -> Tensor:
@@ -111,7 +111,7 @@ class Unprepared:
     def prepared(self, places: Tensor) -> Source:
         """All samples, by a preparation fitted on the training rows in these places [n].
 
-        Raises UserError where the rows are of no use.
+        Raises UserError where nothing can be learnt from the rows.
         """
         preparation = self.preparation()
         try:

@@ -107,8 +107,8 @@ def shuffled(
 ) -> Iterator[RawRows]:
     """The rows of an epoch from its place `first`, at most `limit`, raw, several batches at a time.
 
-    Reads are long, for they are of blocks, and a batch mixes rows of all the window's blocks. The
-    next window is read while the last one is used.
+    Reads are long because blocks are, and a batch mixes rows of all blocks of a window. The next
+    window is read while the last one is used.
     """
     left = min(limit, len(samples) - first)
     if left <= 0:

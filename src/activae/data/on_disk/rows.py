@@ -1,6 +1,6 @@
-"""Samples that stay in their file: an `.npy` larger than memory, read in blocks as they are needed.
+"""Samples that stay in their file: an `.npy` larger than memory, read in blocks when needed.
 
-Nothing is mapped: pages of a map count as the process's memory until the system takes them back.
+No file is mapped: mapped pages count as the process's memory until the system reclaims them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PART_BYTES = 8 << 20  # of normalised rows, handed on at once
 def prefetched(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
     """The results of the jobs in their order, each begun when the one before it is handed out.
 
-    A thread does them, one at a time; it ends with the iteration, also one that is given up.
+    One thread runs them, one at a time; it ends with the iteration, also when that is abandoned.
     """
     waiting = iter(jobs)
     first = next(waiting, None)
@@ -118,7 +118,7 @@ class NpyRows:
 
 
 class RawRows:
-    """Samples as they are in the file. No tensor, lest Lightning convert it to another precision.
+    """Samples as they are in the file. No tensor: Lightning would convert its precision.
 
     They are normalised a batch at a time, beside the network.
     """

@@ -6,6 +6,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,18 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.layout import layout_of
-from activae.data.on_disk.memory import available_bytes
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
-from activae.data.sources.csv_table import read_csv
 from activae.data.sources.files import encode_labels, existing_file
-from activae.data.sources.parquet import read_parquet
-from activae.data.sources.table import column_indices
+from activae.data.sources.tables import column_indices, read_numbers
 from activae.errors import ConfigError, DataError
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet")
 # Share of the memory available that a file's samples may take, to leave the rest to others.
 SHARE_OF_MEMORY = 0.5
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 MEGABYTE = 1 << 20
 LARGEST_BYTE = 255
 
@@ -122,11 +121,8 @@ def array(
 
 
 def _read(file: Path, columns: Sequence[str] | None, label_column: str | int | None) -> Content:
-    match file.suffix.lower():
-        case ".csv":
-            return Content(*read_csv(file, label_column, columns))
-        case ".parquet":
-            return Content(*read_parquet(file, label_column, columns))
+    if file.suffix.lower() in (".csv", ".parquet"):
+        return Content(*read_numbers(file, label_column, columns))
     _refuse_label_column(file, label_column)
     return read_numpy(file, columns)
 
@@ -172,11 +168,25 @@ def _stays_on_disk(file: Path, in_memory: bool | None) -> bool:
         return in_memory is False
     # A value is 1 byte or more in the file; splitting copies it, normalising makes it 4 bytes.
     available = available_bytes()
-    if available is None or 6 * file.stat().st_size <= SHARE_OF_MEMORY * available:
+    if 6 * file.stat().st_size <= SHARE_OF_MEMORY * available:
         return False
     header = map_npy(file)
     needed = 2 * header.nbytes + 4 * header.size
     return needed > SHARE_OF_MEMORY * available and not header.dtype.names
+
+
+def available_bytes() -> int:
+    """Memory that the process can still take: the machine's, or less in a control group (Linux).
+
+    What the system keeps of files counts as available.
+    """
+    from psutil import virtual_memory
+
+    available = int(virtual_memory().available)
+    with suppress(OSError, ValueError):  # no version 2 of control groups, or its limit is "max"
+        limit = int((CONTROL_GROUP / "memory.max").read_text())
+        available = min(available, limit - int((CONTROL_GROUP / "memory.current").read_text()))
+    return available
 
 
 def _bytes(buffer_mb: float) -> float:

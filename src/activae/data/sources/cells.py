@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
-from activae.data.sources.files import encoded, existing_file
-from activae.data.sources.text_table import shortened
+from activae.data.sources.files import encoded, existing_file, shortened
 from activae.errors import ConfigError, DataError
 
 # The set's values have three decimals, by which the largest count (259) may be off by this.
@@ -37,10 +36,10 @@ def pbmc(n_top_genes: int | None = None, counts: bool = False) -> Unprepared:
 
     Args:
         n_top_genes: only so many of the genes, those that vary most in the training cells.
-        counts: counts in the place of log-normalised values.
+        counts: counts instead of log-normalised values.
 
     Raises:
-        ConfigError: scanpy is not there, or a setting of no sense.
+        ConfigError: scanpy is not installed, or a setting is invalid.
     """
     preparation = partial(Expression, n_top_genes=n_top_genes, counts=counts, log_normalised=False)
     preparation()
@@ -77,11 +76,11 @@ def h5ad(
         layer: which of the file's layers holds the counts; None: X.
         label_column: column of `obs` with labels, such as cell types.
         n_top_genes: so many of the genes, those that vary most in the training cells; None: all.
-        counts: counts in the place of log-normalised values.
+        counts: counts instead of log-normalised values.
         log_normalised: the values are log-normalised already, and taken as they are.
 
     Raises:
-        ConfigError: a layer or column that the file does not have, or anndata is not there.
+        ConfigError: a layer or column that the file does not have, or anndata is not installed.
         DataError: the file cannot be read.
     """
     preparation = partial(
@@ -117,7 +116,7 @@ def _read(file: Path) -> Any:
         warnings.filterwarnings("ignore", message=".* names are not unique", category=UserWarning)
         try:
             cells = anndata.read_h5ad(file)
-        except Exception as error:  # whatever h5py and anndata come upon in a damaged file
+        except Exception as error:  # whatever h5py and anndata raise on a damaged file
             reason = str(error).strip().partition("\n")[0]
             raise DataError(
                 f"{file} cannot be read as AnnData ({type(error).__name__}: {reason}); write it "
@@ -171,7 +170,7 @@ class Expression(Preparation):
         log_normalised: the values that come in are log-normalised already.
 
     Raises:
-        ConfigError: a setting of no sense.
+        ConfigError: a setting is invalid.
     """
 
     kind = "expression"

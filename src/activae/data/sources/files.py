@@ -1,10 +1,10 @@
-"""What all readers of a user's file share: finding it, its labels."""
+"""What all readers of a user's files share: finding them, their text, labels and messages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.errors import ConfigError, DataError
+
+T = TypeVar("T")
 
 
 def existing_file(path: str | Path | None, endings: Sequence[str]) -> Path:
@@ -76,3 +78,43 @@ def _flat_labels(file: Path, labels: Array) -> Array:
         return flat.astype(str)
     whole = bool(np.isfinite(numbers).all()) and bool((numbers == np.floor(numbers)).all())
     return numbers.astype(np.int64) if whole else flat.astype(str)
+
+
+def read_text(path: Path, encoding: str | None) -> str:
+    """The whole file, by default in UTF-8, with or without a mark in front.
+
+    Raises DataError where it is in another encoding, ConfigError where there is no such encoding.
+    """
+    try:
+        return path.read_bytes().decode(encoding or "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if encoding is None:
+            raise DataError(f"{path} is not text in UTF-8 ({error.reason}); save it so.") from error
+        raise DataError(
+            f"{path} is not text in {encoding}: byte {error.start} cannot be read "
+            f"({error.reason}). Save it in {encoding}, or name its encoding: "
+            "data.source.encoding=latin-1, say."
+        ) from error
+    except LookupError as error:
+        raise ConfigError(
+            f"data.source.encoding={encoding}: Python knows no such encoding; use utf-8-sig or "
+            "latin-1, say."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def natural_order(names: Iterable[T], key: Callable[[T], Any] | None = None) -> list[T]:
+    """Names or paths with digits as numbers, before letters: img2, img10, Imgs.
+
+    Case decides between equals alone. key: gives the text, or the parts of a path, to sort by.
+    """
+    from natsort import natsorted, ns
+
+    return natsorted(sorted(names, key=str), key=key, alg=ns.IGNORECASE)
+
+
+def shortened(names: Sequence[str], most: int = 10) -> str:
+    """The names in words, or the first of many and how many there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, ... ({len(names)} of them)"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import struct
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.source import Source
+from activae.data.sources.files import natural_order
 from activae.errors import ConfigError, DataError
-from activae.training.process import cores
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -60,7 +58,7 @@ def image_folder(
             of refusing the folder.
 
     Raises:
-        ConfigError: `size` or `channels` makes no sense.
+        ConfigError: `size` or `channels` is invalid.
         DataError: there is no such folder, no picture in it, or one that cannot be decoded.
     """
     height, width = _checked_size(size)
@@ -96,17 +94,7 @@ def list_images(folder: Path) -> list[Path]:
         for name in names
         if name.lower().endswith(ENDINGS) and not name.startswith(".")
     ]
-    return sorted(found, key=lambda file: natural_key(file.relative_to(folder)))
-
-
-def natural_key(path: Path) -> tuple[list[list[tuple[int, str]]], str]:
-    """Sorts digits as numbers and before letters, whose case decides between equals alone."""
-    words = [[_word_key(word) for word in re.findall(r"\d+|\D+", part)] for part in path.parts]
-    return words, str(path)
-
-
-def _word_key(word: str) -> tuple[int, str]:
-    return (int(word), "") if word.isdecimal() else (sys.maxsize, word.lower())
+    return natural_order(found, lambda file: file.relative_to(folder).parts)
 
 
 def _checked_size(size: int | Sequence[int]) -> tuple[int, int]:
@@ -131,11 +119,13 @@ def _decode(
     files: Sequence[Path], height: int, width: int, channels: int
 ) -> tuple[Tensor, dict[Path, str]]:
     """Pictures [N, C, H, W] of those that can be decoded, and what is wrong with the others."""
+    from joblib import cpu_count
+
     images = torch.empty(len(files), channels, height, width, dtype=torch.uint8)
     bad: dict[Path, str] = {}
     kept = 0
     one = partial(_attempt, height=height, width=width, mode=MODES[channels])
-    with warnings.catch_warnings(), ThreadPoolExecutor(cores()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(cpu_count()) as pool:
         warnings.filterwarnings("ignore", module="PIL")  # of tags that are no part of the picture
         for file, picture in zip(files, _in_turn(pool, one, files), strict=True):
             if isinstance(picture, str):
@@ -156,7 +146,7 @@ def _in_turn(
 
 
 def _attempt(file: Path, height: int, width: int, mode: str) -> Picture | str:
-    """The picture `[H, W]` or `[H, W, 3]`, or why there is none."""
+    """The picture `[H, W]` or `[H, W, 3]`, or why it cannot be decoded."""
     from PIL import Image
 
     # Whatever Pillow lets through on a damaged file.
@@ -219,6 +209,6 @@ def _labels(folder: Path, files: Sequence[Path]) -> tuple[Tensor | None, tuple[s
     parts = [file.relative_to(folder).parts for file in files]
     if any(len(part) == 1 for part in parts):
         return None, None
-    names = sorted({part[0] for part in parts}, key=lambda name: natural_key(Path(name)))
+    names = natural_order({part[0] for part in parts})
     numbers = {name: number for number, name in enumerate(names)}
     return torch.tensor([numbers[part[0]] for part in parts]), tuple(names)

@@ -54,7 +54,7 @@ def torchvision_images(name: str, root: str | Path, split: str | None = None) ->
         split: of EMNIST, and of no other: byclass, bymerge, balanced, letters, digits or mnist.
 
     Raises:
-        ConfigError: `name` or `split` is none of these.
+        ConfigError: `name` or `split` is unknown.
         DataError: the download fails, or files are damaged.
     """
     if name not in FOLDERS:
@@ -167,7 +167,7 @@ def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
         seed: of the places; the same seed gives the same patches.
 
     Raises:
-        ConfigError: a number that makes no sense, or patches too large for the test region.
+        ConfigError: a number out of range, or patches too large for the test region.
     """
     photographs = _photographs(channels)
     width = photographs[0].shape[2]

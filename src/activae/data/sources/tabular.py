@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,23 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
-from activae.data.sources.files import encoded, existing_file
-from activae.data.sources.parquet import needs_pyarrow
-from activae.data.sources.text_table import read_text_table, shortened
+from activae.data.sources.files import encoded, existing_file, shortened
+from activae.data.sources.tables import Cells, Table, is_number, open_table
 from activae.errors import ConfigError, DataError
 
 ENDINGS = (".csv", ".parquet")
 GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})  # in any case
 # A column with more numbers than this is likely meant to be one, whatever else it holds.
 MOSTLY_NUMBERS = 0.9
-
-
-class _Cells(NamedTuple):
-    """A table as text, column by column; None is a gap; `lines` says where each row stands."""
-
-    names: list[str]
-    columns: list[list[str | None]]
-    lines: list[str]
 
 
 def tabular(
@@ -52,7 +43,7 @@ def tabular(
 
     Args:
         path: the file.
-        numeric: columns that are numbers; a cell that is none is an error.
+        numeric: columns that are numbers; any other cell is an error.
         categorical: columns that are categories, such as codes written as numbers.
         drop: columns to leave out.
         label_column: holds labels, which colour plots and are never trained on.
@@ -60,88 +51,63 @@ def tabular(
         encoding: of a CSV file; utf-8-sig is UTF-8 with or without a mark in front.
 
     Raises:
-        ConfigError: a setting of no sense, or a column that the file does not have.
+        ConfigError: a setting is invalid, or names a column that the file does not have.
         DataError: the file cannot be read as a table, or a few cells of a column are no numbers.
     """
     preparation = partial(ColumnFeatures, min_frequency=min_frequency)
-    preparation()  # refuses its setting before a long reading
+    preparation()  # checks its setting before the file is read
     file = existing_file(path, ENDINGS)
-    cells = _read(file, encoding)
+    table = open_table(file, encoding)
     kinds = {"numeric": numeric, "categorical": categorical, "drop": drop}
     if label_column is not None:
         kinds["label_column"] = [label_column]
-    _check_names(file, cells.names, kinds)
-    found = [] if label_column is None else cells.columns[cells.names.index(label_column)]
+    _check_names(table, kinds)
+    cells = _with_gaps(table.cells()) if file.suffix.lower() == ".csv" else table.cells()
+    found = [] if label_column is None else cells.columns[table.names.index(label_column)]
     labels, names = encoded([MISSING if cell is None else cell for cell in found])
     return Unprepared(
         name=str(file),
-        train=_columns(file, cells, kinds),
+        train=_columns(table, cells, kinds),
         preparation=preparation,
         train_labels=labels,
         class_names=names,
     )
 
 
-def _read(file: Path, encoding: str) -> _Cells:
-    if file.suffix.lower() == ".parquet":
-        return _read_parquet(file)
-    table = read_text_table(file, encoding)
+def _with_gaps(cells: Cells) -> Cells:
+    """The same cells, None in the place of empty text, NA, NaN and the other words for a gap."""
     columns = [
-        [None if cell.lower() in GAPS else cell for cell in column]
-        for column in zip(*table.rows, strict=True)
+        [None if (cell or "").lower() in GAPS else cell for cell in column]
+        for column in cells.columns
     ]
-    return _Cells(table.header, columns, [f"line {line}" for line in table.lines])
+    return Cells(columns, cells.places)
 
 
-def _read_parquet(file: Path) -> _Cells:
-    needs_pyarrow(file)
-    from pyarrow import ArrowException, parquet
-
-    try:
-        table = parquet.read_table(file)
-    except (ArrowException, OSError) as error:
-        raise DataError(f"{file} cannot be read as parquet: {error}") from error
-    if not len(table):
-        raise DataError(f"{file} has no rows.")
-    columns = [[_as_text(v) for v in column.to_pylist()] for column in table.columns]
-    return _Cells(table.column_names, columns, [f"row {number}" for number in range(len(table))])
-
-
-def _as_text(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    # repr gives back the very number; of a Boolean it gives a category
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _check_names(file: Path, names: list[str], kinds: dict[str, Sequence[str] | None]) -> None:
+def _check_names(table: Table, kinds: dict[str, Sequence[str] | None]) -> None:
     seen: dict[str, str] = {}
     for kind, wanted in kinds.items():
         key = f"data.source.{kind}"
         for name in wanted or ():
-            if name not in names:
-                raise ConfigError(
-                    f"{key}={name}: {file} has no such column; it has {shortened(names)}."
-                )
+            table.index(key, name)
             if name in seen:
                 raise ConfigError(f"{key}={name}: this column is in {seen[name]} already.")
             seen[name] = key
 
 
-def _columns(file: Path, cells: _Cells, kinds: dict[str, Sequence[str] | None]) -> Columns:
+def _columns(table: Table, cells: Cells, kinds: dict[str, Sequence[str] | None]) -> Columns:
     left_out = {*(kinds["drop"] or ()), *(kinds.get("label_column") or ())}
     numbers: dict[str, list[float]] = {}
     categories: dict[str, list[str]] = {}
-    for name, column in zip(cells.names, cells.columns, strict=True):
+    for name, column in zip(table.names, cells.columns, strict=True):
         if name in left_out:
             continue
-        if _is_numeric(file, cells, name, column, kinds):
+        if _is_numeric(table.path, cells, name, column, kinds):
             numbers[name] = [math.nan if cell is None else float(cell) for cell in column]
         else:
             categories[name] = [MISSING if cell is None else cell for cell in column]
     if not numbers and not categories:
-        raise DataError(f"{file}: no column is left to train on.")
-    rows = len(cells.lines)
+        raise DataError(f"{table.path}: no column is left to train on.")
+    rows = len(cells.places)
     return Columns(
         list(numbers),
         np.array(list(numbers.values()), dtype=np.float64).reshape(-1, rows).T,
@@ -152,7 +118,7 @@ def _columns(file: Path, cells: _Cells, kinds: dict[str, Sequence[str] | None]) 
 
 def _is_numeric(
     file: Path,
-    cells: _Cells,
+    cells: Cells,
     name: str,
     column: list[str | None],
     kinds: dict[str, Sequence[str] | None],
@@ -161,7 +127,7 @@ def _is_numeric(
     if name in (kinds["categorical"] or ()):
         return False
     full = [place for place, cell in enumerate(column) if cell is not None]
-    bad = [place for place in full if not _is_number(column[place])]
+    bad = [place for place in full if not _is_finite(column[place])]
     is_said_to_be = name in (kinds["numeric"] or ())
     if bad and (is_said_to_be or len(bad) < (1 - MOSTLY_NUMBERS) * len(full)):
         remedy = (
@@ -170,18 +136,15 @@ def _is_numeric(
             else f"say that they are categories, data.source.categorical=[{name}]"
         )
         raise DataError(
-            f"{file}, {cells.lines[bad[0]]}, column '{name}': '{column[bad[0]]}' is no number, but "
-            f"{len(full) - len(bad)} of {len(full)} cells are. Correct or empty such cells, or "
+            f"{file}, {cells.places[bad[0]]}, column '{name}': '{column[bad[0]]}' is no number, "
+            f"but {len(full) - len(bad)} of {len(full)} cells are. Correct or empty such cells, or "
             f"{remedy}."
         )
     return not bad
 
 
-def _is_number(cell: str | None) -> bool:
-    try:
-        return math.isfinite(float(cell or ""))
-    except ValueError:
-        return False
+def _is_finite(cell: str | None) -> bool:
+    return cell is not None and is_number(cell) and math.isfinite(float(cell))
 
 
 MISSING = "(missing)"  # a category like any other
@@ -248,7 +211,7 @@ class ColumnFeatures(Preparation):
         return self.numeric + [f"{name}={c}" for name, kept in pairs for c in kept]
 
     def fit(self, rows: Columns) -> None:
-        """Learn medians, means, deviations and categories. DataError names columns of no use."""
+        """Learn medians, means, deviations and categories. DataError names an unusable column."""
         from sklearn.preprocessing import StandardScaler
 
         self.numeric, self.categorical = rows.numeric_names, rows.categorical_names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,8 @@ import torch
 from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
-from activae.data.sources.files import encoded
-from activae.data.sources.text_table import read_text, read_text_table, shortened
+from activae.data.sources.files import encoded, natural_order, read_text, shortened
+from activae.data.sources.tables import open_table
 from activae.errors import ConfigError, DataError
 
 ENDINGS = (".txt", ".csv")
@@ -61,7 +60,7 @@ def text(
         max_features, min_df, stop_words, sublinear_tf, counts: see `WordCounts`.
 
     Raises:
-        ConfigError: a setting of no sense, or that does not fit the file.
+        ConfigError: a setting is invalid, or does not fit the file.
         DataError: nothing there, empty texts, another encoding.
     """
     preparation = partial(
@@ -72,7 +71,7 @@ def text(
         sublinear_tf=sublinear_tf,
         counts=counts,
     )
-    preparation()  # refuses its settings before a long reading
+    preparation()  # checks its settings before the file is read
     place = Path(path).expanduser()
     found = _without_empty(place, _read(place, text_column, label_column, encoding), skip_empty)
     labels, names = encoded(found.labels)
@@ -106,7 +105,7 @@ def newsgroups(
         max_features, min_df, stop_words, sublinear_tf, counts: see `WordCounts`.
 
     Raises:
-        ConfigError: a setting of no sense.
+        ConfigError: a setting is invalid.
         DataError: the download fails.
     """
     unknown = sorted(set(remove) - set(PARTS_OF_POSTS))
@@ -169,7 +168,9 @@ def _read(
         return _read_csv(path, text_column, label_column, encoding)
     for key, value in (("text_column", text_column), ("label_column", label_column)):
         if value is not None:
-            raise ConfigError(f"data.source.{key}={value}: is for CSV files, and {path} is none.")
+            raise ConfigError(
+                f"data.source.{key}={value}: is for CSV files, and {path} is not one."
+            )
     if path.is_dir():
         return _read_folder(path, encoding)
     if path.suffix.lower() not in ENDINGS:
@@ -186,39 +187,35 @@ def _read_folder(folder: Path, encoding: str) -> _Texts:
     files = [file for file in folder.rglob("*") if file.suffix.lower() == ".txt" and file.is_file()]
     if not files:
         raise DataError(f"data.path={folder}: holds no .txt file, not in sub-folders either.")
-    files.sort(key=lambda file: _natural(file.relative_to(folder).as_posix()))
+    files = natural_order(files, lambda file: file.relative_to(folder).parts)
     names = [file.relative_to(folder) for file in files]
     labels = [name.parts[0] if len(name.parts) > 1 else "(no folder)" for name in names]
     texts = [read_text(file, encoding) for file in files]
     return _Texts(texts, [name.as_posix() for name in names], labels)
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts 2.txt before 10.txt."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part]
-
-
 def _read_csv(
     path: Path, text_column: str | int | None, label_column: str | int | None, encoding: str
 ) -> _Texts:
-    table = read_text_table(path, encoding)
+    table = open_table(path, encoding)
     key = "data.source.label_column"
-    label = None if label_column is None else table.column(label_column, key, path)
+    label = None if label_column is None else table.index(key, label_column)
     if text_column is None:
-        others = [name for number, name in enumerate(table.header) if number != label]
+        others = [name for number, name in enumerate(table.names) if number != label]
         text_column = others[0] if len(others) == 1 else "text"
-        if text_column not in table.header:
+        if text_column not in table.names:
             raise ConfigError(
                 "data.source.text_column=null: name the column that holds the texts; "
-                f"{path} has {shortened(table.header)}."
+                f"{path} has {shortened(table.names)}."
             )
-    column = table.column(text_column, "data.source.text_column", path)
-    return _Texts(
-        [row[column] for row in table.rows],
-        [f"line {line}" for line in table.lines],
-        None if label is None else [row[label] for row in table.rows],
+    column = table.index("data.source.text_column", text_column)
+    cells = table.cells()
+    texts, labels = (
+        None if place is None else [cell or "" for cell in cells.columns[place]]
+        for place in (column, label)
     )
+    assert texts is not None
+    return _Texts(texts, cells.places, labels)
 
 
 def _without_empty(path: Path, found: _Texts, skip_empty: bool) -> _Texts:
@@ -249,11 +246,11 @@ class WordCounts(Preparation):
         max_features: how many words, the most frequent; None: all.
         min_df: in how many training texts a word must occur: a number, or a share as in 0.01.
         stop_words: words to leave out: "english" for scikit-learn's list, a list, or None.
-        sublinear_tf: of TF-IDF: 1 + ln(count) in the place of the count.
-        counts: numbers of words in the place of TF-IDF.
+        sublinear_tf: of TF-IDF: 1 + ln(count) instead of the count.
+        counts: numbers of words instead of TF-IDF.
 
     Raises:
-        ConfigError: a setting of no sense.
+        ConfigError: a setting is invalid.
     """
 
     kind = "word_counts"
