@@ -1,3 +1,41 @@
-"""activae: find out which activation function an autoencoder should use."""
+"""activae: find out which activation function an autoencoder should use.
+
+This is the public surface; what is not named here is internal. Importing it takes no time: a name
+is imported from its module when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from activae import _torchmetrics
+
+if TYPE_CHECKING:
+    from activae.data.module import AutoencoderDataModule
+    from activae.data.source import Source
+    from activae.models.autoencoder import Autoencoder
+    from activae.results.run import train
+    from activae.training.module import AutoencoderModule
 
 __version__ = "0.1.0"
+
+__all__ = ["Autoencoder", "AutoencoderDataModule", "AutoencoderModule", "Source", "train"]
+
+_HOMES = {
+    "Autoencoder": "activae.models.autoencoder",
+    "AutoencoderDataModule": "activae.data.module",
+    "AutoencoderModule": "activae.training.module",
+    "Source": "activae.data.source",
+    "train": "activae.results.run",
+}
+
+_torchmetrics.defer()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

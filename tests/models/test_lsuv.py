@@ -20,10 +20,10 @@ from activae.models import (
     MLPEncoder,
     ResidualMLPDecoder,
     ResidualMLPEncoder,
+    initialisation,
 )
-from activae.models import lsuv as lsuv_module
 from activae.models.autoencoder import is_weight_layer
-from activae.models.lsuv import lsuv
+from activae.models.initialisation import lsuv
 from activae.training.assembly import build_data, build_model
 
 ActivationFactory = Callable[[], nn.Module]
@@ -134,7 +134,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
         seen.append(samples)
         lsuv(net, seed=seed, samples=samples)
 
-    monkeypatch.setattr(lsuv_module, "lsuv", watched)
+    monkeypatch.setattr(initialisation, "lsuv", watched)
     return seen
 
 

@@ -12,7 +12,7 @@ from activae.activations import GLU
 from activae.errors import ConfigError
 from activae.models import Autoencoder, ResidualMLPDecoder, ResidualMLPEncoder
 from activae.models.initialisation import fitted
-from activae.models.residual import ResidualBlock
+from activae.models.mlp import ResidualBlock
 
 
 def network(

@@ -8,8 +8,7 @@ arguments: every layer owns its activation. The last layer of each is linear.
 
 from activae.models.autoencoder import Autoencoder
 from activae.models.conv import ConvDecoder, ConvEncoder
-from activae.models.mlp import MLPDecoder, MLPEncoder
-from activae.models.residual import ResidualMLPDecoder, ResidualMLPEncoder
+from activae.models.mlp import MLPDecoder, MLPEncoder, ResidualMLPDecoder, ResidualMLPEncoder
 
 __all__ = [
     "Autoencoder",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from math import prod
 
 import torch
 from torch import nn
@@ -17,8 +16,6 @@ log = logging.getLogger(__name__)
 
 ActivationFactory = Callable[[], nn.Module]
 Layers = OrderedDict[str, nn.Module]
-# (layers, inputs, kind, widths): appends the hidden layers, returns what the next layer takes.
-AddHidden = Callable[[Layers, int, "Hidden", Sequence[int]], int]
 
 NORMALISATIONS = ("batch", "layer", "group")
 _CHANNELS_PER_GROUP = 16  # Wu & He 2018; normalised one by one, values of a vector would all be 0
@@ -36,7 +33,7 @@ class Hidden:
     dropout: probability with which an activation's output is set to 0 in training (Srivastava et
         al. 2014). Its random numbers keep a run from being stacked.
 
-    Raises ConfigError for a normalisation or a probability that is none.
+    Raises ConfigError for an unknown normalisation, or a probability outside [0, 1).
     """
 
     def __init__(
@@ -151,29 +148,3 @@ def _groups(channels: int) -> int:
     """Into how many equal groups channels go, of 16 each or, where they don't divide, of more."""
     wanted = max(1, channels // _CHANNELS_PER_GROUP)
     return next(groups for groups in range(wanted, 0, -1) if channels % groups == 0)
-
-
-def to_code(
-    add_hidden: AddHidden, inputs: int, code_dim: int, kind: Hidden, widths: Sequence[int]
-) -> Layers:
-    """The layers of an encoder of vectors: [B, ...] of `inputs` values -> [B, code_dim]."""
-    layers: Layers = OrderedDict(flatten=nn.Flatten())
-    width = add_hidden(layers, inputs, kind, widths)
-    layers["code"] = nn.Linear(width, code_dim)
-    return layers
-
-
-def to_samples(
-    add_hidden: AddHidden,
-    code_dim: int,
-    shape: Sequence[int],
-    kind: Hidden,
-    widths: Sequence[int],
-) -> Layers:
-    """The layers of a decoder to vectors, put in shape: [B, code_dim] -> [B, *shape]."""
-    layers: Layers = OrderedDict()
-    width = add_hidden(layers, code_dim, kind, widths)
-    layers["output"] = nn.Linear(width, prod(shape))
-    if len(shape) > 1:
-        layers["unflatten"] = nn.Unflatten(1, tuple(shape))
-    return layers
