@@ -29,19 +29,20 @@ def show_results(
     logger = EventLogger(folder)
     logger.log_hyperparams(hyper_parameters(cfg), metrics=_scalars(metrics))
     writer = logger.experiment
-    test = data.samples["test"]
+    stage = "test" if cfg.score.test else "val"
+    samples = data.samples[stage]
     if data.source.is_image and cfg.logger.images:
-        shown = picture(model, test[: cfg.logger.images])
-        writer.add_image("reconstructions/test", shown, model.step)
-    count = min(cfg.logger.projector_samples, len(test))
+        shown = picture(model, samples[: cfg.logger.images])
+        writer.add_image(f"reconstructions/{stage}", shown, model.step)
+    count = min(cfg.logger.projector_samples, len(samples))
     if count:
-        labels = data.labels["test"]
+        labels = data.labels[stage]
         with torch.no_grad():
-            codes = model.net.encode(test[:count])
+            codes = model.net.encode(samples[:count])
         writer.add_embedding(
             codes,
             metadata=None if labels is None else _names(data, labels[:count].tolist()),
-            label_img=thumbnails(data.to_unit(test[:count])) if data.source.is_image else None,
+            label_img=thumbnails(data.to_unit(samples[:count])) if data.source.is_image else None,
             global_step=model.step,
             tag="code",
         )
@@ -82,7 +83,9 @@ def hyper_parameters(cfg: DictConfig) -> dict[str, Any]:
 def _scalars(metrics: dict[str, Any]) -> dict[str, float]:
     nan = float("nan")
     scores = {
-        f"{stage}/{name}": metrics[stage][name] for stage in ("test", "val") for name in SCORES
+        f"{stage}/{name}": (metrics[stage] or {}).get(name)
+        for stage in ("test", "val")
+        for name in SCORES
     }
     scores["ratio_to_pca"] = metrics["ratio_to_pca"]
     return {name: nan if value is None else value for name, value in scores.items()}

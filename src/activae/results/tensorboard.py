@@ -11,14 +11,9 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from activae.results.diagnostics import (
-    activation_statistics,
-    effective_rank,
-    gradient_norms,
-    reconstruction_grid,
-)
+from activae.results.diagnosis import PROBE_SAMPLES, diagnose
+from activae.results.diagnostics import reconstruction_grid
 from activae.training.module import AutoencoderModule
-from activae.training.steps import total
 
 # TensorBoard's own switch against importing TensorFlow, where it is installed: that takes seconds,
 # and files on disk need none of it. It is asked when torch.utils.tensorboard is imported.
@@ -26,7 +21,6 @@ sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat
 
 from torch.utils.tensorboard import SummaryWriter  # noqa: E402
 
-PROBE_SAMPLES = 256
 LAYOUT = {
     "training": {
         "squared error": ["Multiline", ["SE/train", "SE/val"]],
@@ -99,24 +93,20 @@ class TensorBoardLog(pl.Callback):
 
     def _snapshot(self, writer: SummaryWriter, model: AutoencoderModule, step: int) -> None:
         net = model.net
-        probe = model.data.samples["val"][:PROBE_SAMPLES]
-        net.eval()
-        with torch.no_grad():
-            codes = net.encode(probe)
-        writer.add_scalar("code/effective_rank", effective_rank(codes), step)
-        loss = total(model.terms(probe))
-        for layer, norm in gradient_norms(net.named_parameters(), loss).items():
-            writer.add_scalar(f"gradient_norm/{layer}", norm, step)
-        statistics = activation_statistics(net.activations(), lambda: net(probe))
-        for name, found in statistics.items():
-            writer.add_scalar(f"dead/{name}", found.dead_fraction, step)
-            writer.add_scalar(f"saturated/{name}", found.saturated_fraction, step)
-            writer.add_histogram(f"activations/{name}", found.outputs, step)
+        found = diagnose(model)
+        writer.add_scalar("code/effective_rank", found.effective_rank, step)
+        for name, norm in found.gradient_norm.items():
+            writer.add_scalar(f"gradient_norm/{name}", norm, step)
+        for name, layer in found.activations.items():
+            writer.add_scalar(f"dead/{name}", layer.dead_fraction, step)
+            writer.add_scalar(f"saturated/{name}", layer.saturated_fraction, step)
+            writer.add_histogram(f"activations/{name}", layer.outputs, step)
         for name, weight in net.weights():
             writer.add_histogram(f"weights/{name.removesuffix('.weight')}", weight, step)
-        writer.add_histogram("code", codes, step)
+        writer.add_histogram("code", found.codes, step)
         if model.data.source.is_image and self.images:
-            writer.add_image("reconstructions", picture(model, probe[: self.images]), step)
+            shown = model.data.samples["val"][: min(self.images, PROBE_SAMPLES)]
+            writer.add_image("reconstructions", picture(model, shown), step)
         net.train()
 
 

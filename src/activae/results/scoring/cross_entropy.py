@@ -32,22 +32,23 @@ def bce_floor(x: Tensor) -> float:
             f"binary cross-entropy needs values in [0, 1], these lie in [{low:g}, {high:g}]: "
             "normalise the data to the unit range"
         )
-    per_sample = [_entropy(part) for part in x.split(256)]
+    per_sample = [entropy(part) for part in x.split(256)]
     return torch.cat(per_sample).cpu().double().mean().item()
 
 
-def bce_above_floor(x: Tensor, reconstruction: Tensor) -> Tensor:
+def bce_above_floor(x: Tensor, reconstruction: Tensor, floor: Tensor | None = None) -> Tensor:
     """Return each sample's BCE minus its floor, in nats [N]; x [N, ...] lies in [0, 1].
 
     Summed over features. The reconstruction is clipped to [1e-7, 1 - 1e-7] first, as Keras does, so
     that values outside (0, 1) give a finite score. The same number is the Kullback-Leibler
-    divergence between Bernoulli variables with the means x and reconstruction.
+    divergence between Bernoulli variables with the means x and reconstruction. `floor` [N] is
+    `entropy(x)`, where that is known.
     """
     p = reconstruction.clamp(CLIP, 1 - CLIP)
     nats = x * p.log() + (1 - x) * (-p).log1p()
-    return -nats.flatten(1).sum(1) - _entropy(x)
+    return -nats.flatten(1).sum(1) - (entropy(x) if floor is None else floor)
 
 
-def _entropy(x: Tensor) -> Tensor:
-    """Entropy of Bernoulli variables with means x [N, ...], summed over features: nats [N]."""
+def entropy(x: Tensor) -> Tensor:
+    """Return each sample's entropy in nats [N]: of Bernoulli variables with means x [N, ...]."""
     return (torch.special.entr(x) + torch.special.entr(1 - x)).flatten(1).sum(1)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from activae.results.scoring.cross_entropy import bce_above_floor, lies_in_unit_range
+from activae.results.scoring.cross_entropy import bce_above_floor, entropy, lies_in_unit_range
 from activae.results.scoring.similarity import has_window, structural_similarity
 
 SAMPLES_AT_A_TIME = 256  # intermediate results stay in a core's cache
+DISTANCE = "distance to the training mean"
+FLOOR = "floor of the BCE"
 
 
 class ReconstructionScores:
@@ -29,30 +32,42 @@ class ReconstructionScores:
         self._unit_range = True
         self._sums: dict[str, float] = {}
 
-    def update(self, x: Tensor, reconstruction: Tensor) -> None:
-        """Add a batch: x and its reconstruction, both [n, ...], on one device."""
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        """What `update` computes of x [n, ...] alone, [n] each: to be handed to it every time."""
+        parts = [_at_least_single(part) for part in x.split(SAMPLES_AT_A_TIME)]
+        mean = self.train_mean.to(parts[0])
+        found = {DISTANCE: torch.cat([_squared_distance(part, mean) for part in parts])}
+        if lies_in_unit_range(x):
+            found[FLOOR] = torch.cat([entropy(part) for part in parts])
+        return found
+
+    def update(
+        self, x: Tensor, reconstruction: Tensor, known: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Add a batch: x and its reconstruction, both [n, ...], on one device; `known` of x."""
         assert x.shape == reconstruction.shape, (x.shape, reconstruction.shape)
         assert x.shape[1:] == self.train_mean.shape, (x.shape, self.train_mean.shape)
-        self._unit_range = self._unit_range and lies_in_unit_range(x)
-        parts = zip(
-            x.split(SAMPLES_AT_A_TIME), reconstruction.split(SAMPLES_AT_A_TIME), strict=True
-        )
-        for part in parts:
-            terms = self._terms(*(_at_least_single(tensor) for tensor in part))
+        known = self.known(x) if known is None else known
+        self._unit_range = self._unit_range and FLOOR in known
+        for first in range(0, len(x), SAMPLES_AT_A_TIME):
+            rows = slice(first, first + SAMPLES_AT_A_TIME)
+            terms = self._terms(
+                _at_least_single(x[rows]),
+                _at_least_single(reconstruction[rows]),
+                {name: value[rows] for name, value in known.items()},
+            )
             sums = torch.stack(list(terms.values())).cpu().double().sum(1).tolist()
             for name, value in zip(terms, sums, strict=True):
                 self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += len(x)
 
-    def _terms(self, x: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+    def _terms(
+        self, x: Tensor, reconstruction: Tensor, known: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Everything that is summed over samples, for each of them: name -> [n]."""
-        mean = self.train_mean.to(x.device, x.dtype)
-        terms = {
-            "SE": _squared_distance(x, reconstruction),
-            "distance to the training mean": _squared_distance(x, mean),
-        }
+        terms = {"SE": _squared_distance(x, reconstruction), DISTANCE: known[DISTANCE]}
         if self._unit_range:
-            terms["BCE"] = bce_above_floor(x, reconstruction)
+            terms["BCE"] = bce_above_floor(x, reconstruction, known[FLOOR])
         if self.is_image and has_window(x):
             terms["SSIM"] = structural_similarity(reconstruction, x, value_span=self.value_span)
         return terms
@@ -74,7 +89,7 @@ class ReconstructionScores:
         """
         assert self._count > 0, "no batch was added"
         means = {name: total / self._count for name, total in self._sums.items()}
-        se, distance = means["SE"], means["distance to the training mean"]
+        se, distance = means["SE"], means[DISTANCE]
         mse = se / self.train_mean.numel()
         return {
             "SE": se,
