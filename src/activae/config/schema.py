@@ -82,6 +82,16 @@ class LoggerConfig:
 
 
 @dataclass
+class ScoreConfig:
+    """On what the finished run is scored, beside the training and the validation split.
+
+    test: false for runs that tune, which must not see the test split.
+    """
+
+    test: bool = True
+
+
+@dataclass
 class TrainConfig:
     """Everything `python train.py` takes; `version` says in which form it was written down."""
 
@@ -102,6 +112,7 @@ class TrainConfig:
     phases: Any = None
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)

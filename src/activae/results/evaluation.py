@@ -1,11 +1,12 @@
-"""Scoring a trained run beside PCA, on every split, with the best checkpoint."""
+"""Scoring a trained run beside PCA, with the best checkpoint."""
 
 from __future__ import annotations
 
 import math
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,19 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
-from activae.models import Autoencoder
+from activae.randomness import generator
 from activae.results.pca import PCA
-from activae.results.scores import ReconstructionScores
+from activae.results.scores import DISTANCE, ReconstructionScores
 from activae.training.checkpoint import BEST, load_checkpoint
 from activae.training.module import AutoencoderModule
+from activae.training.shared import Shared, data_key
 
-Scores = dict[str, dict[str, float | None]]
+# Of the training split so many samples are scored, the same for all runs on the data: the standard
+# error of a mean over them is a hundredth of a sample's deviation.
+TRAIN_SAMPLES = 10_000
+
+Scores = dict[str, dict[str, float | None] | None]
+Known = dict[str, Tensor]
 
 
 def score(
@@ -28,18 +35,27 @@ def score(
     model: AutoencoderModule,
     data: AutoencoderDataModule,
     folder: Path,
-    pca: Callable[[], Scores],
+    shared: Shared,
 ) -> dict[str, Any]:
-    """The run's figures with its best checkpoint, PCA's beside them: what metrics.json holds."""
+    """The run's figures with its best checkpoint, PCA's beside them: what metrics.json holds.
+
+    Leaves the model with the weights of that checkpoint, in evaluation mode, beside the data. With
+    `score.test=false` the test split is not looked at, and its scores are None.
+    """
     best = load_checkpoint(folder / BEST)
     # A fit leaves the network on the CPU; a run resumed after its last step had none.
     device, dtype = data.samples["train"].device, best["state_dict"]["normalisation.scale"].dtype
     data.to(device, dtype)
     model.to(device, dtype).load_state_dict(best["state_dict"])
-    metrics: dict[str, Any] = {**score_splits(model.net, data)}
-    metrics["pca"] = {"dim": cfg.encoding.dim, **pca()}
+    model.eval()
+    on, dim = (data_key(cfg), str((dtype, device)), cfg.score.test), cfg.encoding.dim
+    reference = shared.once(on, lambda: Reference.of(data, test=cfg.score.test))
+    metrics: dict[str, Any] = {**score_splits(data, reference, model.net)}
+    pca = shared.once((*on, dim), lambda: score_pca(data, reference, dim))
+    metrics["pca"] = {"dim": dim, **pca}
     metrics |= {
-        "ratio_to_pca": _ratio(metrics["test"]["SE"], metrics["pca"]["test"]["SE"]),
+        "ratio_to_pca": _ratio(metrics["test"], pca["test"]),
+        "train_samples": reference.count("train"),
         "best_epoch": best["epoch"],
         "best_step": best["global_step"],
         "steps": model.step,
@@ -47,56 +63,119 @@ def score(
         "steps_per_second": model.step / model.seconds,
         "seconds": {"fit": model.seconds},
         "peak_memory_mb": peak_memory_mb(),
-        "device": str(data.samples["train"].device),
+        "device": str(device),
     }
     return metrics
 
 
-def _ratio(run: float | None, pca: float | None) -> float | None:
-    return run / pca if run is not None and pca else None
+def _ratio(
+    run: Mapping[str, float | None] | None, pca: Mapping[str, float | None] | None
+) -> float | None:
+    run_se, pca_se = ((scores or {}).get("SE") for scores in (run, pca))
+    return run_se / pca_se if run_se is not None and pca_se else None
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What scoring takes from the data alone, found once for all runs on them.
+
+    Attributes:
+        pca: fitted on the training split.
+        mean: of the training split [*shape].
+        rows: which training samples are scored, int64 [n]; None: all.
+        known: for each split that is scored, what ReconstructionScores need not compute again: on
+            the scale of the network, and on [0, 1] where pictures are scored there.
+        pictured: the split on which structural similarity, the dearest of the scores, is taken.
+    """
+
+    pca: PCA
+    mean: Tensor
+    rows: Tensor | None
+    known: dict[str, tuple[Known, Known]]
+    pictured: str
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, data: AutoencoderDataModule, *, test: bool) -> Reference:
+        """That of the data as they are now, with or without their test split."""
+        train = data.samples["train"]
+        rows = None
+        if len(train) > TRAIN_SAMPLES:
+            noise = generator(data.split_seed, "scored training samples")
+            rows = torch.randperm(len(train), generator=noise)[:TRAIN_SAMPLES].sort().values
+        stages = ("train", "val", "test") if test else ("train", "val")
+        made = cls(PCA.fit(train), train.mean(0), rows, {}, stages[-1])
+        for stage in stages:
+            found = [
+                [scores.known(data.to_unit(x) if unit else x) for x in made.samples(data, stage)]
+                for unit, scores in enumerate(made.scores(data, stage))
+            ]
+            normalised, unit = ([*found, []])[:2]
+            made.known[stage] = (_joined(normalised), _joined(unit))
+        return made
+
+    def count(self, stage: str) -> int:
+        """How many samples of a split are scored."""
+        return len(self.known[stage][0][DISTANCE])
+
+    def samples(self, data: AutoencoderDataModule, stage: str) -> Iterator[Tensor]:
+        """The samples of a split that are scored, in parts."""
+        samples = data.samples[stage]
+        if stage != "train" or self.rows is None:
+            return iter(samples.split(EVALUATION_ROWS))
+        chosen = self.rows.to(samples.device).split(EVALUATION_ROWS)
+        return (samples.index_select(0, rows) for rows in chosen)
+
+    def scores(self, data: AutoencoderDataModule, stage: str) -> list[ReconstructionScores]:
+        """What gathers a split's scores: on the network's scale, and on [0, 1] if that differs."""
+        low, high = data.spec.normalised_range
+        pictured = data.spec.is_image and stage == self.pictured
+        made = [
+            ReconstructionScores(train_mean=self.mean, value_span=high - low, is_image=pictured)
+        ]
+        if data.normalisation_kind != "unit_range" and data.spec.is_image:
+            mean = data.to_unit(self.mean[None])[0]
+            made.append(ReconstructionScores(train_mean=mean, value_span=1.0, is_image=pictured))
+        return made
+
+
+def _joined(parts: list[Known]) -> Known:
+    names = set.intersection(*map(set, parts)) if parts else set()
+    return {name: torch.cat([part[name] for part in parts]) for name in sorted(names)}
 
 
 @torch.inference_mode()
-def score_splits(net: Autoencoder, data: AutoencoderDataModule) -> Scores:
-    """The scores of the network's reconstructions on train, val and test."""
-    net.eval()
-    return _score(data, net)
-
-
-@torch.inference_mode()
-def score_pca(data: AutoencoderDataModule, dim: int) -> Scores:
+def score_pca(data: AutoencoderDataModule, reference: Reference, dim: int) -> Scores:
     """The scores of PCA with `dim` components, fitted on the training split."""
-    pca = PCA.fit(data.samples["train"])
-    return _score(data, lambda x: pca.reconstruct(x, dim))
+    return score_splits(data, reference, lambda x: reference.pca.reconstruct(x, dim))
 
 
-def _score(data: AutoencoderDataModule, reconstruct: Callable[[Tensor], Tensor]) -> Scores:
+@torch.inference_mode()
+def score_splits(
+    data: AutoencoderDataModule, reference: Reference, reconstruct: Callable[[Tensor], Tensor]
+) -> Scores:
     """Every split's scores; those of pictures are taken on [0, 1], however normalised."""
-    as_they_are = data.normalisation_kind == "unit_range" or not data.source.is_image
-    mean = data.samples["train"].mean(0)
-    low, high = data.normalisation.target_range.tolist()
-    scores = {}
-    for stage, samples in data.samples.items():
-        normalised = ReconstructionScores(
-            train_mean=mean, value_span=high - low, is_image=data.source.is_image
-        )
-        unit = ReconstructionScores(
-            train_mean=data.to_unit(mean[None])[0], value_span=1.0, is_image=data.source.is_image
-        )
-        for x in samples.split(EVALUATION_ROWS):
+    scores: Scores = dict.fromkeys(("train", "val", "test"))
+    for stage, (known, known_unit) in reference.known.items():
+        normalised, *unit = reference.scores(data, stage)
+        first = 0
+        for x in reference.samples(data, stage):
             y = reconstruct(x)
-            normalised.update(x, y)
-            if not as_they_are:
-                unit.update(data.to_unit(x), data.to_unit(y))
+            last = first + len(x)
+            normalised.update(x, y, {name: value[first:last] for name, value in known.items()})
+            for each in unit:
+                part = {name: value[first:last] for name, value in known_unit.items()}
+                each.update(data.to_unit(x), data.to_unit(y), part)
+            first = last
         found = normalised.compute()
-        if not as_they_are:
-            of_images = unit.compute()
+        for each in unit:
+            of_images = each.compute()
             found |= {name: of_images[name] for name in ("BCE", "PSNR", "SSIM")}
-        scores[stage] = {name: _finite(value) for name, value in found.items()}
+        scores[stage] = {name: finite(value) for name, value in found.items()}
     return scores
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
     """JSON knows no infinity: a perfect reconstruction has no PSNR."""
     return value if value is not None and math.isfinite(value) else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+@cache
+def versions() -> dict[str, str | None]:
+    """Of what a run's figures depend on."""
+    packages = {"activae": "activae", "torch": "torch", "lightning": "pytorch-lightning"}
+    found = {name: _version(package) for name, package in packages.items()}
+    return {"python": platform.python_version(), **found}
 
 
 def _cpu_model() -> str:

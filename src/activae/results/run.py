@@ -12,12 +12,14 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from activae.config.identity import data_key
+from activae.config.identity import job_id
 from activae.config.settling import record, settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
 from activae.results import run_folder
-from activae.results.evaluation import score, score_pca
+from activae.results.diagnosis import figures
+from activae.results.evaluation import score
+from activae.results.machine import versions
 from activae.results.recording import Recorders
 from activae.results.tensorboard import show_results
 from activae.training.assembly import build_model
@@ -39,8 +41,8 @@ def train(composed: DictConfig, folder: Path) -> dict[str, Any]:
     """Train, score and record the run that a composed config describes, in `folder`.
 
     A folder with an unfinished run of that config is continued. Returns what metrics.json holds.
-    Raises UserError for what the user can mend, Interrupted when asked to stop; what was computed
-    until then is in the folder.
+    Raises UserError for what the user can correct, Interrupted when asked to stop; what was
+    computed until then is in the folder.
     """
     return train_settled(settle(composed), folder, Shared())
 
@@ -81,18 +83,15 @@ Stage = Callable[[Finished], None]
 
 
 def score_run(run: Finished) -> None:
-    """Score the best checkpoint on every split, beside PCA."""
+    """Score the best checkpoint beside PCA."""
     pruned = any(getattr(watcher, "pruned", False) for watcher in run.watchers)
     run.metrics["status"] = "pruned" if pruned else "completed"
-    train = run.data.samples["train"]
-    key = (data_key(run.cfg), run.cfg.encoding.dim, str((train.dtype, train.device)))
-    run.metrics |= score(
-        run.cfg,
-        run.model,
-        run.data,
-        run.folder,
-        lambda: run.shared.once(key, lambda: score_pca(run.data, run.cfg.encoding.dim)),
-    )
+    run.metrics |= score(run.cfg, run.model, run.data, run.folder, run.shared)
+
+
+def diagnose_run(run: Finished) -> None:
+    """Add the figures that tell why the network does well or badly."""
+    run.metrics["diagnostics"] = figures(run.model, run.shared)
 
 
 def show_run(run: Finished) -> None:
@@ -102,7 +101,7 @@ def show_run(run: Finished) -> None:
 
 
 # How a run is finished, in this order. A stage adds to `metrics` or to the folder.
-STAGES: list[Stage] = [score_run, show_run]
+STAGES: list[Stage] = [score_run, diagnose_run, show_run]
 
 
 def finish(run: Finished, seconds: Callable[[], float]) -> dict[str, Any]:
@@ -110,12 +109,18 @@ def finish(run: Finished, seconds: Callable[[], float]) -> dict[str, Any]:
 
     seconds: how long the run has taken by now, in all.
     """
+    run.metrics |= origin(run.cfg)
     for stage in STAGES:
         stage(run)
     run.metrics["seconds"]["all"] = seconds()
     run_folder.write_metrics(run.folder, run.metrics)
     run_folder.close(run.folder, run.metrics["status"])
     return run.metrics
+
+
+def origin(cfg: DictConfig) -> dict[str, Any]:
+    """What metrics.json says of where its figures come from, whatever they are."""
+    return {"id": job_id(cfg), "seed": cfg.seed, "versions": versions()}
 
 
 def close_diverged(
@@ -128,7 +133,8 @@ def close_diverged(
     """Record the divergence as the run's result, and return the error that tells of it."""
     snapshot = load_checkpoint(folder / LAST)
     where = locate_divergence(model, data, snapshot, step)
-    run_folder.write_metrics(folder, {"status": "diverged", "step": step, "where": where})
+    found = {**origin(cfg), "status": "diverged", "step": step, "where": where}
+    run_folder.write_metrics(folder, found)
     run_folder.close(folder, "diverged")
     lr = cfg.optimizer.get("lr")
     return TrainingDiverged(

@@ -7,6 +7,7 @@ or the mean over a split, a float; None where a score does not apply.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from torch import Tensor
 from activae.errors import DataError
 
 SAMPLES_AT_A_TIME = 256  # intermediate results stay in a core's cache
+DISTANCE = "distance to the training mean"
+FLOOR = "floor of the BCE"
 # Keras's backend.epsilon(): a certain but wrong pixel costs 16.1 nats instead of infinitely many.
 CLIP = 1e-7
 
@@ -34,30 +37,42 @@ class ReconstructionScores:
         self._unit_range = True
         self._sums: dict[str, float] = {}
 
-    def update(self, x: Tensor, reconstruction: Tensor) -> None:
-        """Add a batch: x and its reconstruction, both [n, ...], on one device."""
+    def known(self, x: Tensor) -> dict[str, Tensor]:
+        """What `update` computes of x [n, ...] alone, [n] each: to be handed to it every time."""
+        parts = [_at_least_single(part) for part in x.split(SAMPLES_AT_A_TIME)]
+        mean = self.train_mean.to(parts[0])
+        found = {DISTANCE: torch.cat([_squared_distance(part, mean) for part in parts])}
+        if lies_in_unit_range(x):
+            found[FLOOR] = torch.cat([entropy(part) for part in parts])
+        return found
+
+    def update(
+        self, x: Tensor, reconstruction: Tensor, known: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Add a batch: x and its reconstruction, both [n, ...], on one device; `known` of x."""
         assert x.shape == reconstruction.shape, (x.shape, reconstruction.shape)
         assert x.shape[1:] == self.train_mean.shape, (x.shape, self.train_mean.shape)
-        self._unit_range = self._unit_range and lies_in_unit_range(x)
-        parts = zip(
-            x.split(SAMPLES_AT_A_TIME), reconstruction.split(SAMPLES_AT_A_TIME), strict=True
-        )
-        for part in parts:
-            terms = self._terms(*(_at_least_single(tensor) for tensor in part))
+        known = self.known(x) if known is None else known
+        self._unit_range = self._unit_range and FLOOR in known
+        for first in range(0, len(x), SAMPLES_AT_A_TIME):
+            rows = slice(first, first + SAMPLES_AT_A_TIME)
+            terms = self._terms(
+                _at_least_single(x[rows]),
+                _at_least_single(reconstruction[rows]),
+                {name: value[rows] for name, value in known.items()},
+            )
             sums = torch.stack(list(terms.values())).cpu().double().sum(1).tolist()
             for name, value in zip(terms, sums, strict=True):
                 self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += len(x)
 
-    def _terms(self, x: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+    def _terms(
+        self, x: Tensor, reconstruction: Tensor, known: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Everything that is summed over samples, for each of them: name -> [n]."""
-        mean = self.train_mean.to(x.device, x.dtype)
-        terms = {
-            "SE": _squared_distance(x, reconstruction),
-            "distance to the training mean": _squared_distance(x, mean),
-        }
+        terms = {"SE": _squared_distance(x, reconstruction), DISTANCE: known[DISTANCE]}
         if self._unit_range:
-            terms["BCE"] = bce_above_floor(x, reconstruction)
+            terms["BCE"] = bce_above_floor(x, reconstruction, known[FLOOR])
         if self.is_image and has_window(x):
             terms["SSIM"] = structural_similarity(reconstruction, x, value_span=self.value_span)
         return terms
@@ -79,7 +94,7 @@ class ReconstructionScores:
         """
         assert self._count > 0, "no batch was added"
         means = {name: total / self._count for name, total in self._sums.items()}
-        se, distance = means["SE"], means["distance to the training mean"]
+        se, distance = means["SE"], means[DISTANCE]
         mse = se / self.train_mean.numel()
         return {
             "SE": se,
@@ -131,24 +146,25 @@ def bce_floor(x: Tensor) -> float:
             f"binary cross-entropy needs values in [0, 1], these lie in [{low:g}, {high:g}]: "
             "normalise the data to the unit range"
         )
-    per_sample = [_entropy(part) for part in x.split(256)]
+    per_sample = [entropy(part) for part in x.split(256)]
     return torch.cat(per_sample).cpu().double().mean().item()
 
 
-def bce_above_floor(x: Tensor, reconstruction: Tensor) -> Tensor:
+def bce_above_floor(x: Tensor, reconstruction: Tensor, floor: Tensor | None = None) -> Tensor:
     """Return each sample's BCE minus its floor, in nats [N]; x [N, ...] lies in [0, 1].
 
     Summed over features. The reconstruction is clipped to [1e-7, 1 - 1e-7] first, as Keras does, so
     that values outside (0, 1) give a finite score. The same number is the Kullback-Leibler
-    divergence between Bernoulli variables with the means x and reconstruction.
+    divergence between Bernoulli variables with the means x and reconstruction. `floor` [N] is
+    `entropy(x)`, where that is known.
     """
     p = reconstruction.clamp(CLIP, 1 - CLIP)
     nats = x * p.log() + (1 - x) * (-p).log1p()
-    return -nats.flatten(1).sum(1) - _entropy(x)
+    return -nats.flatten(1).sum(1) - (entropy(x) if floor is None else floor)
 
 
-def _entropy(x: Tensor) -> Tensor:
-    """Entropy of Bernoulli variables with means x [N, ...], summed over features: nats [N]."""
+def entropy(x: Tensor) -> Tensor:
+    """Return each sample's entropy in nats [N]: of Bernoulli variables with means x [N, ...]."""
     return (torch.special.entr(x) + torch.special.entr(1 - x)).flatten(1).sum(1)
 
 

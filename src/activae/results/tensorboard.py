@@ -18,14 +18,8 @@ from torch import Tensor
 
 from activae.config.instantiating import label
 from activae.data.module import AutoencoderDataModule
-from activae.objectives import total
-from activae.results.diagnostics import (
-    activation_statistics,
-    effective_rank,
-    gradient_norms,
-    reconstruction_grid,
-    thumbnails,
-)
+from activae.results.diagnosis import PROBE_SAMPLES, diagnose
+from activae.results.diagnostics import reconstruction_grid, thumbnails
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
 # which takes a second itself: Lightning does so with the first event.
 sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
-PROBE_SAMPLES = 256
 # The same for every run: TensorBoard takes the columns of all from the first.
 SCORES = ("SE", "MSE", "BCE", "PSNR", "SSIM", "explained_variance")
 LAYOUT = {
@@ -111,24 +104,20 @@ class TensorBoardLog(pl.Callback):
 
     def _snapshot(self, writer: SummaryWriter, model: AutoencoderModule, step: int) -> None:
         net = model.net
-        probe = model.data.samples["val"][:PROBE_SAMPLES]
-        net.eval()
-        with torch.no_grad():
-            codes = net.encode(probe)
-        writer.add_scalar("code/effective_rank", effective_rank(codes), step)
-        loss = total(model.terms(probe))
-        for layer, norm in gradient_norms(net.named_parameters(), loss).items():
-            writer.add_scalar(f"gradient_norm/{layer}", norm, step)
-        statistics = activation_statistics(net.activations(), lambda: net(probe))
-        for name, found in statistics.items():
-            writer.add_scalar(f"dead/{name}", found.dead_fraction, step)
-            writer.add_scalar(f"saturated/{name}", found.saturated_fraction, step)
-            writer.add_histogram(f"activations/{name}", found.outputs, step)
+        found = diagnose(model)
+        writer.add_scalar("code/effective_rank", found.effective_rank, step)
+        for name, norm in found.gradient_norm.items():
+            writer.add_scalar(f"gradient_norm/{name}", norm, step)
+        for name, layer in found.activations.items():
+            writer.add_scalar(f"dead/{name}", layer.dead_fraction, step)
+            writer.add_scalar(f"saturated/{name}", layer.saturated_fraction, step)
+            writer.add_histogram(f"activations/{name}", layer.outputs, step)
         for name, weight in net.weights():
             writer.add_histogram(f"weights/{name.removesuffix('.weight')}", weight, step)
-        writer.add_histogram("code", codes, step)
+        writer.add_histogram("code", found.codes, step)
         if model.data.source.is_image and self.images:
-            writer.add_image("reconstructions", picture(model, probe[: self.images]), step)
+            shown = model.data.samples["val"][: min(self.images, PROBE_SAMPLES)]
+            writer.add_image("reconstructions", picture(model, shown), step)
         net.train()
 
 
@@ -161,19 +150,20 @@ def show_results(
     logger = EventLogger(folder)
     logger.log_hyperparams(hyper_parameters(cfg), metrics=_scalars(metrics))
     writer = logger.experiment
-    test = data.samples["test"]
+    stage = "test" if cfg.score.test else "val"
+    samples = data.samples[stage]
     if data.source.is_image and cfg.logger.images:
-        shown = picture(model, test[: cfg.logger.images])
-        writer.add_image("reconstructions/test", shown, model.step)
-    count = min(cfg.logger.projector_samples, len(test))
+        shown = picture(model, samples[: cfg.logger.images])
+        writer.add_image(f"reconstructions/{stage}", shown, model.step)
+    count = min(cfg.logger.projector_samples, len(samples))
     if count:
-        labels = data.labels["test"]
+        labels = data.labels[stage]
         with torch.no_grad():
-            codes = model.net.encode(test[:count])
+            codes = model.net.encode(samples[:count])
         writer.add_embedding(
             codes,
             metadata=None if labels is None else _names(data, labels[:count].tolist()),
-            label_img=thumbnails(data.to_unit(test[:count])) if data.source.is_image else None,
+            label_img=thumbnails(data.to_unit(samples[:count])) if data.source.is_image else None,
             global_step=model.step,
             tag="code",
         )
@@ -214,7 +204,9 @@ def hyper_parameters(cfg: DictConfig) -> dict[str, Any]:
 def _scalars(metrics: dict[str, Any]) -> dict[str, float]:
     nan = float("nan")
     scores = {
-        f"{stage}/{name}": metrics[stage][name] for stage in ("test", "val") for name in SCORES
+        f"{stage}/{name}": (metrics[stage] or {}).get(name)
+        for stage in ("test", "val")
+        for name in SCORES
     }
     scores["ratio_to_pca"] = metrics["ratio_to_pca"]
     return {name: nan if value is None else value for name, value in scores.items()}

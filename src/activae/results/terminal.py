@@ -45,12 +45,16 @@ def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
 
 
 def show(metrics: dict[str, Any], title: str, console: Console) -> None:
-    """Print the table of test scores: this run, PCA with the same dimension, the ratio."""
+    """Print the table of scores: this run, PCA with the same dimension, the ratio.
+
+    They are those on test, or on val where test is not scored.
+    """
     table = Table(title=title, title_justify="left")
-    table.add_column("test split")
+    stage = "test" if metrics["test"] else "val"
+    table.add_column(f"{stage} split")
     for column in ("this run", f"PCA, {metrics['pca']['dim']} dims", "ratio"):
         table.add_column(column, justify="right")
-    run, pca = metrics["test"], metrics["pca"]["test"]
+    run, pca = metrics[stage], metrics["pca"][stage]
     for name, text in _NAMES.items():
         if run[name] is None and pca[name] is None:
             continue
