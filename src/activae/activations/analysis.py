@@ -33,9 +33,9 @@ _POINTS_PER_DECADE = 1000
 
 
 def values_per_unit(activation: nn.Module) -> tuple[int, int]:
-    """Inputs and outputs for each unit: (1, 1) of all that is elementwise.
+    """Inputs and outputs for each unit: (1, 1) of elementwise activations.
 
-    An activation that is not says so by its attributes `inputs_per_unit` (2 of the gated ones, k of
+    Any other declares them by its attributes `inputs_per_unit` (2 of the gated ones, k of
     maxout) and `outputs_per_unit` (2 of crelu), whole numbers of 1 or more. It acts along dimension
     1 of [B, D] and [B, C, H, W], and layers that it follows or feeds are sized accordingly.
     """
@@ -69,9 +69,9 @@ def gain(activation: Function) -> float:
 
     This is He et al.'s (2015) argument for any f. The module is left as it is: the value is that of
     evaluation mode (a random slope counts as its mean), at the present parameters. Where a unit has
-    several inputs or outputs (see `values_per_unit`), the class tells E[f^2] over independent
-    N(0, 1) inputs by a method `second_moment() -> float`. Raises ConfigError, naming the
-    activation, if E[f(z)^2] is 0, infinite or not a number, or is not told.
+    several inputs or outputs (see `values_per_unit`), the class needs a method
+    `second_moment() -> float`, E[f^2] of independent N(0, 1) inputs. Raises ConfigError, naming the
+    activation, if E[f(z)^2] is 0, infinite or not a number, or that method is missing.
     """
     if isinstance(activation, nn.Module) and not is_elementwise(activation):
         return 1 / math.sqrt(_told_moment(activation))
@@ -117,7 +117,7 @@ def _told_moment(activation: nn.Module) -> float:
 
 
 def _diverges(mass: FloatArray, z: FloatArray) -> bool:
-    """Say whether the integral hangs on the grid: on where it ends, or on the width of one cell."""
+    """Whether the integral depends on the grid: on where it ends, or on the width of one cell."""
     total = mass.sum()
     tail = mass[np.abs(z) > _HALF_WIDTH - 1].sum()
     return bool(not np.isfinite(total) or tail > 1e-6 * total or mass.max() > 1e-2 * total)
@@ -206,8 +206,8 @@ def output_range(activation: Function) -> tuple[float, float]:
     """Return (infimum, supremum) of f over the real line, accurate to 1e-6 of the larger of them.
 
     Found from values alone: a bound that still grows at |x| = 10^8 is inf, one that is approached
-    (softsign's 1) is given as the limit; whether it is attained is not told. Points where f is NaN
-    are passed over. Raises ConfigError if f is NaN for all |x| <= 100.
+    (softsign's 1) is given like one that is attained. Points where f is NaN
+    are ignored. Raises ConfigError if f is NaN for all |x| <= 100.
     """
     far = np.logspace(1, _DECADES[-1], _POINTS_PER_DECADE * _DECADES[-1])
     points = np.concatenate([normal_grid(), [0.0], far, -far])
@@ -281,7 +281,7 @@ def values(activation: Function, points: FloatArray) -> FloatArray:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep a few milliseconds of work from waiting for a core that another run holds."""
+    """Use one thread, so that a few milliseconds of work do not wait for another run's core."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

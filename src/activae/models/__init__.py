@@ -1,4 +1,6 @@
-"""Encoders and decoders (plain `nn.Module`s), and the autoencoder that joins them.
+"""Encoders and decoders (plain `nn.Module`s), the autoencoder that joins them, initial weights.
+
+In: shapes, widths and a factory of activations. Out: an `Autoencoder`.
 
 An encoder is any callable `(input_shape, code_dim, *, activation, ...) -> nn.Module` whose module
 maps [B, *input_shape] to [B, code_dim]; a decoder is any `(code_dim, output_shape, *, activation,

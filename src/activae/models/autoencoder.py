@@ -19,8 +19,8 @@ class Autoencoder(nn.Module):
     """An encoder and a decoder whose shapes agree.
 
     `forward`, `decode` return reconstructions [B, *shape] in the data's normalised range; `encode`
-    returns codes [B, code_dim]. Raises ConfigError, naming both shapes, where the halves disagree.
-    Samples go to the encoder through `input_transform`.
+    returns codes [B, code_dim]. Samples go to the encoder through `input_transform`. Raises
+    ConfigError, naming both shapes, where the halves disagree.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Autoencoder(nn.Module):
     def decode(self, code: Tensor, sample_totals: Tensor | None = None) -> Tensor:
         """Reconstructions [B, *shape] of codes [B, code_dim].
 
-        An output that shares out each sample's total needs them, [B]; without they are 1.
+        `sample_totals` [B] are for an output that shares out each sample's total; None: all 1.
         """
         raw = _at_least_single(self.decoder(code))
         if isinstance(self.output_activation, TotalSharingHead):
@@ -58,7 +58,7 @@ class Autoencoder(nn.Module):
         return self.output_activation(raw)
 
     def logits(self, x: Tensor) -> Tensor:
-        """What enters the output activation: the stable way to a likelihood.
+        """What enters the output activation; losses take it for numerical stability.
 
         [B, *shape], or with several values a feature [B, values * shape[0], *shape[1:]].
         """
@@ -72,14 +72,14 @@ class Autoencoder(nn.Module):
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Name and tensor of every weight: what decay and weight penalties apply to.
 
-        Biases and the parameters of learnable activations are no weights.
+        Biases and the parameters of learnable activations do not count as weights.
         """
         for name, module in self.named_modules():
             if isinstance(module, _WEIGHT_LAYERS):
                 yield f"{name}.weight", module.weight
 
     def activations(self) -> dict[str, nn.Module]:
-        """The hidden activations by name, in the order a sample meets them; identities are none."""
+        """The hidden activations by name, in the order of the forward pass, without identities."""
         return {
             f"{half}.{name}": module
             for half in ("encoder", "decoder")
@@ -117,8 +117,8 @@ def _at_least_single(outputs: Tensor) -> Tensor:
 def layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Name and module of every weight layer and activation within `module`, in definition order.
 
-    An activation is one of torch's, or a module from elsewhere without weight layers in it, which
-    is taken as a whole. What merely shapes, pools, drops or normalises is left out.
+    An activation is one of torch's, or any module from elsewhere that holds no weight layer.
+    torch's modules that shape, pool, drop or normalise are left out.
     """
     if is_weight_layer(module) or _is_activation(module):
         yield name, module

@@ -18,7 +18,7 @@ class ConvEncoder(nn.Sequential):
 
     normalisation, dropout: see `activae.models.hidden.Hidden`; match_parameters: whether
     `build_matched` scales the channels for an activation that is not elementwise. Raises
-    ConfigError where the data are no images, or a side cannot be halved once for each layer.
+    ConfigError where the data are not images, or a side cannot be halved once for each layer.
     """
 
     def __init__(

@@ -92,9 +92,10 @@ def build_matched(
     """Layers of `build(hidden, widths)`, the widths scaled where the activation asks for it.
 
     An activation with several inputs or outputs for each unit makes a network of the same widths a
-    larger one. With `match`, all widths are multiplied by the factor that brings the half's
-    parameters closest to those it has with an elementwise activation, as Shazeer (2020) does. For a
-    GLU that is 0.7 where all layers are alike, 1/2 where the data's holds most. The log tells all.
+    larger one. With `match`, all widths are multiplied by the factor that brings the half's number
+    of parameters closest to that with an elementwise activation, as Shazeer (2020) does. For a GLU
+    that is 0.7 where all layers are alike, 1/2 where most parameters are in the layer at the data.
+    The log reports widths and numbers.
     """
     if not match or hidden.inputs == hidden.outputs == 1:
         return build(hidden, widths)
@@ -120,7 +121,7 @@ def build_matched(
 
 
 def check_widths(widths: Sequence[int], key: str, *, at_least: int = 0) -> None:
-    """Raise ConfigError unless the widths are counts, and there are enough of them."""
+    """Raise ConfigError unless there are `at_least` widths, whole numbers of 1 or more."""
     if len(widths) < at_least:
         raise ConfigError(f"{key}={list(widths)}: give one or more whole numbers of 1 or more")
     if any(not isinstance(width, int) or width < 1 for width in widths):
@@ -145,6 +146,6 @@ def _normalisation(kind: str, channels: int, *, image: bool) -> nn.Module:
 
 
 def _groups(channels: int) -> int:
-    """Into how many equal groups channels go, of 16 each or, where they don't divide, of more."""
+    """The number of equal groups: of 16 channels each, or of more where those do not divide."""
     wanted = max(1, channels // _CHANNELS_PER_GROUP)
     return next(groups for groups in range(wanted, 0, -1) if channels % groups == 0)

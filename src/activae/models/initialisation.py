@@ -30,9 +30,9 @@ def fitted(net: Autoencoder, *, seed: int) -> None:
     through: it keeps pre-activations at unit variance (He et al. 2015 for ReLU; here by quadrature
     for any f). The data and linear codes count as f(z) = z. Raises ConfigError where f has no gain.
 
-    An activation may bring its own rule for the layer before it, as siren does, in a method
+    An activation may have its own rule for the layer before it, as siren does: a method
     `initial_weights(normal, fan_in, *, first) -> Tensor`. It makes the weights from the standard
-    normal noise that other activations scale; `first` says whether none came before in its half.
+    normal noise that other activations scale; `first`: whether that layer is the half's first.
     """
     feeding: nn.Module | None = None
     for half in in_order(net, seed):
@@ -72,9 +72,9 @@ def lsuv(net: Autoencoder, *, seed: int, samples: Tensor) -> None:
     samples: real training data [B, *shape] in the network's own dtype and on its device, the same
     for all activations of a seed. The variance is that of all a layer's outputs for them, taken in
     evaluation mode (Mishkin & Matas 2016; without biases a layer is linear in its weights, so that
-    one division does what the paper iterates). A rule that an activation brings along is not asked:
-    siren, whose weights are to be smaller, is better off with init=fitted. Raises ConfigError where
-    a layer puts out the same number for all of them, or none that is finite.
+    one division does what the paper iterates). An activation's own rule is ignored: use init=fitted
+    for siren, whose weights must be smaller. Raises ConfigError where a layer's outputs are all
+    the same, or not finite.
     """
     for module, noise in chain(*in_order(net, seed)):
         if is_weight_layer(module):
@@ -91,9 +91,9 @@ def lsuv(net: Autoencoder, *, seed: int, samples: Tensor) -> None:
 
 
 def _rescaling(name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-    """A hook that gives the layer's output unit variance, and so does to its weights.
+    """A hook that scales a layer's weights, and this output of it, to unit variance of the output.
 
-    What follows sees the output rescaled, so that one pass does for all layers.
+    The layers behind it see the scaled output, so that one pass is enough for all.
     """
 
     def rescale(module: nn.Module, _: Any, output: Tensor) -> Tensor:
@@ -111,9 +111,9 @@ def _rescaling(name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
 
 
 def in_order(net: Autoencoder, seed: int) -> Iterator[list[tuple[nn.Module, torch.Generator]]]:
-    """For each half, its weight layers and activations as a sample meets them, with its generator.
+    """For each half, its weight layers and activations in forward order, with the half's generator.
 
-    A generator for each half: another encoder leaves the decoder's noise as it was.
+    Each half has its own, so that another encoder leaves the decoder's noise as it was.
     """
     halves = {"encoder": [net.encoder, net.code_activation], "decoder": [net.decoder]}
     for half, parts in halves.items():
@@ -131,10 +131,10 @@ def fan_in(module: nn.Linear | nn.modules.conv._ConvNd) -> int:
 
 
 def _own_rule(half: list[tuple[nn.Module, torch.Generator]], place: int) -> OwnRule | None:
-    """That of the next activation, for a layer whose output goes into it.
+    """The rule of the activation that the layer at this place feeds, if it has one.
 
-    A layer that neither is the first nor follows an activation is a residual block's shortcut,
-    which is to keep the scale of what it projects.
+    A layer that follows another layer is a residual block's shortcut, which must keep the scale of
+    what it projects.
     """
     if place > 0 and is_weight_layer(half[place - 1][0]):
         return None

@@ -27,7 +27,7 @@ class MLPEncoder(nn.Sequential):
 
     normalisation, dropout: see `activae.models.hidden.Hidden`; match_parameters: whether
     `build_matched` scales the widths for an activation that is not elementwise. Raises ConfigError
-    for widths that are no counts.
+    for widths that are not whole numbers of 1 or more.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ResidualMLPEncoder(nn.Sequential):
     """[B, *input_shape] -> [B, code_dim]: linear, residual blocks, activation, linear.
 
     There are `depth` blocks of each `width`, which is a number or several, first to last. The other
-    parameters are those of MLPEncoder. Raises ConfigError for widths or a depth that are no counts.
+    parameters are those of MLPEncoder. Raises ConfigError for widths or a depth below 1.
     """
 
     def __init__(
@@ -122,10 +122,9 @@ class ResidualMLPDecoder(nn.Sequential):
 class ResidualBlock(nn.Module):
     """x + scale * branch(x): [B, before] -> [B, after]; twice activation and linear in the branch.
 
-    Where the units differ, a linear projection of x without bias takes the place of x. With
-    scale = 1/sqrt(number of blocks) and branches whose outputs vary as much as their inputs, which
-    is what init=fitted sees to, the variance grows at most e-fold over all blocks however many
-    they are (Hayou et al. 2021).
+    Where the units differ, a linear projection without bias replaces x. With scale =
+    1/sqrt(number of blocks), and branches that keep the variance of their inputs as init=fitted
+    makes them, the variance grows at most e-fold over any number of blocks (Hayou et al. 2021).
     """
 
     def __init__(self, kind: Hidden, units_before: int, units: int, *, scale: float) -> None:

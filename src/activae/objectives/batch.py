@@ -1,8 +1,8 @@
 """What a step is given: samples, and the random numbers that it needs.
 
-They are drawn before the step, which is so a pure function, from generators that depend on seed,
-purpose and step alone: whatever the activation, runs of one seed meet the same noise, and a resumed
-run goes on with it.
+They are drawn before the step, so that the step is a pure function. The generators depend on seed,
+purpose and step alone: runs of one seed see the same noise whatever the activation, and so does a
+resumed run.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from activae.randomness import generator
 
-# Samples [B, *shape]; or a mapping with these as `x`, and with `seen` [B, *shape], what the encoder
-# is shown in their place, or `probes` [n, B, code_dim] ~ N(0, 1), or both.
+# Samples [B, *shape]; or a mapping of `x`, the samples, and one or both of `seen` [B, *shape], what
+# the encoder sees instead of them, and `probes` [n, B, code_dim] ~ N(0, 1).
 Batch = Tensor | dict[str, Tensor]
 
 
@@ -24,7 +24,7 @@ Batch = Tensor | dict[str, Tensor]
 class Noise:
     """Draws what the steps of a run need.
 
-    corrupt: (samples, noise=generator) -> what the encoder sees of them in training, if not all;
+    corrupt: (samples, noise=generator) -> what the encoder sees in training; None: the samples;
     probes: how many vectors of code_dim values each sample needs.
     """
 
@@ -43,7 +43,7 @@ class Noise:
         return {"x": x, **drawn} if drawn else x
 
     def evaluation(self, x: Tensor) -> Batch:
-        """Samples to be scored: uncorrupted, and with the same probes for every network."""
+        """The batch to score samples with: uncorrupted, the same probes for every network."""
         return {"x": x, "probes": self._probes(x, 0, "evaluation")} if self.probes else x
 
     def _probes(self, x: Tensor, *purpose: int | str) -> Tensor:
@@ -59,7 +59,7 @@ def samples_of(batch: Batch) -> Tensor:
 
 
 def rows_of(batch: Batch, start: int, end: int) -> Batch:
-    """Samples `start` up to, not including, `end` of a batch, with what was drawn for them."""
+    """Samples start, ..., end - 1 of a batch, with what was drawn for them."""
     if isinstance(batch, Tensor):
         return batch[start:end]
     return {
@@ -69,7 +69,7 @@ def rows_of(batch: Batch, start: int, end: int) -> Batch:
 
 
 def parts_of(batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Clean samples, what the encoder sees if that is something else, and probes if any."""
+    """Clean samples; what the encoder sees, if that differs; probes, if there are any."""
     if isinstance(batch, Tensor):
         return batch, None, None
     return batch["x"], batch.get("seen"), batch.get("probes")

@@ -174,7 +174,7 @@ def thumbnails(images: Tensor) -> Tensor:
     Square, because add_embedding cannot lay out anything else, with a grey margin where they were
     not; shrunk only where all n together would exceed the 8192 px a side that the projector loads.
     Float32 on the CPU, clipped to [0, 1], not inverted: the projector multiplies them by the
-    label's colour, which shows in the light parts, be they strokes or background.
+    label's colour, which shows in the light parts, strokes or background.
     """
     assert images.ndim == 4, images.shape
     shown = _clip(images).cpu()

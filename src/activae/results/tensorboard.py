@@ -1,6 +1,6 @@
 """What TensorBoard shows of a run: figures each epoch; pictures, histograms, layers at times.
 
-At its end hyper-parameters beside scores, and the codes in the projector.
+When it has ended: hyper-parameters beside scores, and the codes in the projector.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from activae.training.module import AutoencoderModule
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-# TensorBoard's own switch against importing TensorFlow, where it is installed: that takes seconds,
-# and files on disk need none of it. It is asked when torch.utils.tensorboard is imported,
-# which takes a second itself: Lightning does so with the first event.
+# TensorBoard's own switch against importing TensorFlow, which takes seconds and is not needed for
+# files on disk. torch.utils.tensorboard reads it when it is imported, with the first event.
 sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
 # The same for every run: TensorBoard takes the columns of all from the first.
@@ -55,14 +54,14 @@ class EventLogger(TensorBoardLogger):
         )
 
     def save(self) -> None:
-        """Flush; no hparams.yaml, for config.yaml says all it would."""
+        """Flush. Writes no hparams.yaml: config.yaml has all of it."""
         self.experiment.flush()
 
 
 class TensorBoardLog(pl.Callback):
-    """Writes the history's figures every epoch, and at `snapshots` of them what costs more.
+    """Writes the history's figures every epoch, and snapshots in `snapshots` of them.
 
-    Snapshots lie closer together early in training, where most changes. They show originals above
+    Snapshots are denser early in training, where most changes. They show originals above
     reconstructions, histograms of weights and activations, and for each layer the gradient norm
     and the share of dead and of saturated units, all on the same validation samples.
     """
@@ -82,7 +81,7 @@ class TensorBoardLog(pl.Callback):
             _writer(trainer).add_custom_scalars(LAYOUT)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the epoch's figures, and a snapshot if it is this epoch's turn."""
+        """Write the epoch's figures, and a snapshot in the epochs chosen for one."""
         assert isinstance(pl_module, AutoencoderModule)
         writer = _writer(trainer)
         step = pl_module.step
