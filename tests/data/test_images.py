@@ -1,4 +1,4 @@
-"""torchvision's files, read whole and without PIL; trouble names the folder and the way out."""
+"""Images: torchvision's files, digits, patches of photographs, and noise."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from sklearn.datasets import load_sample_images
+from torch import Tensor
 from torchvision import datasets
 
-from activae.data import torchvision_images
+from activae.data import digits, natural_patches, random_noise, torchvision_images
 from activae.errors import ConfigError, DataError
 
 Write = Callable[[str], dict[str, NDArray[np.uint8]]]
@@ -169,3 +171,109 @@ def test_the_real_mnist_has_the_known_statistics() -> None:
     pixels = source.train.float() / 255
     assert pixels.mean() == pytest.approx(0.1307, abs=1e-4)
     assert pixels.std() == pytest.approx(0.3081, abs=1e-4)
+
+
+def test_digits_are_grey_images_with_seventeen_levels() -> None:
+    source = digits()
+    assert source.train.shape == (1797, 1, 8, 8)
+    assert source.train.dtype == torch.uint8
+    assert source.value_range == (0, 16)
+    assert source.train.aminmax() == (0, 16)
+    assert source.test is None
+
+
+def test_digits_are_labelled() -> None:
+    source = digits()
+    assert source.train_labels is not None
+    assert source.train_labels.dtype == torch.int64
+    assert source.train_labels.bincount().min() > 170
+    assert source.class_names == tuple("0123456789")
+
+
+def test_patches_are_grey_or_coloured_squares_with_a_test_set() -> None:
+    grey, colour = (natural_patches(12, 40, channels, seed=0) for channels in (1, 3))
+
+    assert grey.test is not None
+    assert (grey.train.shape, grey.test.shape) == ((40, 1, 12, 12), (10, 1, 12, 12))
+    assert colour.train.shape == (40, 3, 12, 12)
+    assert grey.train.dtype == torch.uint8
+    assert grey.value_range == (0, 255)
+    assert grey.class_names == ("china", "flower")
+    assert grey.train_labels is not None
+    assert grey.train_labels.bincount().tolist() == [20, 20]
+
+
+def test_the_seed_says_which() -> None:
+    first, same, other = (natural_patches(8, 20, 1, seed=seed) for seed in (0, 0, 1))
+
+    assert torch.equal(first.train, same.train)
+    assert not torch.equal(first.train, other.train)
+
+
+def columns_of(patch: Tensor, photograph: Tensor) -> list[int]:
+    """Where in the photograph [C, H, W] the patch stands: its left edges."""
+    size = patch.shape[-1]
+    windows = photograph.unfold(1, size, 1).unfold(2, size, 1)
+    found = (windows == patch[:, None, None]).all(dim=0).all(-1).all(-1)
+    return found.nonzero()[:, 1].tolist()
+
+
+def test_test_patches_are_from_a_strip_of_their_own() -> None:
+    source = natural_patches(12, 4, 3, seed=3)
+    photographs = [torch.tensor(image).movedim(2, 0) for image in load_sample_images().images]
+    assert source.test is not None
+    assert source.train_labels is not None
+    assert source.test_labels is not None
+
+    for patch, label in zip(source.train, source.train_labels, strict=True):
+        assert min(columns_of(patch, photographs[label])) + 12 <= 512
+    for patch, label in zip(source.test, source.test_labels, strict=True):
+        assert max(columns_of(patch, photographs[label])) >= 512
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 1}, r"data\.source\.size=1: give 2 to 128"),
+        ({"size": 129}, r"data\.source\.size=129"),
+        ({"number": 1}, r"data\.source\.number=1: give 2"),
+        ({"channels": 2}, r"data\.source\.channels=2"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        natural_patches(**{"size": 12, "number": 20, "channels": 1, "seed": 0} | changes)
+
+
+def test_noise_is_uniform_on_the_unit_interval() -> None:
+    source = random_noise(samples=1000, features=784, seed=0)
+    assert source.train.shape == (1000, 784)
+    assert source.value_range == (0, 1)
+    assert source.train.mean() == pytest.approx(0.5, abs=2e-3)
+    assert source.train.var() == pytest.approx(1 / 12, abs=1e-3)
+    assert not source.is_image
+
+
+def test_the_seed_decides_the_noise_and_the_global_generator_does_not() -> None:
+    first = random_noise(10, 4, seed=1).train
+    torch.rand(3)
+    assert torch.equal(first, random_noise(10, 4, seed=1).train)
+    assert not torch.equal(first, random_noise(10, 4, seed=2).train)
+
+
+def test_the_note_says_what_share_of_the_variance_a_code_can_keep() -> None:
+    features, dim = 40, 10
+    source = random_noise(samples=20_000, features=features, seed=0)
+    assert f"k/{features} of the variance" in source.note
+    seen, unseen = source.train.split(10_000)
+    axes = torch.linalg.eigh(seen.T.cov()).eigenvectors[:, -dim:]
+    centred = unseen - seen.mean(0)
+    kept = (centred @ axes).square().sum() / centred.square().sum()
+    assert kept == pytest.approx(dim / features, abs=0.01)
+
+
+@pytest.mark.parametrize(("key", "value"), [("samples", 1), ("features", 0)])
+def test_sizes_that_are_too_small_name_their_key(key: str, value: int) -> None:
+    sizes = {"samples": 10, "features": 4} | {key: value}
+    with pytest.raises(ConfigError, match=rf"data\.source\.{key}={value}"):
+        random_noise(**sizes, seed=0)

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from activae.config.settling import settle
 from activae.results.run import TrainingDiverged, train
 from activae.sweeps.stack import why_not_stackable
+from activae.sweeps.stack.batches import Timetable
 from activae.training.assembly import build_data, build_model
 from activae.training.checkpoint import LAST, load_checkpoint
 from activae.training.module import Interrupted
@@ -104,6 +105,21 @@ def test_it_is_not_stacked_and_says_why(compose: Compose, file: Path) -> None:
 
     assert reason is not None
     assert "its samples stay on disk (data.source.in_memory)" in reason
+
+
+def test_stacked_runs_of_a_large_array_in_memory_see_the_batches_of_plain_ones(
+    compose: Compose, file: Path
+) -> None:
+    cfg = settle(compose(*SHORT, f"data.path='{file}'", "data.source.in_memory=true"))
+    data = build_data(cfg)
+    model = build_model(cfg, data)
+    model.data = data
+    assert len(data.order.windows(0, 0)) > 1
+
+    (group,) = Timetable().next_chunk([model]).groups
+
+    for step, batch in enumerate(data.batches(0, 20)):
+        assert group.at(step)[0].equal(batch)
 
 
 MEASURE = """

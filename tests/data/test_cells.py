@@ -211,6 +211,8 @@ def test_what_is_not_installed_is_named_with_the_command(
 def test_they_are_imported_when_they_are_needed(
     python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    result = python("-c", "import sys, activae.data; print({'scanpy', 'sklearn'} & {*sys.modules})")
+    heavy = "scanpy sklearn torchvision pandas pyarrow psutil natsort pytorch_lightning"
+    code = f"import sys, activae.data; print({{*'{heavy}'.split()}} & {{*sys.modules}})"
+    result = python("-c", code)
 
     assert result.stdout.strip() == "set()", result.stderr
