@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
 
 from activae.config.identity import job_id
 from activae.config.settling import read
@@ -63,7 +64,7 @@ class SweepFolder:
         """What `sweep.json` holds. Raises ConfigError where it is damaged."""
         file = self.path / INDEX
         if not file.exists():
-            return {"commands": [], "jobs": {}}
+            return {"commands": [], "jobs": self._runs()}
         try:
             index: dict[str, Any] = json.loads(file.read_text())
             return {"commands": index["commands"], "jobs": index["jobs"]}
@@ -72,6 +73,19 @@ class SweepFolder:
                 f"{file}: is damaged ({error}); delete it and launch the sweep again: what is done "
                 "is found by the runs' own folders"
             ) from error
+
+    def _runs(self) -> dict[str, dict[str, Any]]:
+        """What the index would say of the run folders that lie here, if it had not been lost."""
+        found = {}
+        for config in sorted(self.path.glob(f"*/{CONFIG}")):
+            record = config.parent / ".hydra" / "overrides.yaml"
+            overrides = list(OmegaConf.load(record)) if record.exists() else []
+            found[_id_of(config.parent) or ""] = {
+                "folder": config.parent.name,
+                "overrides": overrides,
+            }
+        found.pop("", None)
+        return found
 
     def _free_name(self, wanted: str, id_: str, taken: set[str]) -> str:
         """The wanted name, unless it is that of another job."""

@@ -37,6 +37,15 @@ def group(jobs: Sequence[Job]) -> list[Group]:
     return sorted(groups, key=lambda each: order[each.data])
 
 
+def in_common(jobs: Sequence[Job], others: Sequence[Job]) -> str:
+    """What `jobs` share and tells them from `others`, or nothing: " of activation=gelu"."""
+    shared, everywhere = (
+        set.intersection(*(set(job.overrides) for job in some)) for some in (jobs, others)
+    )
+    told = ",".join(sorted(shared - everywhere))
+    return f" of {told}" if told else ""
+
+
 def worth_compiling(groups: Sequence[Group], data: AutoencoderDataModule) -> set[str]:
     """The graphs whose jobs take enough steps together, counting those that are done already.
 

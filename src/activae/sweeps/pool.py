@@ -21,10 +21,11 @@ import torch
 
 from activae.data.module import AutoencoderDataModule
 from activae.errors import EXIT_INTERRUPTED
+from activae.sweeps.display import clipped
 from activae.sweeps.events import Ended, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
-from activae.sweeps.plan import Group, group, worth_compiling
+from activae.sweeps.plan import Group, group, in_common, worth_compiling
 from activae.sweeps.stack import memory_per_member
 from activae.sweeps.work import Surroundings, work
 from activae.training.assembly import build_model
@@ -104,11 +105,13 @@ class Pool:
         size = sum(part.nbytes for part in data.samples.values()) / MEGABYTE
         processes = f"{self.workers} processes" if self.workers > 1 else "this process"
         self.report(Said(f"pool   {processes}; {data.source.name}: {size:.1f} MB, shared"))
+        alike = [job for each in groups for job in each.jobs]
         for each in groups[:GROUPS_SHOWN]:
             how = "one compiled step" if each.graph in shared.compiled else "not compiled"
             memory = _memory_of_run(each.jobs[0], data)
             count = f"{len(each.jobs)} run{'s' if len(each.jobs) > 1 else ''}"
-            self.report(Said(f"stack  {count} like {each.jobs[0].name}: {how}{memory}"))
+            which = clipped(in_common(each.jobs, alike), 30)
+            self.report(Said(f"stack  {count}{which}: {how}{memory}"))
         if len(groups) > GROUPS_SHOWN:
             self.report(Said(f"       and {len(groups) - GROUPS_SHOWN} more groups"))
 
