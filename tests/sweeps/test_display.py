@@ -11,8 +11,7 @@ import pytest
 
 from activae.sweeps import display as module
 from activae.sweeps.display import Display, clipped, wrapped
-from activae.sweeps.events import Ended, Said, Stepped
-from activae.sweeps.job import Job, Outcome
+from activae.sweeps.job import Ended, Job, Outcome, Said, Stepped
 
 LONG = "activation=leaky_relu,encoder.hidden=[512,256,128],optimizer.lr=0.0001,seed=4"
 

@@ -145,7 +145,7 @@ def test_a_sweeps_folder_from_elsewhere_runs_no_code_of_its_own(
 
 @pytest.mark.parametrize("sign", ["+", "++", ""])
 def test_a_sweeps_folder_names_no_code_by_adding_to_the_launcher(sign: str, tmp_path: Path) -> None:
-    from activae.sweeps.commands import commands_of
+    from activae.sweeps.folder import commands_of
 
     evil = f"{sign}hydra.launcher._target_=os.system"
     harmless = "+hydra.launcher.additional_parameters.account=ours"

@@ -17,9 +17,8 @@ from activae.config.identity import job_id
 from activae.config.settling import container, settle
 from activae.results.run import train
 from activae.results.run_folder import LAST, load_checkpoint
-from activae.sweeps.events import Ended, Event, Said
 from activae.sweeps.folder import SweepFolder
-from activae.sweeps.job import Job
+from activae.sweeps.job import Ended, Event, Job, Said
 from activae.sweeps.pool import Pool
 
 # The compiler's own warnings change from release to release.

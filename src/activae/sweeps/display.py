@@ -12,8 +12,7 @@ from time import monotonic
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from activae.sweeps.events import Ended, Event, Said, Stepped
-from activae.sweeps.job import Job, Outcome
+from activae.sweeps.job import Ended, Event, Job, Outcome, Said, Stepped
 
 log = logging.getLogger(__name__)
 

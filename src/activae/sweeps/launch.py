@@ -24,14 +24,12 @@ from activae.config.names import key_of, varying
 from activae.config.settling import container, settle
 from activae.config.trust import refuse_untrusted
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
+from activae.sweeps.batches import Pruning, batch_of, prunings
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.display import Display, clipped
-from activae.sweeps.events import Ended, Report
 from activae.sweeps.folder import SweepFolder, failure_noted, note_failure, outcome_of
-from activae.sweeps.job import Job, Outcome
-from activae.sweeps.pruning import Pruning, batch_of, prunings
-from activae.sweeps.surroundings import job_return, surroundings
-from activae.sweeps.work import Surroundings
+from activae.sweeps.job import Ended, Job, Outcome, Report
+from activae.sweeps.work import Surroundings, job_return, surroundings
 
 log = logging.getLogger(__name__)
 

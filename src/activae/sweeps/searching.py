@@ -89,8 +89,7 @@ def search(
 def _study(settings: Settings, space: Space, folder: Path) -> Search:
     """The study, its settings checked."""
     try:
-        from activae.sweeps.sampling import make_pruner, make_sampler
-        from activae.sweeps.study import Search
+        from activae.sweeps.study import Search, make_pruner, make_sampler
 
         sampler, pruner = container(settings.sampler), container(settings.pruner)
         make_sampler(sampler, 0)

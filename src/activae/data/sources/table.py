@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from activae.config.spelling import did_you_mean
+from activae.config.wording import did_you_mean
 from activae.errors import ConfigError, DataError
 
 
