@@ -20,7 +20,7 @@ from yaml import YAMLError
 
 from activae.config.instantiating import build, call, faults, locate
 from activae.config.settling import container
-from activae.config.spelling import did_you_mean
+from activae.config.wording import did_you_mean
 from activae.errors import ConfigError
 
 _KEY = "activation"

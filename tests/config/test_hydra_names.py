@@ -1,12 +1,15 @@
 """Names of output folders: readable, unique, valid on any file system."""
 
+import re
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from activae.config.names import new_dir, register, run_dir, run_name, sweep_dir
+from activae.config.names import new_dir, register, run_dir, run_name, sweep_dir, varying
 from activae.errors import ConfigError
+
+LONG = f"encoder.hidden=[{'4,' * 30}4]"
 
 
 @pytest.mark.parametrize(
@@ -66,12 +69,21 @@ def test_a_launch_that_asks_again_gets_the_folder_it_has(tmp_path: Path) -> None
         (None, ["activation=relu,tanh", "seed=0,1"], "sweeps/activation=relu,tanh,seed=0,1"),
         (None, ["seed=0,1", "resume=x", "trusted_modules=[a]"], "sweeps/seed=0,1"),
         ("mine", ["seed=0,1", "sweep=mine"], "sweeps/mine"),
+        (None, ["trainer=debug", "seed=range(9)", LONG], "sweeps/seed=range-9-"),
+        (None, ["trainer=debug", LONG], f"sweeps/{'trainer=debug,' + LONG:.48}-"),
     ],
 )
 def test_a_sweep_is_named_by_its_command_unless_it_has_a_name(
     name: str | None, command: list[str], folder: str
 ) -> None:
-    assert sweep_dir("sweeps", name, command) == folder
+    found = sweep_dir("sweeps", name, command)
+
+    if folder.endswith("-"):  # what is fixed comes to a hash
+        others = [sweep_dir("sweeps", name, [line, "seed=0,1"]) for line in command]
+        assert re.fullmatch(rf"{re.escape(folder)}+[0-9a-f]{{8}}", found)
+        assert found not in others
+    else:
+        assert found == folder
 
 
 def test_the_jobs_of_a_sweep_lie_in_the_sweeps_folder() -> None:
@@ -98,3 +110,19 @@ def test_nothing_is_made_where_there_is_no_run_to_resume(
         run_dir("outputs/12-00-00", f"resume={missing}", missing)
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("jobs", "command", "keys"),
+    [
+        ([["a=1", "seed=0"], ["a=1", "seed=1"]], [], {"seed"}),
+        ([["a=1", "seed=0"], ["seed=0"]], [], {"a"}),
+        ([["a=1", "seed=0"]], [], set()),
+        ([["a=1", "seed=0"]], ["a=1,2", "seed=0", "b=range(3)"], {"a", "b"}),
+        ([["~a", "b@c=x"], ["b@c=y"]], [], {"~a", "b@c"}),
+    ],
+)
+def test_what_varies_tells_jobs_apart(
+    jobs: list[list[str]], command: list[str], keys: set[str]
+) -> None:
+    assert varying(jobs, command) == keys

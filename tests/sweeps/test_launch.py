@@ -145,7 +145,7 @@ def test_a_sweeps_folder_from_elsewhere_runs_no_code_of_its_own(
 
 @pytest.mark.parametrize("sign", ["+", "++", ""])
 def test_a_sweeps_folder_names_no_code_by_adding_to_the_launcher(sign: str, tmp_path: Path) -> None:
-    from activae.sweeps.commands import commands_of
+    from activae.sweeps.folder import commands_of
 
     evil = f"{sign}hydra.launcher._target_=os.system"
     harmless = "+hydra.launcher.additional_parameters.account=ours"
@@ -159,3 +159,38 @@ def test_a_sweeps_folder_names_no_code_by_adding_to_the_launcher(sign: str, tmp_
 
     assert evil not in command
     assert {"seed=0,1", harmless} <= set(command)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(config.parent.name for config in folder.glob("*/config.yaml"))
+
+
+def test_folders_are_named_by_what_varies_also_when_the_sweep_grows(
+    sweep: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "outputs" / "sweeps" / "s"
+    sweep("seed=3")
+    [one] = names(folder)
+    assert one.startswith("data.train_fraction=0.1,")
+    assert one.endswith(",seed=3,trainer=debug")
+
+    sweep("seed=0,1")
+    assert names(folder) == [one, "seed=0", "seed=1"]
+    outcome = sweep("activation=relu,tanh", "seed=0,1")
+
+    assert "4 runs, 2 to train, 2 done" in outcome.text  # relu is the default
+    grown = [f"activation=tanh,seed={seed}" for seed in (0, 1)]
+    assert names(folder) == [*grown, one, "seed=0", "seed=1"]
+
+    (folder / "sweep.json").unlink()
+    again = sweep("seed=0,1,3", "activation=relu,tanh")
+
+    assert "6 runs, 1 to train, 5 done" in again.text
+    assert names(folder) == [*grown, "activation=tanh,seed=3", one, "seed=0", "seed=1"]
+
+
+def test_a_subdir_of_the_users_own_is_obeyed(sweep: Callable[..., Any], tmp_path: Path) -> None:
+    outcome = sweep("seed=0,1", "hydra.sweep.subdir=mine-${hydra.job.num}")
+
+    assert outcome.code == 0, outcome.text
+    assert names(tmp_path / "outputs" / "sweeps" / "s") == ["mine-0", "mine-1"]

@@ -90,9 +90,8 @@ def test_a_stacked_sweep_names_those_that_failed_and_spares_the_rest(
 def test_a_stacked_run_whose_folder_cannot_be_written_fails_alone(
     sweep: Callable[..., Any], tmp_path: Path
 ) -> None:
-    sweep("seed=0")
-    [first] = runs(tmp_path)
-    taken = first.with_name(first.name.replace("seed=0", "seed=1"))
+    taken = tmp_path / "outputs" / "sweeps" / "s" / "seed=1"
+    taken.parent.mkdir(parents=True)
     taken.write_text("a file")
 
     outcome = sweep("seed=0,1,2")

@@ -16,9 +16,8 @@ from omegaconf import DictConfig
 from activae.config.identity import job_id
 from activae.config.settling import container, settle
 from activae.results.run import train
-from activae.sweeps.events import Ended, Event, Said
 from activae.sweeps.folder import SweepFolder
-from activae.sweeps.job import Job
+from activae.sweeps.job import Ended, Event, Job, Said
 from activae.sweeps.pool import Pool
 from activae.training.checkpoint import LAST, load_checkpoint
 

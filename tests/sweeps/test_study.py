@@ -12,9 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from activae.errors import ConfigError
 from activae.sweeps.batches import Result
-from activae.sweeps.sampling import make_pruner, make_sampler
 from activae.sweeps.space import Numbers, Options, Space
-from activae.sweeps.study import Search
+from activae.sweeps.study import Search, make_pruner, make_sampler
 
 SPACE = Space(
     fixed=("data=digits",),

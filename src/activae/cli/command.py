@@ -22,7 +22,7 @@ from activae.config.messages import explain
 from activae.config.settling import container, read
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.run_folder import CONFIG, DONE
-from activae.sweeps.commands import commands_of, resumed_sweep
+from activae.sweeps.folder import commands_of, resumed_sweep
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from activae.config.spelling import did_you_mean
+from activae.config.wording import did_you_mean
 from activae.errors import ConfigError
 
 # Packages that options of ours name, and the extra that installs each.

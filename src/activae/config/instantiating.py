@@ -15,8 +15,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from activae.config.dotted_path import resolve
-from activae.config.spelling import did_you_mean
-from activae.config.value_types import describe, fits, shown
+from activae.config.wording import describe, did_you_mean, fits, shown
 from activae.errors import ConfigError, UserError
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}

@@ -19,8 +19,7 @@ from omegaconf.errors import (
 )
 
 from activae.config.schema import TrainConfig
-from activae.config.spelling import did_you_mean
-from activae.config.value_types import describe, shown
+from activae.config.wording import describe, did_you_mean, shown
 from activae.errors import UserError
 
 

@@ -4,25 +4,53 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from activae.errors import ConfigError
 from activae.results.run_folder import CONFIG
 
 LONGEST_NAME = 150  # bytes; file systems allow 255, and a time or a number is added
+LONGEST_SWEEP_NAME = 48  # so that `tensorboard --logdir outputs/sweeps/NAME` stays on a line
 
 
 def run_name(overrides: str) -> str:
     """A folder name from a job's overrides: slashes and blanks replaced, overlong ones hashed."""
-    name = re.sub(r"[^\w@.,=+\[\]-]+", "-", re.sub("[\"']", "", overrides))
+    name = _valid(overrides)
     if len(name.encode()) > LONGEST_NAME:
-        digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
-        name = f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
+        name = _cut(name, LONGEST_NAME, overrides)
     return name or "defaults"
+
+
+def _valid(overrides: str) -> str:
+    return re.sub(r"[^\w@.,=+\[\]-]+", "-", re.sub("[\"']", "", overrides))
+
+
+def _cut(name: str, longest: int, overrides: str) -> str:
+    """At most so many bytes of the name, and a hash of all that it stands for."""
+    digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
+    return f"{name.encode()[:longest].decode(errors='ignore')}-{digest}"
+
+
+def key_of(override: str) -> str:
+    """The key that an override line sets."""
+    return override.partition("=")[0]
+
+
+def varying(jobs: Iterable[Sequence[str]], command: Iterable[str] = ()) -> set[str]:
+    """The keys that tell jobs apart: not set alike in all of them, or swept by the command."""
+    lines = [{key_of(line): line for line in job} for job in jobs]
+    keys = {key for job in lines for key in job}
+    differing = {key for key in keys if len({job.get(key) for job in lines}) > 1}
+    return differing | {key_of(line) for line in command if _is_swept(line)}
+
+
+def _is_swept(override: str) -> bool:
+    return OverridesParser.create().parse_override(override).is_sweep_override()
 
 
 def run_dir(stem: str, overrides: str, resume: str | None) -> str:
@@ -38,10 +66,16 @@ def run_dir(stem: str, overrides: str, resume: str | None) -> str:
 
 
 def sweep_dir(root: str, name: str | None, command: Sequence[str]) -> str:
-    """A sweep's folder: `root`/NAME, or named by the command, which leads there again."""
+    """A sweep's folder: `root`/NAME, or named by the command, which leads there again.
+
+    Of a long command the name shows what is swept, and a hash stands for the whole.
+    """
     if not name:
         ours = [line for line in command if not line.startswith(("resume=", "trusted_modules="))]
         name = run_name(",".join(ours))
+        if len(name.encode()) > LONGEST_SWEEP_NAME:
+            swept = [line for line in ours if _is_swept(line)] or ours
+            name = _cut(_valid(",".join(swept)), LONGEST_SWEEP_NAME, ",".join(ours))
     return f"{root}/{name}"
 
 

@@ -17,7 +17,7 @@ from activae.config.instantiating import faults, label
 from activae.config.messages import explain
 from activae.config.migration import migrated
 from activae.config.schema import VERSION, TrainConfig
-from activae.config.value_types import shown
+from activae.config.wording import shown
 from activae.errors import ConfigError
 from activae.results.run_folder import CONFIG, DONE, write_text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import textwrap
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
@@ -11,14 +12,17 @@ from time import monotonic
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from activae.sweeps.events import Ended, Event, Said, Stepped
-from activae.sweeps.job import Job, Outcome
+from activae.sweeps.job import Ended, Event, Job, Outcome, Said, Stepped
 
 log = logging.getLogger(__name__)
 
 REDRAWS_A_SECOND = 4.0
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_OF_SPEED = 10.0
+LOG_WIDTH = 100
+NAME_WIDTH = 40  # of a job, beside the reason why it failed
+INDENT = " " * 7
+BAR_WIDTH = 12
 
 
 class Display:
@@ -39,7 +43,7 @@ class Display:
         if sys.stdout.isatty():
             columns = (
                 TextColumn("sweep "),
-                BarColumn(bar_width=16),
+                BarColumn(bar_width=BAR_WIDTH),
                 TextColumn("{task.description}"),
             )
             self._bar = Progress(*columns, auto_refresh=False)
@@ -85,21 +89,27 @@ class Display:
             self._speeds.popleft()
 
     def summary(self) -> str:
-        """Members done, running, failed; model-steps a second; time left."""
+        """Members done, running, failed; time left; model-steps a second where there is room."""
         ended = self.outcomes.values()
         failed = sum(not outcome.ok for outcome in ended)
         parts = [
             f"{len(self.outcomes) - failed} done, {len(self._running)} running, {failed} failed "
             f"of {len(self.jobs)}"
         ]
+        left = self._seconds_left()
+        if left is not None:
+            parts.append(f"{_clock(left)} left")
         if len(self._speeds) > 1:
             (start, first), (end, last) = self._speeds[0], self._speeds[-1]
             if end > start and last > first:
                 parts.append(f"{(last - first) / (end - start):,.0f} model-steps/s")
-        left = self._seconds_left()
-        if left is not None:
-            parts.append(f"{_clock(left)} left")
+        room = self._width() - (len("sweep   ") + BAR_WIDTH + 1 if self._bar else len(INDENT))
+        while len(", ".join(parts)) > room and len(parts) > 1:
+            parts.pop()
         return ", ".join(parts)
+
+    def _width(self) -> int:
+        return self._bar.console.width if self._bar else LOG_WIDTH
 
     def _seconds_left(self) -> float | None:
         """By the share of the work that was done since the start; None while little was."""
@@ -122,6 +132,7 @@ class Display:
             log.info("sweep  %s", self.summary())
 
     def _line(self, text: str) -> None:
+        text = wrapped(text, self._width())
         if self._bar is not None:
             self._bar.console.print(escape(text), highlight=False, soft_wrap=True)
         else:
@@ -129,12 +140,32 @@ class Display:
 
     def _of_job(self, job: Job, outcome: Outcome) -> str:
         count = f"{len(self.outcomes)}/{len(self.jobs)}"
-        if outcome.se_val is not None:
-            told = f"SE/val {outcome.se_val:.4g}"
-        else:
-            told = outcome.reason.splitlines()[0]
+        head = f"{outcome.status:<9} {count:>7}  "
         took = f"  ({outcome.seconds:.1f} s)" if outcome.seconds else ""  # elsewhere: not known
-        return f"{outcome.status:<9} {count:>7}  {job.name}  {told}{took}"
+        room = self._width() - len(head)
+        if outcome.se_val is not None:
+            told = f"SE/val {outcome.se_val:.4g}{took}"
+            return f"{head}{clipped(job.name, room - len(told) - 2)}  {told}"
+        name = clipped(job.name, min(NAME_WIDTH, room // 2))
+        reason = clipped(outcome.reason.splitlines()[0], room - len(name) - len(took) - 2)
+        return f"{head}{name}  {reason}{took}"  # the closing message has the whole reason
+
+
+def clipped(text: str, room: int) -> str:
+    """The text, or its beginning and end where it takes more than `room` characters."""
+    if len(text) <= room:
+        return text
+    end = max(0, room - 3) // 3
+    return f"{text[: max(0, room - 3 - end)]}...{text[len(text) - end :]}"
+
+
+def wrapped(text: str, width: int = LOG_WIDTH) -> str:
+    """The text in lines of at most `width` characters; those that follow are indented."""
+    lines = [
+        textwrap.wrap(line, width, subsequent_indent=INDENT, break_on_hyphens=False) or [""]
+        for line in text.splitlines()
+    ]
+    return "\n".join(part for line in lines for part in line)
 
 
 def _share(reached: Stepped) -> float:

@@ -1,7 +1,8 @@
 """The folder of a sweep: which job lies where, how each ended, who is at work on which.
 
 Claims are locks of the operating system on a file for each job: taken by one process at a time, on
-a shared file system too, and let go by the kernel however that process ends.
+a shared file system too, and let go by the kernel however that process ends. The commands that the
+sweep was launched with are kept too: `resume=outputs/sweeps/NAME` launches them again.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
 
 from activae.config.identity import job_id
 from activae.config.settling import read
 from activae.errors import ConfigError, UserError
 from activae.results.run_folder import CONFIG, DONE, FAILED, METRICS, write_text
-from activae.sweeps.commands import INDEX
 from activae.sweeps.job import Job, Outcome
 
 CLAIMS = ".claims"
@@ -63,7 +64,7 @@ class SweepFolder:
         """What `sweep.json` holds. Raises ConfigError where it is damaged."""
         file = self.path / INDEX
         if not file.exists():
-            return {"commands": [], "jobs": {}}
+            return {"commands": [], "jobs": self._runs()}
         try:
             index: dict[str, Any] = json.loads(file.read_text())
             return {"commands": index["commands"], "jobs": index["jobs"]}
@@ -72,6 +73,19 @@ class SweepFolder:
                 f"{file}: is damaged ({error}); delete it and launch the sweep again: what is done "
                 "is found by the runs' own folders"
             ) from error
+
+    def _runs(self) -> dict[str, dict[str, Any]]:
+        """What the index would say of the run folders that lie here, if it had not been lost."""
+        found = {}
+        for config in sorted(self.path.glob(f"*/{CONFIG}")):
+            record = config.parent / ".hydra" / "overrides.yaml"
+            overrides = list(OmegaConf.load(record)) if record.exists() else []
+            found[_id_of(config.parent) or ""] = {
+                "folder": config.parent.name,
+                "overrides": overrides,
+            }
+        found.pop("", None)
+        return found
 
     def _free_name(self, wanted: str, id_: str, taken: set[str]) -> str:
         """The wanted name, unless it is that of another job."""
@@ -160,3 +174,48 @@ def _id_of(folder: Path) -> str | None:
         return job_id(read(folder / CONFIG)) if (folder / CONFIG).exists() else None
     except UserError:
         return ""
+
+
+INDEX = "sweep.json"
+_FLAGS = ("-m", "--multirun")
+# What may be said anew of a sweep that is resumed: how it runs, not what.
+_HOW = ("hydra.", "hydra/", "trusted_modules=")
+
+
+def resumed_sweep(arguments: Sequence[str]) -> Path | None:
+    """The folder of the sweep that a command line resumes, if it does."""
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "resume" and value:
+            folder = Path(value.strip("'\""))
+            return folder if (folder / INDEX).is_file() else None
+    return None
+
+
+def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
+    """The command lines that a sweep was launched with, to be launched again.
+
+    Raises ConfigError where `arguments` change what is trained, or the sweep's record is damaged.
+    """
+    others = [a for a in arguments if a not in _FLAGS and not a.startswith("resume=")]
+    strange = [a for a in others if not a.startswith(_HOW)]
+    if strange:
+        raise ConfigError(
+            f"{' '.join(strange)}: resume={sweep} continues that sweep with its own configs, where "
+            "nothing else can be set; to add runs, launch a larger grid under the same name"
+        )
+    try:
+        commands: list[list[str]] = json.loads((sweep / INDEX).read_text())["commands"]
+    except (OSError, ValueError, LookupError) as error:
+        raise ConfigError(f"resume={sweep}: {sweep / INDEX} is damaged: {error}") from error
+    place = [f"hydra.sweep.dir={sweep}", f"resume={sweep}"]
+    return [["-m", *filter(_is_harmless, command), *place, *others] for command in commands]
+
+
+def _is_harmless(override: str) -> bool:
+    """Not what names code or other configs, which a folder from elsewhere shall not."""
+    if not override.lstrip("+~").startswith(("hydra.", "hydra@", "hydra=")):
+        return True
+    ours = ("hydra.launcher.", "hydra.sweeper.", "+hydra.launcher.additional_parameters.")
+    # A line break would end the comment that sbatch takes such a parameter from.
+    return override.startswith(ours) and "_target_" not in override and "\n" not in override

@@ -1,7 +1,8 @@
-"""A run of a sweep, and how it ended."""
+"""A run of a sweep, how it ended, and what is told of it meanwhile."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,8 @@ from omegaconf import DictConfig
 from activae.config.settling import from_values
 
 if TYPE_CHECKING:
-    from activae.sweeps.pruning import Pruning
+    from activae.sweeps.batches import Pruning
+
 
 Status = Literal["completed", "diverged", "pruned", "failed", "interrupted"]
 
@@ -68,3 +70,31 @@ class Outcome:
     def ok(self) -> bool:
         """Whether there is a result to compare."""
         return self.status in ("completed", "pruned")
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A job has reached `step` of `total_steps` optimizer steps."""
+
+    job: str
+    step: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job has ended; those found done count too."""
+
+    job: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Said:
+    """Something a user should read once, such as why some jobs cannot share a stack."""
+
+    text: str
+
+
+Event = Stepped | Ended | Said
+Report = Callable[[Event], None]

@@ -20,17 +20,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.identity import ID_LENGTH, job_id
+from activae.config.names import key_of, varying
 from activae.config.settling import container, settle
 from activae.config.trust import refuse_untrusted
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
+from activae.sweeps.batches import Pruning, batch_of, prunings
 from activae.sweeps.composing import compose_jobs
-from activae.sweeps.display import Display
-from activae.sweeps.events import Ended, Report
+from activae.sweeps.display import Display, clipped
 from activae.sweeps.folder import SweepFolder, failure_noted, note_failure, outcome_of
-from activae.sweeps.job import Job, Outcome
-from activae.sweeps.pruning import Pruning, batch_of, prunings
-from activae.sweeps.surroundings import job_return, surroundings
-from activae.sweeps.work import Surroundings
+from activae.sweeps.job import Ended, Job, Outcome, Report
+from activae.sweeps.work import Surroundings, job_return, surroundings
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +71,9 @@ def launch(
     refuse_torchrun()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep = SweepFolder(Path(str(config.hydra.sweep.dir)))
+    keys = _varying(config, sweep, job_overrides)
     found = [
-        _check(composed, sweep)
+        _check(composed, sweep, keys)
         for composed in compose_jobs(context.config_loader, config, job_overrides, first)
     ]
     trials = prunings(config, first)
@@ -82,7 +82,7 @@ def launch(
     mistakes = {each.id: each.mistake for each in found if each.mistake}
     whole = batch_of(config) is None  # else the sweeper tells of the whole
     if whole:
-        log.info("sweep  %s: %s", sweep.path, _count(unique.values()))
+        log.info("sweep  %s\n       %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
     try:
         with Display(list(unique.values())) as display:
@@ -101,7 +101,22 @@ def launch(
     return _returns(jobs, display.outcomes)
 
 
-def _check(config: DictConfig, sweep: SweepFolder) -> _Composed:
+def _varying(
+    config: DictConfig, sweep: SweepFolder, job_overrides: Sequence[Sequence[str]]
+) -> set[str]:
+    """The keys that tell the sweep's jobs apart, those of earlier launches included."""
+    jobs = [[line for line in job if not _is_hydras(line)] for job in job_overrides]
+    known = [job["overrides"] for job in sweep.index()["jobs"].values()]
+    return varying([*jobs, *known], _lines(config.hydra.overrides.task)) - set(
+        config.hydra.job.config.override_dirname.exclude_keys
+    )
+
+
+def _is_hydras(override: str) -> bool:
+    return override.lstrip("+~").startswith(("hydra.", "hydra/", "hydra@"))
+
+
+def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
     """Settle a composed config; a mistake in it is the job's failure, not the sweep's.
 
     Raises ConfigError for a run on several devices, which no sweep can have.
@@ -109,8 +124,13 @@ def _check(config: DictConfig, sweep: SweepFolder) -> _Composed:
     refuse_several_in_a_sweep(config.trainer)
     resumed = config.resume
     config.resume = None  # of the sweep; a job of it is trained, or goes on, as its folder tells
-    name = str(config.hydra.sweep.subdir)
     with open_dict(config):
+        lines = [line for line in _lines(config.hydra.overrides.task) if key_of(line) in keys]
+        if lines:  # else there is one job, or it is what the others are compared with
+            how = config.hydra.job.config.override_dirname
+            dirname = how.item_sep.join(sorted(lines)).replace("=", how.kv_sep)
+            config.hydra.job.override_dirname = dirname
+        name = str(config.hydra.sweep.subdir)
         config.hydra.output_subdir = config.hydra.output_subdir  # resolved, here and now
         config.hydra.job.name = config.hydra.job.name
         composed: Any = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
@@ -170,7 +190,7 @@ def _conclude(
     results = [(o.se_val, jobs[id_].name) for id_, o in outcomes.items() if o.se_val is not None]
     if results:
         se_val, name = min(results)
-        log.info("best   %s: SE/val %.4g", name, se_val)
+        log.info("best   %s: SE/val %.4g", clipped(name, 60), se_val)
         log.info("look   tensorboard --logdir %s", quote(str(sweep.path)))
 
 
@@ -187,8 +207,14 @@ def _command(config: DictConfig) -> list[str]:
     """What was asked for, as it can be asked for again."""
     overrides = config.hydra.overrides
     where = ("hydra.mode=", "hydra.sweep.dir=")  # said anew when the sweep is resumed
-    hydra = [line for line in overrides.hydra if not line.startswith(where)]
-    return [*hydra, *(line for line in overrides.task if not line.startswith("resume="))]
+    hydra = [line for line in _lines(overrides.hydra) if not line.startswith(where)]
+    return [*hydra, *(line for line in _lines(overrides.task) if not line.startswith("resume="))]
+
+
+def _lines(overrides: Any) -> list[str]:
+    """Override lines as they were given: what they refer to may be known in a job alone."""
+    lines: Any = OmegaConf.to_container(overrides, resolve=False)
+    return list(lines)
 
 
 def _resume(sweep: SweepFolder) -> str:

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 
 from activae.results.run import TrainingDiverged
-from activae.sweeps.events import Ended, Report, Said, Stepped
+from activae.sweeps.batches import judges
 from activae.sweeps.folder import SweepFolder, forget_failure, outcome_of
-from activae.sweeps.job import Job, Outcome
-from activae.sweeps.pruning import judges
+from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
 from activae.sweeps.stack import (
     members_that_fit,
     memory_per_member,
@@ -24,8 +23,7 @@ from activae.sweeps.stack import (
 )
 from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.training import choose_device
-from activae.sweeps.surroundings import logged
-from activae.sweeps.work import SECONDS_BETWEEN_REPORTS, Surroundings, failed, work
+from activae.sweeps.work import SECONDS_BETWEEN_REPORTS, Surroundings, failed, logged, work
 from activae.training.assembly import build_model
 from activae.training.module import Interrupted
 from activae.training.process import process_state

@@ -15,16 +15,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from activae.config.identity import data_key, graph_key
 from activae.data.module import AutoencoderDataModule
 from activae.errors import EXIT_INTERRUPTED
-from activae.sweeps.events import Ended, Report, Said, Stepped
+from activae.sweeps.display import clipped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
-from activae.sweeps.job import Job, Outcome
-from activae.sweeps.plan import Group, group, worth_compiling
+from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
 from activae.sweeps.stack import memory_per_member
 from activae.sweeps.work import Surroundings, work
 from activae.training.assembly import build_model
@@ -104,11 +106,13 @@ class Pool:
         size = sum(part.nbytes for part in data.samples.values()) / MEGABYTE
         processes = f"{self.workers} processes" if self.workers > 1 else "this process"
         self.report(Said(f"pool   {processes}; {data.source.name}: {size:.1f} MB, shared"))
+        alike = [job for each in groups for job in each.jobs]
         for each in groups[:GROUPS_SHOWN]:
             how = "one compiled step" if each.graph in shared.compiled else "not compiled"
             memory = _memory_of_run(each.jobs[0], data)
             count = f"{len(each.jobs)} run{'s' if len(each.jobs) > 1 else ''}"
-            self.report(Said(f"stack  {count} like {each.jobs[0].name}: {how}{memory}"))
+            which = clipped(in_common(each.jobs, alike), 30)
+            self.report(Said(f"stack  {count}{which}: {how}{memory}"))
         if len(groups) > GROUPS_SHOWN:
             self.report(Said(f"       and {len(groups) - GROUPS_SHOWN} more groups"))
 
@@ -197,3 +201,59 @@ def _memory_of_run(job: Job, data: AutoencoderDataModule) -> str:
 def _has_compiler() -> bool:
     """Whether there is the C++ compiler that torch.compile needs on a CPU."""
     return any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++"))))
+
+
+# Compiling takes 7 to 9 s a graph, and saves 0.8 ms at each step of the article's network with
+# batches of 32, more with larger ones (docs/benchmarks.md).
+STEPS_WORTH_COMPILING = 10_000
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that agree in all but seed, lr, and the strengths of decay and penalties."""
+
+    data: str
+    graph: str
+    jobs: tuple[Job, ...]
+
+
+def group(jobs: Sequence[Job]) -> list[Group]:
+    """The jobs by what they can share: those with the same data, and within them the same graph."""
+    found: dict[tuple[str, str], list[Job]] = {}
+    order: dict[str, int] = {}
+    for job in jobs:
+        key = data_key(job.settled)
+        order.setdefault(key, len(order))
+        found.setdefault((key, graph_key(job.settled)), []).append(job)
+    groups = [Group(data, graph, tuple(members)) for (data, graph), members in found.items()]
+    return sorted(groups, key=lambda each: order[each.data])
+
+
+def in_common(jobs: Sequence[Job], others: Sequence[Job]) -> str:
+    """What `jobs` share and tells them from `others`, or nothing: " of activation=gelu"."""
+    shared, everywhere = (
+        set.intersection(*(set(job.overrides) for job in some)) for some in (jobs, others)
+    )
+    told = ",".join(sorted(shared - everywhere))
+    return f" of {told}" if told else ""
+
+
+def worth_compiling(groups: Sequence[Group], data: AutoencoderDataModule) -> set[str]:
+    """The graphs whose jobs take enough steps together, counting those that are done already.
+
+    So it does not depend on how often the sweep was interrupted. `data` is that of the groups, of
+    whose training part the jobs may take another fraction.
+    """
+    rows = len(data.samples["train"]) / data.train_fraction
+    steps: dict[str, float] = {}
+    for each in groups:
+        taken = sum(_steps(job.settled, rows) for job in each.jobs)
+        steps[each.graph] = steps.get(each.graph, 0) + taken
+    return {graph for graph, taken in steps.items() if taken >= STEPS_WORTH_COMPILING}
+
+
+def _steps(settled: Mapping[str, Any], rows: float) -> int:
+    data, trainer = settled["data"], settled["trainer"]
+    epoch = ceil(rows * data["train_fraction"] / data["batch_size"])
+    whole = int(trainer["max_epochs"]) * epoch
+    return min(whole, trainer["max_steps"] or whole)

@@ -21,6 +21,7 @@ from activae.errors import ConfigError, SweepFailed
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches
 from activae.sweeps.composing import compose_jobs
+from activae.sweeps.display import wrapped
 from activae.sweeps.folder import CLAIMS
 from activae.sweeps.space import Space, parse, space_of
 from activae.training.process import cores
@@ -73,7 +74,7 @@ def search(
     at_once = settings.n_jobs or (workers if type(workers) is int else None) or cores()
     with _alone(folder):
         finished = study.prepare()
-        log.info("search %s: %s", folder, _count(finished, settings.n_trials))
+        log.info("search %s\n       %s", folder, _count(finished, settings.n_trials))
         failed = 0
         while trials := study.next(at_once, settings.n_trials - len(finished) - failed):
             chosen = [space.overrides(trial.params) for trial in trials]
@@ -88,8 +89,7 @@ def search(
 def _study(settings: Settings, space: Space, folder: Path) -> Search:
     """The study, its settings checked."""
     try:
-        from activae.sweeps.sampling import make_pruner, make_sampler
-        from activae.sweeps.study import Search
+        from activae.sweeps.study import Search, make_pruner, make_sampler
 
         sampler, pruner = container(settings.sampler), container(settings.pruner)
         make_sampler(sampler, 0)
@@ -156,7 +156,8 @@ def _conclude(finished: Sequence[FrozenTrial], failed: int, storage: str, folder
     log.info("trials %s, %d failed", ", ".join(counts), failed)
     if best is not None:
         params = " ".join(f"{key}={value}" for key, value in best.params.items())
-        log.info("best   trial %d: SE/val %.4g with %s", best.number, best.value, params)
+        told = f"best   trial {best.number}: SE/val {best.value:.4g} with {params}"
+        log.info("%s", wrapped(told))
         log.info("folder %s", best.user_attrs["folder"])
     log.info("look   optuna-dashboard %s", quote(storage))
     log.info("       tensorboard --logdir %s", quote(str(folder)))

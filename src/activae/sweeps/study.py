@@ -1,22 +1,31 @@
-"""A study of Optuna's: which trials come next, what became of them, and all of it on disk."""
+"""A study of Optuna's: which trials come next, what became of them, and all of it on disk.
+
+Samplers and pruners go by the names that the config gives them.
+"""
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from activae.config.wording import did_you_mean
 from activae.errors import ConfigError
 from activae.sweeps.batches import Result
-from activae.sweeps.sampling import make_pruner, make_sampler
 from activae.sweeps.space import Space
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
+
 
 SEARCH = "search"
 FOLDER = "folder"
@@ -173,3 +182,52 @@ def id_of(storage: RDBStorage, study: str, trial: int) -> int:
     return storage.get_trial_id_from_study_id_trial_number(
         storage.get_study_id_from_name(study), trial
     )
+
+
+def make_sampler(settings: Mapping[str, Any], number: int) -> BaseSampler:
+    """The sampler that draws the trial of that number."""
+    from optuna.samplers import RandomSampler, TPESampler
+
+    settings = _named("sampler", settings)
+    seed = settings.get("seed")
+    if seed is not None and (type(seed) is not int or seed < 0):
+        raise ConfigError(f"hydra.sweeper.sampler.seed={seed}: must be 0, 1, 2 ... or null")
+    if seed is not None:
+        seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    kinds = {"tpe": TPESampler, "random": RandomSampler}
+    return _make("sampler", kinds, {**settings, "seed": seed})
+
+
+def make_pruner(settings: Mapping[str, Any]) -> BasePruner:
+    """The pruner by its name, with its parameters."""
+    from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
+
+    kinds = {"none": NopPruner, "median": MedianPruner, "hyperband": HyperbandPruner}
+    return _make("pruner", kinds, settings)
+
+
+def _make(part: str, kinds: Mapping[str, Callable[..., Any]], settings: Any) -> Any:
+    key = f"hydra.sweeper.{part}"
+    settings = _named(part, settings)
+    name, given = settings["name"], {k: v for k, v in settings.items() if k != "name"}
+    if name not in kinds:
+        raise ConfigError(
+            f"{key}.name={name}: there is no such {part}. {did_you_mean(str(name), list(kinds))}"
+            f"Choose one of {', '.join(kinds)}"
+        )
+    known = list(inspect.signature(kinds[name]).parameters)
+    strange = [parameter for parameter in given if parameter not in known]
+    if strange:
+        raise ConfigError(f"{key}.{strange[0]}: {name} has {', '.join(known) or 'no parameters'}")
+    try:
+        return kinds[name](**given)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def _named(part: str, settings: Any) -> Mapping[str, Any]:
+    if not isinstance(settings, Mapping) or "name" not in settings:
+        raise ConfigError(
+            f"hydra.sweeper.{part}={settings}: is set with hydra.sweeper.{part}.name=NAME"
+        )
+    return settings

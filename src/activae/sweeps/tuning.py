@@ -24,6 +24,7 @@ from activae.config.settling import container
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
+from activae.sweeps.display import clipped, wrapped
 from activae.sweeps.space import parse
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,8 @@ def tune(
     conditions = _conditions(overrides, config)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
-    log.info("tune   %s: %s of %s", folder, grid.key, ", ".join(each.name for each in conditions))
+    names = ", ".join(each.name for each in conditions)
+    log.info("tune   %s\n%s", folder, wrapped(f"       {grid.key} of {names}"))
     batches = Batches(launcher, config)
     while todo := [(each, p) for each in conditions for p in each.next_points(grid)]:
         jobs = [
@@ -186,21 +188,19 @@ def _tell(rows: Sequence[Mapping[str, Any]], seeds: int, folder: Path) -> None:
     tuned = {row["condition"]: row["lr"] for row in rows}
     write_text(folder / TUNED, OmegaConf.to_yaml(OmegaConf.create(tuned)))
     write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")
-    width = max(len(row["condition"]) for row in rows)
+    width = min(30, max(len(row["condition"]) for row in rows))
     mean = f"SE/val, mean of {seeds}"
     log.info(
         "%*s  %10s  %*s  %-12s  best at the edge", width, "", "lr", len(mean), mean, "extended"
     )
     for row in rows:
-        name, extended, edge = row["condition"], row["extended"], row["at_edge"]
+        name, extended, edge = clipped(row["condition"], width), row["extended"], row["at_edge"]
         lr, se = ("none" if row[k] is None else f"{row[k]:.4g}" for k in ("lr", "SE/val"))
         log.info("%*s  %10s  %*s  %-12s  %s", width, name, lr, len(mean), se, extended, edge)
     edges = [row["condition"] for row in rows if row["at_edge"] != "no"]
     if edges:
-        log.warning(
-            "at the edge of the grid after all: %s; hydra.sweeper.limit=N adds more",
-            ", ".join(edges),
-        )
+        told = f"at the edge of the grid after all: {', '.join(edges)}"
+        log.warning("%s", wrapped(f"{told}; hydra.sweeper.limit=N adds more"))
     log.info("kept   %s", folder / TUNED)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from activae.config.spelling import did_you_mean
+from activae.config.wording import did_you_mean
 from activae.data.sources.files import read_text, shortened
 from activae.errors import ConfigError, DataError
 

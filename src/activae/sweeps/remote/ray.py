@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from activae.errors import ConfigError
-from activae.sweeps.events import Report
 from activae.sweeps.folder import SweepFolder, outcome_of
-from activae.sweeps.job import Job, Outcome
+from activae.sweeps.job import Job, Outcome, Report
 from activae.sweeps.launch import Engine
-from activae.sweeps.options import choice, library, whole
-from activae.sweeps.remote.follow import follow
-from activae.sweeps.remote.share import shares
+from activae.sweeps.local import choice, library, whole
+from activae.sweeps.remote.workers import follow, shares
 from activae.sweeps.work import Surroundings
 
 SECONDS_TO_STOP = 10

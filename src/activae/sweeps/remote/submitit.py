@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from activae.errors import ConfigError
-from activae.sweeps.events import Report, Said
 from activae.sweeps.folder import SweepFolder
-from activae.sweeps.job import Job
+from activae.sweeps.job import Job, Report, Said
 from activae.sweeps.launch import Engine
-from activae.sweeps.options import choice, library, whole
-from activae.sweeps.remote.follow import follow
-from activae.sweeps.remote.share import shares
+from activae.sweeps.local import choice, library, whole
+from activae.sweeps.remote.workers import follow, shares
 from activae.sweeps.work import Surroundings
 
 FOLDER = ".submitit"

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from activae.sweeps.events import Ended, Event
-from activae.sweeps.job import Job, Outcome
-from activae.sweeps.remote import follow as module
-from activae.sweeps.remote.follow import follow
+from activae.sweeps.job import Ended, Event, Job, Outcome
+from activae.sweeps.remote import workers as module
+from activae.sweeps.remote.workers import follow
 
 
 @pytest.fixture

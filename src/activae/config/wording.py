@@ -1,8 +1,9 @@
-"""Which config values an annotation admits, and how to say so in words."""
+"""Config values in words: what an annotation admits, and what a misspelt word was meant to be."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from types import EllipsisType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -71,3 +72,9 @@ def _items_fit(values: Sequence[Any], items: type, hints: Sequence[Any]) -> bool
 def _is_tensor(hint: Any) -> bool:
     """torch annotates learning rates as float | Tensor; no config value is a Tensor."""
     return getattr(hint, "__name__", "") == "Tensor"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean X? ` with the nearest of the known words, or nothing if none is near."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"Did you mean {near[0]}? " if near else ""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from torch import Tensor
 
-from activae.config.value_types import describe, fits, shown
+from activae.config.wording import describe, fits, shown
 
 Pair = tuple[float | Tensor, float | Tensor]
 

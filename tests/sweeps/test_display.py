@@ -1,0 +1,79 @@
+"""What a sweep says fits 80 columns of a terminal, and 100 of a log file."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from activae.sweeps import display as module
+from activae.sweeps.display import Display, clipped, wrapped
+from activae.sweeps.job import Ended, Job, Outcome, Said, Stepped
+
+LONG = "activation=leaky_relu,encoder.hidden=[512,256,128],optimizer.lr=0.0001,seed=4"
+
+
+@pytest.fixture
+def jobs() -> list[Job]:
+    return [Job(str(n), n, (), Path(f"{LONG}{n}"), {}, {}) for n in range(1000)]
+
+
+def show_all(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 1_000_000, 3000))
+    monkeypatch.setattr(module, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(module, "SECONDS_OF_SPEED", 1e9)
+    with Display(jobs) as display:
+        display(Said("stack  " + "a reason why runs cannot be stacked, " * 6))
+        for job in jobs[:16]:
+            display(Stepped(job.id, 10_000_000, 400_000_000))
+            display(Stepped(job.id, 300_000_000, 400_000_000))
+        for job, outcome in zip(
+            jobs,
+            (
+                Outcome("completed", 1234.5678, seconds=12345.6),
+                Outcome("diverged", reason="training diverged " * 10, seconds=2.0),
+                Outcome("failed", reason=f"{LONG}: " * 4),
+            ),
+            strict=False,
+        ):
+            display(Ended(job.id, outcome))
+
+
+def test_lines_of_a_log_have_100_characters_at_most(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    show_all(jobs, monkeypatch)
+
+    lines = "\n".join(record.getMessage() for record in caplog.records).splitlines()
+    assert max(map(len, lines)) <= 100, lines
+    [completed] = [line for line in lines if line.startswith("completed")]
+    assert completed.startswith("completed  1/1000  activation=leaky_relu,encoder")
+    assert completed.endswith("seed=40  SE/val 1235  (12345.6 s)")
+    assert any("steps/s" in line for line in lines)
+
+
+def test_a_terminal_of_80_columns_is_enough(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    show_all(jobs, monkeypatch)
+
+    lines = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", capsys.readouterr().out).splitlines()
+    lines = [part for line in lines for part in line.split("\r")]
+    assert max(map(len, lines)) <= 80, lines
+    assert any(line.startswith("completed") for line in lines)
+    assert " left" in lines[-1]
+    assert "1 done, 13 running, 2 failed of 1000" in lines[-1]
+
+
+def test_what_is_cut_shows_both_ends() -> None:
+    assert clipped("activation=relu,seed=17", 23) == "activation=relu,seed=17"
+    assert clipped("activation=relu,seed=17", 20) == "activation=r...ed=17"
+    assert wrapped("word " * 30, 100).splitlines()[1].startswith("       word")
