@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from activae.objectives.declared import total
 from activae.results.diagnostics import (
     activation_statistics,
     effective_rank,
@@ -18,7 +19,6 @@ from activae.results.diagnostics import (
     reconstruction_grid,
 )
 from activae.training.module import AutoencoderModule
-from activae.training.steps import total
 
 # TensorBoard's own switch against importing TensorFlow, where it is installed: that takes seconds,
 # and files on disk need none of it. It is asked when torch.utils.tensorboard is imported.

@@ -21,13 +21,14 @@ from activae.models import Autoencoder
 from activae.objectives import Objective
 from activae.objectives.batch import Noise
 from activae.objectives.corruptions import corrupts
-from activae.objectives.regularisers import Regularised, Regulariser
+from activae.objectives.declared import Draw
+from activae.objectives.regularisers import Regulariser, draws_of, with_declared
 from activae.randomness import generator
-from activae.training.compiled_step import Graph
 from activae.training.module import AutoencoderModule
 from activae.training.optimizers import make_optimizer
 from activae.training.output_layer import demand_of, output_activation, refuse_unless_elementwise
 from activae.training.schedules import make_schedule
+from activae.training.step import Graph
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ def build_model(
     objective = build(container(cfg.objective), "objective")
     net = build_network(cfg, data, objective)
     regularisers = build_regularisers(cfg, net)
-    noise = build_noise(cfg, data, regularisers)
+    draws = draws_of(objective, net, regularisers)
+    noise = build_noise(cfg, data, draws)
     check_batches(net, data)
     optimizer = build(container(cfg.optimizer), "optimizer")
     schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
@@ -97,7 +99,7 @@ def build_model(
     )
     return AutoencoderModule(
         net,
-        Regularised(objective, regularisers) if regularisers or noise else objective,
+        with_declared(objective, net, regularisers, noise is not None),
         data.normalisation,
         optimizer=partial(make_optimizer, optimizer),
         schedule=schedule,
@@ -126,7 +128,7 @@ def build_regularisers(cfg: DictConfig, net: Autoencoder) -> dict[str, Regularis
 
 
 def build_noise(
-    cfg: DictConfig, data: AutoencoderDataModule, regularisers: dict[str, Regulariser]
+    cfg: DictConfig, data: AutoencoderDataModule, draws: dict[str, Draw]
 ) -> Noise | None:
     """What draws the random numbers that the run's steps need; None where they need none."""
     corrupt = None
@@ -136,8 +138,7 @@ def build_noise(
         corrupt = partial(factory, value_range=(low, high))
         # Refuses its parameters now, not at the first step.
         call(corrupt, "corruption", torch.zeros(1, *data.shape), noise=torch.Generator())
-    probes = sum(regulariser.probes for regulariser in regularisers.values())
-    return Noise(cfg.seed, corrupt, probes, cfg.encoding.dim) if corrupt or probes else None
+    return Noise(cfg.seed, corrupt, draws, cfg.encoding.dim) if corrupt or draws else None
 
 
 def check_batches(net: Autoencoder, data: AutoencoderDataModule) -> None:

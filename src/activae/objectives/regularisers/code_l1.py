@@ -14,6 +14,6 @@ class CodeL1(Regulariser):
     def __init__(self, weight: float) -> None:
         super().__init__("code_l1", weight)
 
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None = None) -> Tensor:
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None = None) -> Tensor:
         """The penalty, a scalar, at inputs x [B, *shape]."""
         return net.encode(x).abs().sum(1).mean()

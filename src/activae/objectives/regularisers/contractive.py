@@ -27,7 +27,7 @@ class Contractive(Regulariser):
     def __init__(self, weight: float) -> None:
         super().__init__("contractive", weight)
 
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None = None) -> Tensor:
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None = None) -> Tensor:
         """The penalty, a scalar, at inputs x [B, *shape]."""
         code, pull_back = _linearised(net, x)
         rows = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
@@ -51,11 +51,15 @@ class HutchinsonContractive(Regulariser):
             )
         self.probes = probes
 
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None) -> Tensor:
-        """The estimate, a scalar, at inputs x [B, *shape] with probes [n, B, code_dim]."""
-        assert probes is not None
+    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:
+        """Probes [B, n, code_dim] for samples x [B, *shape]."""
+        return torch.randn(len(x), self.probes, code_dim, generator=noise, dtype=x.dtype)
+
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None) -> Tensor:
+        """The estimate, a scalar, at inputs x [B, *shape] with probes [B, n, code_dim]."""
+        assert drawn is not None
         _, pull_back = _linearised(net, x)
-        return _squares(pull_back, probes, x.numel()) / (len(probes) * len(x))
+        return _squares(pull_back, drawn.movedim(1, 0), x.numel()) / (drawn.shape[1] * len(x))
 
 
 def _linearised(net: Autoencoder, x: Tensor) -> tuple[Tensor, PullBack]:

@@ -44,7 +44,7 @@ class KLSparse(Regulariser):
             )
         self.bounds = (low, high)
 
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None = None) -> Tensor:
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None = None) -> Tensor:
         """The penalty, a scalar, at inputs x [B, *shape]."""
         low, high = self.bounds
         mean = ((net.encode(x).mean(0) - low) / (high - low)).clamp(

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.training.steps import Objective
+from activae.objectives.declared import Objective
 
 
 @dataclass(frozen=True)
