@@ -161,8 +161,8 @@ def train_on(overrides: Sequence[str], configs: Path, steps: int, laps: Laps) ->
 
     from activae.results.evaluation import peak_memory_mb
     from activae.training.assembly import build_data, build_model
+    from activae.training.eager_step import EagerStep
     from activae.training.process import process_state
-    from activae.training.steps import EagerStep
     from benchmarks.ours import config
 
     cfg = config(configs, ("data=array", "trainer=cpu", "encoding.dim=8", *overrides))

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 
-def generator(seed: int, *purpose: str | int, at: Tensor | None = None) -> torch.Generator:
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
     """A generator that depends on seed and purpose alone, not on what was drawn before.
 
-    It is the device's of the tensor `at`, otherwise the CPU's; devices draw different numbers.
+    It is always the CPU's: devices would draw different numbers.
     """
-    device = torch.device("cpu") if at is None else at.device
-    return torch.Generator(device).manual_seed(_hashed(seed, *purpose))
+    return torch.Generator().manual_seed(_hashed(seed, *purpose))
 
 
 def batch_order(seed: int, epoch: int, samples: int) -> Tensor:

@@ -19,7 +19,7 @@ from activae.errors import ConfigError
 from activae.randomness import batch_order
 from activae.results.run import train
 from activae.training.assembly import build_data, build_model
-from activae.training.steps import EagerStep
+from activae.training.eager_step import EagerStep
 
 Compose = Callable[..., DictConfig]
 

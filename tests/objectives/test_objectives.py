@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from activae.activations import Snake
 from activae.errors import ConfigError
 from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
-from activae.objectives import Demand, Objective, bce, huber, l1, mse, total
+from activae.objectives import Demand, Objective, bce, huber, l1, mse
+from activae.objectives.declared import total
 
 LOSSES = {"mse": mse, "bce": bce, "l1": l1, "huber": partial(huber, delta=0.1)}
 

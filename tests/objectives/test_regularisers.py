@@ -139,9 +139,10 @@ class _Call(nn.Module):
 
 def test_hutchinsons_estimate_is_contractive_on_average() -> None:
     net, x = autoencoder(), samples()
-    probes = Noise(0, None, 20_000, CODE).evaluation(x)["probes"]  # type: ignore[index]
+    regulariser = HutchinsonContractive(1.0, probes=20_000)
+    drawn = Noise(0, None, {"it": regulariser.draw}, CODE).evaluation(x)["it"]  # type: ignore[index]
 
-    found = HutchinsonContractive(1.0, probes=20_000)(net, x, probes)
+    found = regulariser(net, x, drawn)
 
     assert found.item() == pytest.approx(Contractive(1.0)(net, x).item(), rel=0.02)
 
@@ -169,7 +170,8 @@ def batches(x: Tensor, count: int) -> list[Any]:
     def shifted(x: Tensor, *, noise: torch.Generator) -> Tensor:
         return x + torch.rand(x.shape, generator=noise)
 
-    noise = Noise(0, shifted, 2, CODE)
+    draws = {name: regulariser.draw for name, regulariser in ALL.items() if regulariser.draw}
+    noise = Noise(0, shifted, draws, CODE)
     return [noise.training(x, step) for step in range(count)]
 
 
@@ -183,7 +185,7 @@ def test_an_objective_has_all_terms_times_their_weights() -> None:
     seen = batch["seen"]
     for name, regulariser in ALL.items():
         torch.testing.assert_close(
-            terms[name], regulariser.weight * regulariser(net, seen, batch["probes"])
+            terms[name], regulariser.weight * regulariser(net, seen, batch.get(name))
         )
 
 

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from activae.results import progress
 from activae.results.run import train
+from activae.training.eager_step import EagerStep
 from activae.training.module import Interrupted
-from activae.training.steps import EagerStep
 
 Compose = Callable[..., DictConfig]
 

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from activae.config.settling import settle
 from activae.data.module import AutoencoderDataModule
-from activae.objectives import total
+from activae.objectives.declared import total
 from activae.results.run import train
 from activae.results.run_folder import HISTORY, METRICS
 from activae.training.assembly import build_data, build_model
 from activae.training.checkpoint import BEST, LAST, load_checkpoint
+from activae.training.eager_step import EagerStep
 from activae.training.schedules import cosine
-from activae.training.steps import EagerStep
 
 Compose = Callable[..., DictConfig]
 

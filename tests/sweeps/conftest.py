@@ -13,14 +13,14 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from activae.config.settling import settle
-from activae.objectives import total
+from activae.objectives.declared import total
 from activae.results.run import train
 from activae.results.run_folder import HISTORY, METRICS
 from activae.sweeps.stack import train_stack
 from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.stack import Stack
 from activae.training.checkpoint import LAST, load_checkpoint
-from activae.training.steps import EagerStep
+from activae.training.eager_step import EagerStep
 
 # 126 training samples: 4 steps an epoch, the last one of 30 samples.
 SMALL = (

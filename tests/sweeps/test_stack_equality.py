@@ -12,7 +12,7 @@ from torch import Tensor
 from activae.sweeps.stack.batches import Batches
 from activae.sweeps.stack.stack import Stack
 from activae.training.assembly import build_data, build_model
-from activae.training.steps import EagerStep
+from activae.training.eager_step import EagerStep
 
 STEPS = 52  # 13 epochs
 SLOWER = "optimizer.lr=0.02"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from activae.errors import ConfigError
 from activae.models.counts import TotalSharingHead, totals
+from activae.models.latent import Latent
 
 _WEIGHT_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -19,8 +20,9 @@ class Autoencoder(nn.Module):
     """An encoder and a decoder whose shapes agree.
 
     `forward`, `decode` return reconstructions [B, *shape] in the data's normalised range; `encode`
-    returns codes [B, code_dim]. Samples go to the encoder through `input_transform`. Raises
-    ConfigError, naming both shapes, where the halves disagree.
+    returns codes [B, code_dim]. Raises ConfigError, naming both shapes, where the halves disagree.
+    Samples go to the encoder through `input_transform`, and what it gives to the decoder through
+    `latent`, if there is one.
     """
 
     def __init__(
@@ -32,18 +34,25 @@ class Autoencoder(nn.Module):
         code_activation: nn.Module | None = None,
         output_activation: nn.Module | None = None,
         input_transform: nn.Module | None = None,
+        latent: Latent | None = None,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
         self.input_transform = input_transform or nn.Identity()
         self.encoder = encoder
         self.code_activation = code_activation or nn.Identity()
+        self.latent = latent
         self.decoder = decoder
         self.output_activation = output_activation or nn.Identity()
         self._check_shapes()
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes [B, code_dim] of normalised samples [B, *shape]."""
+        encoded = self.encoded(x)
+        return encoded if self.latent is None else self.latent.code(encoded)
+
+    def encoded(self, x: Tensor) -> Tensor:
+        """What the encoder makes of normalised samples [B, *shape]: the code, without a latent."""
         return self.code_activation(self.encoder(self.input_transform(x)))
 
     def decode(self, code: Tensor, sample_totals: Tensor | None = None) -> Tensor:
@@ -51,7 +60,7 @@ class Autoencoder(nn.Module):
 
         `sample_totals` [B] are for an output that shares out each sample's total; None: all 1.
         """
-        raw = _at_least_single(self.decoder(code))
+        raw = self.logits_of(code)
         if isinstance(self.output_activation, TotalSharingHead):
             known = raw.new_ones(len(raw)) if sample_totals is None else sample_totals
             return self.output_activation(raw, known)
@@ -62,12 +71,20 @@ class Autoencoder(nn.Module):
 
         [B, *shape], or with several values a feature [B, values * shape[0], *shape[1:]].
         """
-        return _at_least_single(self.decoder(self.encode(x)))
+        return self.logits_of(self.encode(x))
+
+    def logits_of(self, code: Tensor) -> Tensor:
+        """The same of codes [B, code_dim]."""
+        return _at_least_single(self.decoder(code))
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
+        return self.reconstruct(self.encode(x), x)
+
+    def reconstruct(self, code: Tensor, x: Tensor) -> Tensor:
+        """Reconstructions [B, *shape] of codes [B, code_dim] of the samples x [B, *shape]."""
         shares_totals = isinstance(self.output_activation, TotalSharingHead)
-        return self.decode(self.encode(x), totals(x) if shares_totals else None)
+        return self.decode(code, totals(x) if shares_totals else None)
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Name and tensor of every weight: what decay and weight penalties apply to.

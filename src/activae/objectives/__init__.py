@@ -7,6 +7,7 @@ denoising autoencoder's encoder is shown instead of the samples.
 """
 
 from activae.objectives.batch import Batch, Noise
+from activae.objectives.declared import Player, strengths_of, total
 from activae.objectives.losses import (
     Demand,
     bce,
@@ -19,13 +20,7 @@ from activae.objectives.losses import (
     poisson,
     zinb,
 )
-from activae.objectives.objective import (
-    AnyObjective,
-    Objective,
-    Regularised,
-    strengths_of,
-    total,
-)
+from activae.objectives.objective import Objective, Regularised
 from activae.objectives.regularisers import (
     CodeL1,
     Contractive,
@@ -35,7 +30,6 @@ from activae.objectives.regularisers import (
 )
 
 __all__ = [
-    "AnyObjective",
     "Batch",
     "CodeL1",
     "Contractive",
@@ -44,6 +38,7 @@ __all__ = [
     "KLSparse",
     "Noise",
     "Objective",
+    "Player",
     "Regularised",
     "Regulariser",
     "bce",

@@ -1,22 +1,23 @@
 """What a step is given: samples, and the random numbers that it needs.
 
-They are drawn before the step, so that the step is a pure function. The generators depend on seed,
-purpose and step alone: runs of one seed see the same noise whatever the activation, and so does a
-resumed run.
+They are drawn before the step, which is so a pure function, from generators of the CPU that depend
+on seed, purpose and step alone: whatever the activation and the device, runs of one seed meet the
+same noise, and a resumed run meets the noise that it would have met.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from activae.objectives.declared import Draw
 from activae.randomness import generator
 
-# Samples [B, *shape]; or a mapping of `x`, the samples, and one or both of `seen` [B, *shape], what
-# the encoder sees instead of them, and `probes` [n, B, code_dim] ~ N(0, 1).
+# Samples [B, *shape]; or a mapping with these as `x`, with `seen` [B, *shape], what the encoder is
+# shown in their place, if that is something else, and with what each declared draw [B, ...] gave.
 Batch = Tensor | dict[str, Tensor]
 
 
@@ -24,33 +25,31 @@ Batch = Tensor | dict[str, Tensor]
 class Noise:
     """Draws what the steps of a run need.
 
-    corrupt: (samples, noise=generator) -> what the encoder sees in training; None: the samples;
-    probes: how many vectors of code_dim values each sample needs.
+    corrupt: (samples, noise=generator) -> what the encoder sees of them in training, if not all;
+    draws: those that objective, regularisers and latent declare, by name.
     """
 
     seed: int
     corrupt: Callable[..., Tensor] | None
-    probes: int
+    draws: Mapping[str, Draw]
     code_dim: int
 
     def training(self, x: Tensor, step: int) -> Batch:
         """The batch of a training step (from 0) on samples x [B, *shape]."""
-        drawn = {}
+        drawn = self._drawn(x, self.seed, step)
         if self.corrupt is not None:
-            drawn["seen"] = self.corrupt(x, noise=generator(self.seed, "corruption", step, at=x))
-        if self.probes:
-            drawn["probes"] = self._probes(x, self.seed, step)
+            drawn["seen"] = self.corrupt(x, noise=generator(self.seed, "corruption", step))
         return {"x": x, **drawn} if drawn else x
 
     def evaluation(self, x: Tensor) -> Batch:
-        """The batch to score samples with: uncorrupted, the same probes for every network."""
-        return {"x": x, "probes": self._probes(x, 0, "evaluation")} if self.probes else x
+        """Samples to be scored: uncorrupted, and with the same numbers for every network."""
+        return {"x": x, **self._drawn(x, 0, "evaluation")} if self.draws else x
 
-    def _probes(self, x: Tensor, *purpose: int | str) -> Tensor:
-        seed, *rest = purpose
-        drawn = generator(int(seed), "probes", *rest, at=x)
-        shape = (self.probes, len(x), self.code_dim)
-        return torch.randn(shape, generator=drawn, device=x.device, dtype=x.dtype)
+    def _drawn(self, x: Tensor, seed: int, moment: int | str) -> dict[str, Tensor]:
+        return {
+            name: draw(x, self.code_dim, generator(seed, name, moment)).to(x.device)
+            for name, draw in self.draws.items()
+        }
 
 
 def samples_of(batch: Batch) -> Tensor:
@@ -62,17 +61,7 @@ def rows_of(batch: Batch, start: int, end: int) -> Batch:
     """Samples start, ..., end - 1 of a batch, with what was drawn for them."""
     if isinstance(batch, Tensor):
         return batch[start:end]
-    return {
-        name: drawn[:, start:end] if name == "probes" else drawn[start:end]
-        for name, drawn in batch.items()
-    }
-
-
-def parts_of(batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Clean samples; what the encoder sees, if that differs; probes, if there are any."""
-    if isinstance(batch, Tensor):
-        return batch, None, None
-    return batch["x"], batch.get("seen"), batch.get("probes")
+    return {name: drawn[start:end] for name, drawn in batch.items()}
 
 
 def stacked(batches: list[Batch]) -> Batch:

@@ -1,7 +1,8 @@
 """Corruptions of the input for denoising autoencoders (Vincent et al. 2008, 2010).
 
 The encoder sees the corrupted sample, the loss asks for the clean one. Each takes normalised
-samples [B, *shape], a generator on their device, and the range that the data are normalised to.
+samples [B, *shape], a generator of the CPU (so that devices agree), and the range that the data are
+normalised to.
 """
 
 from __future__ import annotations
@@ -36,8 +37,7 @@ def gaussian(
     """
     if not 0 < std < float("inf"):
         raise ConfigError(f"corruption.std={std}: must be a number greater than 0")
-    drawn = torch.randn(x.shape, generator=noise, device=x.device, dtype=x.dtype)
-    return x + std * drawn
+    return x + std * torch.randn(x.shape, generator=noise, dtype=x.dtype).to(x.device)
 
 
 def masking(
@@ -64,7 +64,7 @@ def salt_and_pepper(
 
 
 def _uniform(x: Tensor, noise: torch.Generator) -> Tensor:
-    return torch.rand(x.shape, generator=noise, device=x.device, dtype=x.dtype)
+    return torch.rand(x.shape, generator=noise, dtype=x.dtype).to(x.device)
 
 
 def _share(probability: float) -> float:

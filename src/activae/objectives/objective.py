@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -10,14 +10,21 @@ from torch import Tensor
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.objectives.batch import Batch, parts_of
+from activae.objectives.batch import Batch, samples_of
+from activae.objectives.declared import (
+    Draw,
+    Player,
+    Strength,
+    Terms,
+    draw_of,
+    player_of,
+    strengths_of,
+)
+from activae.objectives.declared import Objective as AnyObjective
 from activae.objectives.losses import Demand, demand_of
 from activae.objectives.regularisers import Regulariser
 
 ReconstructionLoss = Callable[[Autoencoder, Tensor], Tensor]
-# (autoencoder, batch) -> named scalar terms: an Objective, a Regularised, or the user's own. The
-# batch is samples, or for a Regularised a mapping with what the step draws for them.
-AnyObjective = Callable[[Autoencoder, Any], dict[str, Tensor]]
 
 
 class Objective:
@@ -64,81 +71,105 @@ class Objective:
 
 
 class Regularised:
-    """(autoencoder, batch) -> the terms of `objective`, and those of the regularisers by name.
+    """(autoencoder, batch) -> the terms of `objective`, of the network's latent, of regularisers.
 
     The batch is samples [B, *shape], or a mapping with what the step draws for them: see
-    `activae.objectives.batch`. Regularisers of weight 0 are left out.
+    `activae.objectives.batch`. Regularisers whose weight is 0 are left out. Those that depend on
+    the step have to be given, as `strengths`.
     """
 
-    def __init__(self, objective: AnyObjective, regularisers: Mapping[str, Regulariser]) -> None:
+    def __init__(
+        self,
+        objective: AnyObjective,
+        regularisers: Mapping[str, Regulariser],
+        latent_weight: Strength | None = None,
+    ) -> None:
         self.objective = objective
         self.regularisers = {name: r for name, r in regularisers.items() if r.weight}
+        self.latent_weight = latent_weight
 
     @property
-    def strengths(self) -> tuple[float, ...]:
-        """The numbers that a call may replace: the objective's, then the regularisers' weights."""
+    def strengths(self) -> tuple[Strength, ...]:
+        """The objective's, then the weights of the latent's terms and of the regularisers."""
+        latent = () if self.latent_weight is None else (self.latent_weight,)
         weights = tuple(regulariser.weight for regulariser in self.regularisers.values())
-        return strengths_of(self.objective) + weights
+        return strengths_of(self.objective) + latent + weights
 
-    def __call__(
+    @property
+    def player(self) -> Player | None:
+        """The objective's."""
+        return player_of(self.objective)
+
+    def __call__(self, net: Autoencoder, batch: Batch, strengths: Tensor | None = None) -> Terms:
+        """Every term of the batch's loss; `strengths` [S] stand in for the declared ones."""
+        return self.with_updates(net, batch, strengths)[0]
+
+    def with_updates(
         self, net: Autoencoder, batch: Batch, strengths: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Every term of the batch's loss.
-
-        `strengths`, where given, replace those of the property of this name: all of them, or the
-        regularisers' alone.
-        """
-        x, seen, probes = parts_of(batch)
-        view = net if seen is None else cast(Autoencoder, _Seeing(net, seen))
-        given: tuple[Any, ...] = self.strengths if strengths is None else strengths.unbind()
-        own = len(given) - len(self.regularisers)
-        # The user's own objective takes no strengths.
-        terms = (
-            self.objective(view, x, strengths[:own])  # type: ignore[call-arg]
-            if strengths is not None and own
-            else self.objective(view, x)
-        )
-        drawn = 0
-        for (name, regulariser), weight in zip(self.regularisers.items(), given[own:], strict=True):
-            mine = None
-            if regulariser.probes:
-                assert probes is not None
-                mine = probes[drawn : drawn + regulariser.probes]
-                drawn += regulariser.probes
-            terms[name] = weight * regulariser(net, x if seen is None else seen, mine)
-        return terms
+    ) -> tuple[Terms, dict[str, Tensor]]:
+        """The terms, and the new values of the latent's buffers by their names in the network."""
+        x = samples_of(batch)
+        drawn: Mapping[str, Tensor] = {} if isinstance(batch, Tensor) else batch
+        seen = drawn.get("seen", x)
+        own = len(strengths_of(self.objective))
+        given: Sequence[Any] = self.strengths if strengths is None else strengths.unbind()
+        view = net
+        terms: Terms = {}
+        updates: dict[str, Tensor] = {}
+        if net.latent is not None:
+            code, terms, updates = net.latent(net.encoded(seen), drawn.get("latent"))
+            terms = {name: given[own] * term for name, term in terms.items()}
+            view = cast(Autoencoder, _Seeing(net, seen, code))
+        elif seen is not x:
+            view = cast(Autoencoder, _Seeing(net, seen))
+        inner = {"x": x, "drawn": drawn["objective"]} if "objective" in drawn else x
+        numbers = (strengths[:own],) if strengths is not None and own else ()
+        terms = self.objective(view, inner, *numbers) | terms
+        weights = given[len(given) - len(self.regularisers) :]
+        for (name, regulariser), weight in zip(self.regularisers.items(), weights, strict=True):
+            terms[name] = weight * regulariser(net, seen, drawn.get(name))
+        return terms, {f"latent.{name}": value for name, value in updates.items()}
 
 
 class _Seeing:
-    """An autoencoder that sees other samples than those it is called with."""
+    """An autoencoder that sees other samples than it is called with, or makes another code."""
 
-    def __init__(self, net: Autoencoder, seen: Tensor) -> None:
+    def __init__(self, net: Autoencoder, seen: Tensor, code: Tensor | None = None) -> None:
         self.net = net
         self.seen = seen
+        self.code = code
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.net(self.seen)
+        if self.code is None:
+            return self.net(self.seen)
+        return self.net.reconstruct(self.code, self.seen)
 
     def encode(self, x: Tensor) -> Tensor:
         return self.net.encode(self.seen)
 
     def logits(self, x: Tensor) -> Tensor:
-        return self.net.logits(self.seen)
+        return self.net.logits(self.seen) if self.code is None else self.net.logits_of(self.code)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.net, name)
 
 
-def strengths_of(objective: AnyObjective) -> tuple[float, ...]:
-    """The numbers that a call of the objective may replace; none for the user's own."""
-    if isinstance(objective, (Objective, Regularised)):
-        return objective.strengths
-    return ()
+def with_declared(
+    objective: AnyObjective,
+    net: Autoencoder,
+    regularisers: Mapping[str, Regulariser],
+    corrupted: bool,
+) -> AnyObjective:
+    """The objective with all that joins it, itself where nothing does."""
+    if not (regularisers or corrupted or net.latent is not None or draw_of(objective)):
+        return objective
+    return Regularised(objective, regularisers, None if net.latent is None else net.latent.weight)
 
 
-def total(terms: dict[str, Tensor]) -> Tensor:
-    """The sum of an objective's terms, which is what is minimised."""
-    first, *others = terms.values()
-    for term in others:
-        first = first + term
-    return first
+def draws_of(
+    objective: AnyObjective, net: Autoencoder, regularisers: Mapping[str, Regulariser]
+) -> dict[str, Draw]:
+    """The random numbers that a step needs, by the name that a batch has them under."""
+    declaring = {"objective": objective, "latent": net.latent, **regularisers}
+    found = {name: draw_of(each) for name, each in declaring.items()}
+    return {name: draw for name, draw in found.items() if draw is not None}

@@ -16,6 +16,7 @@ from torch.func import vjp, vmap
 from activae.activations import output_range
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+from activae.objectives.declared import Draw, Strength
 
 PullBack = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -26,14 +27,14 @@ _SMALLEST_ACTIVITY = 1e-6  # of a unit that is silent for a whole batch, whose l
 class Regulariser(ABC):
     """A penalty on the code, which is added to the loss `weight` times; 0 leaves it out.
 
-    Raises ConfigError for a negative weight.
+    A weight may be a function of the step (from 0). Raises ConfigError for a negative weight.
     """
 
     of_batch = False  # whether it is one of the batch as a whole, not the mean of its samples'
-    probes = 0  # how many random vectors [B, code_dim] ~ N(0, 1) it needs at each step
+    draw: Draw | None = None  # the random numbers that it needs at each step
 
-    def __init__(self, name: str, weight: float) -> None:
-        if not 0 <= weight < float("inf"):
+    def __init__(self, name: str, weight: Strength) -> None:
+        if not callable(weight) and not 0 <= weight < float("inf"):
             raise ConfigError(f"regulariser.{name}.weight={weight}: must be 0 or a positive number")
         self.weight = weight
 
@@ -41,8 +42,8 @@ class Regulariser(ABC):
         """Raise ConfigError if it cannot penalise the code of this network."""
 
     @abstractmethod
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None) -> Tensor:
-        """The penalty, a scalar, at inputs x [B, *shape]; probes [n, B, code_dim], if it needs any.
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None) -> Tensor:
+        """The penalty, a scalar, at inputs x [B, *shape]; `drawn` [B, ...] is what `draw` gave.
 
         Must be a pure function of its arguments: it runs compiled and vectorised over networks.
         """
@@ -54,7 +55,7 @@ class CodeL1(Regulariser):
     def __init__(self, weight: float) -> None:
         super().__init__("code_l1", weight)
 
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None = None) -> Tensor:
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None = None) -> Tensor:
         """The penalty, a scalar, at inputs x [B, *shape]."""
         return net.encode(x).abs().sum(1).mean()
 
@@ -89,7 +90,7 @@ class KLSparse(Regulariser):
             )
         self.bounds = (low, high)
 
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None = None) -> Tensor:
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None = None) -> Tensor:
         """The penalty, a scalar, at inputs x [B, *shape]."""
         low, high = self.bounds
         mean = ((net.encode(x).mean(0) - low) / (high - low)).clamp(
@@ -110,7 +111,7 @@ class Contractive(Regulariser):
     def __init__(self, weight: float) -> None:
         super().__init__("contractive", weight)
 
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None = None) -> Tensor:
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None = None) -> Tensor:
         """The penalty, a scalar, at inputs x [B, *shape]."""
         code, pull_back = _linearised(net, x)
         rows = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
@@ -134,11 +135,15 @@ class HutchinsonContractive(Regulariser):
             )
         self.probes = probes
 
-    def __call__(self, net: Autoencoder, x: Tensor, probes: Tensor | None) -> Tensor:
-        """The estimate, a scalar, at inputs x [B, *shape] with probes [n, B, code_dim]."""
-        assert probes is not None
+    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:
+        """Probes [B, n, code_dim] for samples x [B, *shape]."""
+        return torch.randn(len(x), self.probes, code_dim, generator=noise, dtype=x.dtype)
+
+    def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None) -> Tensor:
+        """The estimate, a scalar, at inputs x [B, *shape] with probes [B, n, code_dim]."""
+        assert drawn is not None
         _, pull_back = _linearised(net, x)
-        return _squares(pull_back, probes, x.numel()) / (len(probes) * len(x))
+        return _squares(pull_back, drawn.movedim(1, 0), x.numel()) / (drawn.shape[1] * len(x))
 
 
 def _linearised(net: Autoencoder, x: Tensor) -> tuple[Tensor, PullBack]:

@@ -16,15 +16,17 @@ from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.objectives import Regularised, Regulariser
+from activae.objectives import Regulariser
 from activae.objectives.batch import Noise
 from activae.objectives.corruptions import corrupts
+from activae.objectives.declared import Draw
+from activae.objectives.objective import draws_of, with_declared
 from activae.randomness import generator
-from activae.training.compiled_step import Graph
 from activae.training.module import AutoencoderModule
 from activae.training.network import build_network, initialise
 from activae.training.optimizers import make_optimizer
 from activae.training.schedules import make_schedule
+from activae.training.step import Graph
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ def build_model(
     net = build_network(cfg, data.spec)
     initialise(cfg, net, lambda: init_samples(cfg.seed, data, net))
     regularisers = build_regularisers(cfg, net)
-    noise = build_noise(cfg, data.spec, regularisers)
+    noise = build_noise(cfg, data.spec, draws_of(objective, net, regularisers))
     check_batches(net, data)
     optimizer = build(container(cfg.optimizer), "optimizer")
     schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
@@ -95,7 +97,7 @@ def build_model(
     )
     return AutoencoderModule(
         net,
-        Regularised(objective, regularisers) if regularisers or noise else objective,
+        with_declared(objective, net, regularisers, noise is not None),
         data.normalisation,
         optimizer=partial(make_optimizer, optimizer),
         schedule=schedule,
@@ -123,9 +125,7 @@ def build_regularisers(cfg: DictConfig, net: Autoencoder) -> dict[str, Regularis
     return built
 
 
-def build_noise(
-    cfg: DictConfig, spec: DataSpec, regularisers: dict[str, Regulariser]
-) -> Noise | None:
+def build_noise(cfg: DictConfig, spec: DataSpec, draws: dict[str, Draw]) -> Noise | None:
     """What draws the random numbers that the run's steps need; None where they need none."""
     corrupt = None
     if corrupts(cfg.corruption):
@@ -133,8 +133,7 @@ def build_noise(
         corrupt = partial(factory, value_range=spec.normalised_range)
         # Refuses its parameters now, not at the first step.
         call(corrupt, "corruption", torch.zeros(1, *spec.shape), noise=torch.Generator())
-    probes = sum(regulariser.probes for regulariser in regularisers.values())
-    return Noise(cfg.seed, corrupt, probes, cfg.encoding.dim) if corrupt or probes else None
+    return Noise(cfg.seed, corrupt, draws, cfg.encoding.dim) if corrupt or draws else None
 
 
 def check_batches(net: Autoencoder, data: AutoencoderDataModule) -> None:

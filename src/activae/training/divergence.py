@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
-from activae.objectives import total
-from activae.objectives.batch import Batch, parts_of
+from activae.objectives.batch import Batch, samples_of
+from activae.objectives.declared import total
 from activae.training.module import AutoencoderModule
-from activae.training.steps import EagerStep
 
 
 def locate_divergence(
@@ -46,18 +45,19 @@ def _replay(
 ) -> tuple[int, str | None]:
     optimizer = model.configure_optimizers()
     model.load_optimizer(optimizer, snapshot)
-    take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+    take_step = model.eager_step(optimizer)
     samples = data.batches(model.step, until + 1)
     for step, x in zip(range(model.step, until), samples, strict=False):
         if step == model.phase.end:
             model.enter_next_phase()
             optimizer = model.new_optimizer()
-            take_step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+            take_step = model.eager_step(optimizer)
         batch = model.training_batch(x, step)
         found = _fault(model, batch)
         if found:
             return step, found
-        take_step(batch, model.factor(step))
+        take_step(batch, model.factor(step), *model.varying_strengths())
+        model.step += 1
     # What is not finite after the last step may have shown in training or in validation.
     last = (model.training_batch(x, until) for x in samples)
     validation = map(model.evaluation_batch, data.samples["val"].split(EVALUATION_ROWS))
@@ -69,16 +69,17 @@ def _replay(
 def _fault(model: AutoencoderModule, batch: Batch) -> str | None:
     """The first weight, output or gradient that is not finite, in the order they come about."""
     net = model.net
-    x, seen, _ = parts_of(batch)
+    x = samples_of(batch)
+    seen = x if isinstance(batch, torch.Tensor) else batch.get("seen", x)
     parameter = first_nonfinite_parameter(net.named_parameters())
     if parameter:
         return f"the parameter {parameter}"
     with torch.random.fork_rng(devices=[]):  # the loss and the step draw these numbers again
-        layer = first_nonfinite(net, lambda: net(x if seen is None else seen))
+        layer = first_nonfinite(net, lambda: net(seen))
     if layer:
         return f"the output of {layer}"
     with torch.random.fork_rng(devices=[]):
-        loss = total(model.objective(net, batch))
+        loss = total(model.terms_of(batch))
     if not loss.isfinite():
         return "the loss (of reconstructions that are finite)"
     loss.backward()

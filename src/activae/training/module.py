@@ -15,16 +15,24 @@ from torch import Tensor, nn
 
 from activae.data.module import AutoencoderDataModule, Chunk
 from activae.models.autoencoder import Autoencoder
-from activae.objectives import AnyObjective, total
 from activae.objectives.batch import Batch, Noise, samples_of
-from activae.training.compiled_step import CompiledStep, Graph
+from activae.objectives.declared import (
+    Objective,
+    Terms,
+    evaluated,
+    player_of,
+    strengths_at,
+    total,
+    varies,
+)
+from activae.training.eager_step import EagerStep
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
 from activae.training.epoch_sums import Sums, clone_tensors
 from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
 from activae.training.schedules import Adaptive, Schedule
-from activae.training.steps import EagerStep
+from activae.training.step import CompiledStep, Graph
 
 Row = dict[str, Any]  # numbers, and the phase by its name
 
@@ -43,7 +51,7 @@ class AutoencoderModule(pl.LightningModule):
     def __init__(
         self,
         net: Autoencoder,
-        objective: AnyObjective,
+        objective: Objective,
         normalisation: nn.Module,
         *,
         optimizer: OptimizerFactory,
@@ -67,6 +75,9 @@ class AutoencoderModule(pl.LightningModule):
         self.clip_norm = clip_norm
         self.graph = graph
         self.noise = noise
+        playing = player_of(objective)
+        self.player = playing.module if playing else None
+        self.player_optimizer: torch.optim.Optimizer | None = None
         self.phases = phases or [Phase("joint", 0, total_steps)]
         self.phase = self.phases[0]
         self.step = 0
@@ -85,7 +96,7 @@ class AutoencoderModule(pl.LightningModule):
         return self.net(x)
 
     @property
-    def objective(self) -> AnyObjective:
+    def objective(self) -> Objective:
         """The loss of the phase that the run is in."""
         return self.phase.objective or self.whole_objective
 
@@ -104,10 +115,16 @@ class AutoencoderModule(pl.LightningModule):
     def new_optimizer(self) -> torch.optim.Optimizer:
         """An optimizer over the parameters that train in this phase; only the weights decay."""
         self.phase.freeze(self.net)
-        optimizer = self.make_optimizer(self.net)
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-        return optimizer
+        playing = player_of(self.objective)
+        self.player_optimizer = None
+        if playing is not None:
+            self.player_optimizer = _with_initial_lr(playing.optimizer(playing.module.parameters()))
+        return _with_initial_lr(self.make_optimizer(self.net))
+
+    @property
+    def playing_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The network's optimizer, and that of its player, if it has one."""
+        return [self.optimizer] + ([self.player_optimizer] if self.player_optimizer else [])
 
     def on_fit_start(self) -> None:
         """Get ready to train with what Lightning's trainer has made."""
@@ -129,7 +146,10 @@ class AutoencoderModule(pl.LightningModule):
     def load_optimizer(self, optimizer: torch.optim.Optimizer, snapshot: dict[str, Any]) -> None:
         """Let it take up a snapshot's state, unless that was the state of a phase gone by."""
         if snapshot.get("phase", self.phase.name) == self.phase.name:
-            optimizer.load_state_dict(snapshot["optimizer_states"][0])
+            states = snapshot["optimizer_states"]
+            optimizer.load_state_dict(states[0])
+            if self.player_optimizer is not None:
+                self.player_optimizer.load_state_dict(states[1])
 
     def _start_phase(self) -> None:
         """Get ready to take the steps of the phase."""
@@ -144,11 +164,19 @@ class AutoencoderModule(pl.LightningModule):
         if self.team is not None:
             return ParallelStep(*parts, self.team, self, self.data.seed, self.step)
         if self.graph is None:
-            return EagerStep(*parts)
-        size = self.data.batch_size
-        taken = self.step - self.phase.start
-        slot = self.graph.slot(self.phase.name)
-        return CompiledStep(*parts, slot, batch_size=size, steps_taken=taken)
+            return self.eager_step(self.optimizer)
+        return CompiledStep(
+            *parts,
+            self.graph.slot(self.phase.name),
+            self.player_optimizer,
+            batch_size=self.data.batch_size,
+            steps_taken=self.step - self.phase.start,
+        )
+
+    def eager_step(self, optimizer: torch.optim.Optimizer) -> EagerStep:
+        """Steps of this phase by torch's own means."""
+        parts = (self.net, self.objective, optimizer, self.clip_norm)
+        return EagerStep(*parts, self.player_optimizer)
 
     def on_train_epoch_start(self) -> None:
         """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
@@ -178,24 +206,28 @@ class AutoencoderModule(pl.LightningModule):
         self._start_phase()
 
     def _take_steps(self, batches: Sequence[Chunk]) -> None:
-        taken: list[dict[str, Tensor]] = []
+        taken: list[Terms] = []
         try:
             for chosen in batches:
                 if self.stop_requested:
                     break
-                factor = self.factor(self.step)
                 batch = self.training_batch(self.data.rows("train", chosen), self.step)
-                taken.append(self.take_step(batch, factor))
+                varying = self.varying_strengths()
+                taken.append(self.take_step(batch, self.factor(self.step), *varying))
                 self.step += 1
         except RuntimeError as error:
             if "returned nan values" in str(error):  # autograd's anomaly detection
                 raise Diverged(self.step) from error
             raise
-        self.epoch_sums.add(taken, [len(chosen) for chosen in batches[: len(taken)]])
+        self.epoch_sums.add(_over_steps(taken), [len(chosen) for chosen in batches[: len(taken)]])
         raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
         if len(taken) < len(batches):
             self.seconds += perf_counter() - self._started
             raise Interrupted
+
+    def varying_strengths(self) -> tuple[list[float], ...]:
+        """The objective's strengths at the step reached, if any depends on the step."""
+        return (strengths_at(self.objective, self.step),) if varies(self.objective) else ()
 
     def training_batch(self, x: Tensor, step: int) -> Batch:
         """Samples x [B, *shape] with what the step (from 0) draws for them."""
@@ -205,9 +237,14 @@ class AutoencoderModule(pl.LightningModule):
         """Samples x [B, *shape] as they are scored: uncorrupted."""
         return x if self.noise is None else self.noise.evaluation(x)
 
-    def terms(self, x: Tensor) -> dict[str, Tensor]:
+    def terms(self, x: Tensor) -> Terms:
         """The terms of the loss of samples x [B, *shape] as they are scored."""
-        return self.objective(self.net, self.evaluation_batch(x))
+        return self.terms_of(self.evaluation_batch(x))
+
+    def terms_of(self, batch: Batch) -> Terms:
+        """The terms of a batch's loss, with the strengths of the step reached."""
+        strengths = [samples_of(batch).new_tensor(values) for values in self.varying_strengths()]
+        return evaluated(self.objective, self.net, batch, *strengths)[0]
 
     def validation_step(self, batch: tuple[str, Chunk], batch_idx: int) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
@@ -217,9 +254,9 @@ class AutoencoderModule(pl.LightningModule):
         x = samples_of(scored)
         with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
             squared_error = (self.net(x) - x).square().sum() / len(x)
-            loss = total(self.objective(self.net, scored))
+            loss = total(self.terms_of(scored))
         scores = {"loss": weight * loss, "SE": weight * squared_error}
-        self._evaluation[stage].add([scores], [len(chosen)])
+        self._evaluation[stage].add(_over_steps([scores]), [len(chosen)])
 
     def on_validation_epoch_end(self) -> None:
         """Take the epoch's means, and the time it took."""
@@ -263,7 +300,9 @@ class AutoencoderModule(pl.LightningModule):
         return {
             "state_dict": clone_tensors(self.state_dict()),
             "phase": self.phase.name,
-            "optimizer_states": [clone_tensors(self.optimizer.state_dict())],
+            "optimizer_states": [
+                clone_tensors(each.state_dict()) for each in self.playing_optimizers
+            ],
             "epoch": self.epoch,
             "global_step": self.step,
             "seconds": self.seconds,
@@ -289,3 +328,15 @@ class AutoencoderModule(pl.LightningModule):
         if isinstance(self.schedule, Adaptive) and snapshot.get("phase", phase) == phase:
             self.schedule.load_state_dict(snapshot["schedule"])
         self._restored = snapshot
+
+
+def _with_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
+
+
+def _over_steps(taken: Sequence[Terms]) -> Terms:
+    """The terms of several steps, [T] each."""
+    names = taken[0] if taken else ()
+    return {name: torch.stack([terms[name] for terms in taken]) for name in names}

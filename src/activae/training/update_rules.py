@@ -1,10 +1,10 @@
-"""The updates of some torch optimizers as tensor operations, for a compiled step to contain.
+"""The updates of some torch optimizers as tensor operations, for a functional step to contain.
 
 torch's own optimizers, traced, compute bias corrections inside the vectorised loop or break the
-graph. Here what changes from step to step (learning rate, bias corrections) is computed in Python,
-in double precision, and handed in as numbers, as is the strength of weight decay; the other
-hyper-parameters are constants of the graph. The
-tests hold each rule to torch's optimizer, whose state names they keep.
+graph. Here what changes from step to step (learning rate, bias corrections) is computed before the
+step, in double precision, and handed in as numbers; the other hyper-parameters are constants of
+the graph. Weight decay is the step's, see `decouples`. The tests hold each rule to torch's
+optimizer, whose state names they keep.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Rule:
     """
 
     state: tuple[str, ...]
-    scalars: Callable[[float, int], list[float]]
+    scalars: Callable[[Any, Any], list[Any]]
     update: Update
     counts: Literal["state", "group"] | None = "state"
 
@@ -62,76 +62,60 @@ def decouples(hyper: Hyper) -> bool:
 
 def _sgd(hyper: Hyper) -> Rule:
     momentum, nesterov = hyper["momentum"], hyper["nesterov"]
-    decay = hyper["weight_decay"]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
-        if decay:
-            gradient = gradient + scalars[1] * p
         if momentum:
             velocity = state[0].mul_(momentum).add_(gradient)
             gradient = gradient + momentum * velocity if nesterov else velocity
         p.sub_(scalars[0] * gradient)
 
-    names = ("momentum_buffer",) if momentum else ()
-    return Rule(names, lambda lr, t: [lr, decay], update, counts=None)
+    return Rule(("momentum_buffer",) if momentum else (), lambda lr, t: [lr], update, counts=None)
 
 
 def _adam(hyper: Hyper) -> Rule:
     beta1, beta2 = hyper["betas"]
-    eps, decay = hyper["eps"], hyper["weight_decay"]
-    decoupled = decouples(hyper)
-
-    def scalars_at(lr: float, t: int) -> list[float]:
-        shrink = 1 - lr * decay if decoupled else decay
-        return [lr / (1 - beta1**t), (1 - beta2**t) ** -0.5, shrink]
+    eps = hyper["eps"]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
         mean, square = state
-        if decay and decoupled:  # Loshchilov & Hutter 2019
-            p.mul_(scalars[2])
-        elif decay:
-            gradient = gradient + scalars[2] * p
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         p.sub_(scalars[0] * mean / (square.sqrt() * scalars[1] + eps))
 
-    return Rule(("exp_avg", "exp_avg_sq"), scalars_at, update)
+    return Rule(
+        ("exp_avg", "exp_avg_sq"),
+        lambda lr, t: [lr / (1 - beta1**t), (1 - beta2**t) ** -0.5],
+        update,
+    )
 
 
 def _rmsprop(hyper: Hyper) -> Rule:
     alpha, eps, momentum = hyper["alpha"], hyper["eps"], hyper["momentum"]
-    decay = hyper["weight_decay"]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
-        if decay:
-            gradient = gradient + scalars[1] * p
         square = state[0].mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
         gradient = gradient / (square.sqrt() + eps)
         p.sub_(scalars[0] * (state[1].mul_(momentum).add_(gradient) if momentum else gradient))
 
     names = ("square_avg", "momentum_buffer") if momentum else ("square_avg",)
-    return Rule(names, lambda lr, t: [lr, decay], update)
+    return Rule(names, lambda lr, t: [lr], update)
 
 
 def _radam(hyper: Hyper) -> Rule:
     beta1, beta2 = hyper["betas"]
-    eps, decay, decoupled = hyper["eps"], hyper["weight_decay"], decouples(hyper)
+    eps = hyper["eps"]
     longest = 2 / (1 - beta2) - 1  # the average's length in the end: rho_inf of Liu et al. 2020
     scale = longest / ((longest - 4) * (longest - 2)) if longest > 5 else 0.0
 
-    def scalars_at(lr: float, t: int) -> list[float]:
+    def scalars_at(lr: Any, t: Any) -> list[Any]:
         unbiased = 1 - beta2**t
         length = longest - 2 * t * beta2**t / unbiased
         adapts = (length > 5) * 1.0
         rectified = (adapts * scale * (length - 4) * (length - 2) / length * unbiased) ** 0.5
-        return [lr / (1 - beta1**t), rectified, 1 - adapts, 1 - lr * decay if decoupled else decay]
+        return [lr / (1 - beta1**t), rectified, 1 - adapts]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
         mean, square = state
-        if decay and decoupled:
-            p.mul_(scalars[3])
-        elif decay:
-            gradient = gradient + scalars[3] * p
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         p.sub_(scalars[0] * mean * (scalars[1] / (square.sqrt() + eps) + scalars[2]))
@@ -140,36 +124,23 @@ def _radam(hyper: Hyper) -> Rule:
 
 
 def _adagrad(hyper: Hyper) -> Rule:
-    eps, decay, lr_decay = hyper["eps"], hyper["weight_decay"], hyper["lr_decay"]
-
-    def scalars_at(lr: float, t: int) -> list[float]:
-        return [lr / (1 + (t - 1) * lr_decay), decay]
+    eps, lr_decay = hyper["eps"], hyper["lr_decay"]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
-        if decay:
-            gradient = gradient + scalars[1] * p
         square = state[0].addcmul_(gradient, gradient)
         p.sub_(scalars[0] * gradient / (square.sqrt() + eps))
 
-    return Rule(("sum",), scalars_at, update)
+    return Rule(("sum",), lambda lr, t: [lr / (1 + (t - 1) * lr_decay)], update)
 
 
 def _lion(hyper: Hyper) -> Rule:
     beta1, beta2 = hyper["betas"]
-    decay, decoupled = hyper["weight_decay"], decouples(hyper)
-
-    def scalars_at(lr: float, t: int) -> list[float]:
-        return [lr, 1 - lr * decay if decoupled else decay]
 
     def update(p: Tensor, gradient: Tensor, state: Sequence[Tensor], scalars: Tensor) -> None:
-        if decay and decoupled:
-            p.mul_(scalars[1])
-        elif decay:
-            gradient = gradient + scalars[1] * p
         p.sub_(scalars[0] * state[0].lerp(gradient, 1 - beta1).sign())
         state[0].lerp_(gradient, 1 - beta2)
 
-    return Rule(("exp_avg",), scalars_at, update, counts="group")
+    return Rule(("exp_avg",), lambda lr, t: [lr], update, counts="group")
 
 
 def _name(kind: type) -> str:
@@ -191,3 +162,11 @@ _RULES: dict[type[torch.optim.Optimizer], Callable[[Hyper], Rule]] = {
 }
 # Of libraries that are not imported for it.
 _RULES_BY_NAME = {"pytorch_optimizer.optimizer.lion.Lion": _lion}
+# Their updates are elementwise and linear in lr, so that a step with lr = 1 of which a network goes
+# lr of the way is a step with lr.
+LINEAR_IN_LR = (
+    *_RULES,
+    torch.optim.NAdam,
+    torch.optim.Adamax,
+    torch.optim.Adadelta,
+)

@@ -18,8 +18,8 @@ from torch import Tensor
 from activae.results.run import train
 from activae.results.run_folder import CONFIG, HISTORY
 from activae.training.checkpoint import LAST, load_checkpoint
+from activae.training.eager_step import EagerStep
 from activae.training.module import Interrupted
-from activae.training.steps import EagerStep
 
 Small = Callable[..., DictConfig]
 

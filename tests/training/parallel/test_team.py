@@ -34,7 +34,7 @@ def test_shares_are_consecutive_and_make_up_the_batch(samples: int, ranks: int) 
 
 def test_what_was_drawn_for_a_sample_goes_with_it() -> None:
     x = torch.arange(5)[:, None]
-    batch = {"x": x, "seen": x + 10, "probes": torch.stack([x + 20, x + 30])}
+    batch = {"x": x, "seen": x + 10, "probes": torch.stack([x + 20, x + 30], dim=1)}
 
     share, weight = Team(1, 2, CPU).share(batch)
 
@@ -42,7 +42,7 @@ def test_what_was_drawn_for_a_sample_goes_with_it() -> None:
     assert weight == pytest.approx(3 / 5)
     assert share["x"].flatten().tolist() == [2, 3, 4]
     assert share["seen"].flatten().tolist() == [12, 13, 14]
-    assert share["probes"].flatten().tolist() == [22, 23, 24, 32, 33, 34]
+    assert share["probes"].flatten().tolist() == [22, 32, 23, 33, 24, 34]
 
 
 def test_a_rank_ends_when_its_launcher_is_gone(compose: Any, tmp_path: Path) -> None:

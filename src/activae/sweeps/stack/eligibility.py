@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 
-import torch
 from omegaconf import DictConfig
 
 from activae.data.module import AutoencoderDataModule
-from activae.objectives import total
 from activae.objectives.batch import stacked
-from activae.sweeps.stack.loss import regulariser_weights, stacked_loss
-from activae.sweeps.stack.update import LINEAR_IN_LR, update_rule
+from activae.sweeps.stack.stack import functional_step
+from activae.training.flat import rule_of, why_not_elementwise
 from activae.training.module import AutoencoderModule
+from activae.training.step import unwritten_buffer
 
 
 def why_not_stackable(
@@ -54,7 +54,8 @@ def _phases_objection(model: AutoencoderModule) -> str | None:
 
 
 def _network_objection(model: AutoencoderModule) -> str | None:
-    for name, _ in model.net.named_buffers():
+    name = unwritten_buffer(model.net)
+    if name is not None:
         return f"{name} is a buffer, which training may change (as it does those of BatchNorm)"
     for name, parameter in model.net.named_parameters():
         if not parameter.requires_grad:
@@ -63,33 +64,30 @@ def _network_objection(model: AutoencoderModule) -> str | None:
 
 
 def _optimizer_objection(model: AutoencoderModule) -> str | None:
-    optimizer = model.configure_optimizers()
-    name = type(optimizer).__name__
-    if type(optimizer) not in LINEAR_IN_LR and update_rule(optimizer) is None:
-        return f"{name} is not known to be elementwise and linear in lr"
-    for key in ("maximize", "differentiable"):
-        if optimizer.param_groups[0].get(key):
-            return f"{name}({key}=True) is not stacked"
-    return None
+    objection = why_not_elementwise(model.configure_optimizers())
+    player = model.player_optimizer
+    if objection is None and player is not None and rule_of(player) is None:
+        return f"{type(player).__name__} has no rule by which a player's step could be taken"
+    return objection
 
 
 def _trial_objection(model: AutoencoderModule) -> str | None:
     """What torch.func.vmap says of two members' gradients: random numbers, for one, it refuses."""
-    parameters = {name: torch.stack([p, p]) for name, p in model.net.named_parameters()}
+    models = [deepcopy(model), deepcopy(model)]
+    for each in models:
+        each.optimizer = each.configure_optimizers()
     x = next(model.net.parameters()).new_full((2, 2, *model.net.shape), 0.5)
-    loss = stacked_loss([model])
     batch = stacked([model.training_batch(its, 0) for its in x])
-    strengths = regulariser_weights([model, model], x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operations that it knows only one member at a time
         try:
-            terms = loss.terms(parameters, batch, strengths)
-            torch.autograd.grad(total(terms).sum(), list(parameters.values()), allow_unused=True)
-            loss.scores(parameters, model.evaluation_batch(x[0]), strengths)
+            step = functional_step(models)
+            scalars = {name: x.new_ones(9, 2, 1) for name in step.trainees}
+            strengths = step.strengths([0, 0])
+            step.take(step.step, scalars, strengths, batch)
+            step.scores(model.evaluation_batch(x[0]), strengths, None)
         except Exception as error:
             return f"torch.func.vmap refuses its gradient: {_first_sentence(error)}"
-        finally:
-            model.net.train()
     return None
 
 

@@ -14,7 +14,7 @@ from activae.data.normalisation import Samples
 from activae.sweeps.stack.batches import Timetable
 from activae.sweeps.stack.member import Member
 from activae.sweeps.stack.stack import Stack
-from activae.sweeps.stack.update import update_rule
+from activae.training.flat import rule_of
 from activae.training.module import Diverged, Interrupted
 from activae.training.process import choose_threads
 
@@ -114,7 +114,7 @@ class StackFit:
         """Take the steps of one chunk, and end the epochs that end with it."""
         started = perf_counter()
         chunk = self.timetable.next_chunk(stack.models)
-        with _default_dtype(stack.parameters.flat.dtype):
+        with _default_dtype(stack.flat.dtype):
             taken, broken = stack.train(chunk, lambda: self.stop_requested)
         for member, where in zip(members, broken, strict=True):
             if where is not None:
@@ -125,15 +125,15 @@ class StackFit:
             for place, member in enumerate(members)
             if taken and not member.ended and member.at_epoch_end
         ]
-        with _default_dtype(stack.parameters.flat.dtype):
+        with _default_dtype(stack.flat.dtype):
             scores = stack.evaluate(at_end)
-        terms = stack.sums.take(at_end) if at_end else []
+        terms = stack.take_terms(at_end)
         share = (perf_counter() - started) / len(members)
         for member in members:
             member.model.seconds += share
         for place, its_terms, its_scores in zip(at_end, terms, scores, strict=True):
             with self._blaming(members[place]):
-                stack.update.set_lr(place)
+                stack.set_lr(place)
                 members[place].end_epoch(its_terms, its_scores)
         self.on_steps(self.members)
         if self.stop_requested and not all(member.ended for member in members):
@@ -196,7 +196,7 @@ def _alike(members: Sequence[Member]) -> list[list[Member]]:
     """
     groups: dict[tuple[int | None, tuple[int, ...]], list[Member]] = {}
     for member in sorted(members, key=lambda member: id(member.data.samples["train"])):
-        rule = update_rule(member.model.configure_optimizers())
+        rule = rule_of(member.model.configure_optimizers())
         key = (None if rule else member.model.step, member.data.shape)
         groups.setdefault(key, []).append(member)
     return list(groups.values())

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
 
-from activae.models.autoencoder import Autoencoder
-from activae.objectives import AnyObjective, total
+import torch
+
+from activae.models import Autoencoder
 from activae.objectives.batch import Batch
+from activae.objectives.declared import Objective, Terms, total
 from activae.randomness import step_seed
+from activae.training.eager_step import EagerStep
 from activae.training.parallel.team import Team
 from activae.training.process import Stoppable
-from activae.training.steps import EagerStep
 
 
 class ParallelStep(EagerStep):
@@ -26,7 +27,7 @@ class ParallelStep(EagerStep):
     def __init__(
         self,
         net: Autoencoder,
-        objective: AnyObjective,
+        objective: Objective,
         optimizer: torch.optim.Optimizer,
         clip_norm: float | None,
         team: Team,
@@ -40,23 +41,25 @@ class ParallelStep(EagerStep):
         self.seed = seed
         self.step = step
 
-    def __call__(self, batch: Batch, factor: float) -> dict[str, Tensor]:
+    def __call__(
+        self, batch: Batch, factor: float, strengths: Sequence[float] | None = None
+    ) -> Terms:
         """Take a step on the whole batch, which every rank is given; return its terms."""
         seed = step_seed(self.seed, self.step, self.team.rank)
         torch.default_generator.manual_seed(seed)
         if self.team.device.type == "cuda":
             torch.cuda.manual_seed(seed)
         self.step += 1
-        return super().__call__(batch, factor)
+        return super().__call__(batch, factor, strengths)
 
-    def _backward(self, batch: Batch) -> dict[str, Tensor]:
+    def _backward(self, batch: Batch) -> Terms:
         """Leave the gradient of the whole batch's loss in the parameters; return its terms."""
         share, weight = self.team.share(batch)
-        terms = self.objective(self.net, share)
+        terms = self._terms(share)
         (weight * total(terms)).backward()
         return self._add_up({name: weight * term.detach() for name, term in terms.items()})
 
-    def _add_up(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _add_up(self, terms: Terms) -> Terms:
         """Replace gradients by their sums over the ranks; return the sums of the terms."""
         trained = [p for p in self.parameters if p.grad is not None]
         parts = [p.grad.flatten() for p in trained if p.grad is not None]

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.objectives import AnyObjective
+from activae.objectives.declared import Objective
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Phase:
     start: int
     end: int
     trains: tuple[str, ...] = ("",)
-    objective: AnyObjective | None = None
+    objective: Objective | None = None
 
     @property
     def steps(self) -> int:

@@ -1,16 +1,19 @@
-"""One optimizer step: loss, gradients, clipping, update."""
+"""One optimizer step by torch's own means: loss, gradients, clipping, update.
+
+The functional step (`training/step.py`) is tested against it; it serves what needs Python.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from activae.models import Autoencoder
-from activae.objectives import AnyObjective, total
 from activae.objectives.batch import Batch, samples_of
+from activae.objectives.declared import Objective, Terms, evaluated, player_of, total
 
 
 class EagerStep:
@@ -24,24 +27,39 @@ class EagerStep:
     def __init__(
         self,
         net: Autoencoder,
-        objective: AnyObjective,
+        objective: Objective,
         optimizer: torch.optim.Optimizer,
         clip_norm: float | None,
+        player_optimizer: torch.optim.Optimizer | None = None,
     ) -> None:
         self.net = net
         self.objective = objective
         self.optimizer = optimizer
         self.clip_norm = clip_norm
+        self.player = player_of(objective)
+        self.player_optimizer = player_optimizer
+        self.strengths: Tensor | None = None
+        self.updates: Mapping[str, Tensor] = {}  # new values of the network's buffers
         self.parameters = [p for p in net.parameters() if p.requires_grad]
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        optimizers = [optimizer] if player_optimizer is None else [optimizer, player_optimizer]
+        self.groups = [group for each in optimizers for group in each.param_groups]
         self.searches = needs_closure(optimizer)
         self.factor = 1.0
         self._set_lr(1.0)
 
-    def __call__(self, batch: Batch, factor: float) -> dict[str, Tensor]:
-        """Take a step on a batch of samples with `factor` times lr; return the terms, detached."""
+    def __call__(
+        self, batch: Batch, factor: float, strengths: Sequence[float] | None = None
+    ) -> Terms:
+        """Take a step on a batch of samples with `factor` times lr; return the terms, detached.
+
+        strengths: the objective's, in the place of those it declares.
+        """
         if factor != self.factor:
             self._set_lr(factor)
+        if strengths is not None:
+            self.strengths = self.parameters[0].new_tensor(strengths)
+        if self.player_optimizer is not None:
+            self._play(batch, self.player_optimizer)
         if self.searches:
             terms = self._search(batch)
         else:
@@ -51,24 +69,44 @@ class EagerStep:
         # Autocast keeps the bf16 copies of the weights for as long as its context is open, and
         # the context spans many of these steps.
         torch.clear_autocast_cache()
+        with torch.no_grad():
+            for name, value in self.updates.items():
+                self.net.get_buffer(name).copy_(value)
         return {name: term.detach() for name, term in terms.items()}
 
-    def _differentiate(self, batch: Batch) -> dict[str, Tensor]:
+    def _play(self, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
+        """Let the player take its step first."""
+        assert self.player is not None
+        parameters = list(self.player.module.parameters())
+        loss = self.player.loss(self.player.module, self.net, batch)
+        gradients = torch.autograd.grad(loss, parameters)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        torch.clear_autocast_cache()
+
+    def _differentiate(self, batch: Batch) -> Terms:
         """The terms, once the parameters hold the clipped gradient of their sum."""
         terms = self._backward(batch)
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         return terms
 
-    def _backward(self, batch: Batch) -> dict[str, Tensor]:
+    def _backward(self, batch: Batch) -> Terms:
         """Leave the gradient of the batch's loss in the parameters; return the loss's terms."""
-        terms = self.objective(self.net, batch)
-        total(terms).backward()
+        terms = self._terms(batch)
+        total(terms).backward(inputs=self.parameters)
         return terms
 
-    def _search(self, batch: Batch) -> dict[str, Tensor]:
+    def _terms(self, batch: Batch) -> Terms:
+        terms, updates = evaluated(self.objective, self.net, batch, self.strengths)
+        self.updates = {name: value.detach() for name, value in updates.items()}
+        return terms
+
+    def _search(self, batch: Batch) -> Terms:
         """Let the optimizer evaluate as often as it likes; the terms are those of the start."""
-        evaluated: list[dict[str, Tensor]] = []
+        evaluated: list[Terms] = []
         again = _repeating_noise(samples_of(batch).device)
 
         def closure() -> float:
@@ -87,8 +125,8 @@ class EagerStep:
 
     def _set_lr(self, factor: float) -> None:
         self.factor = factor
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = base * factor
+        for group in self.groups:
+            group["lr"] = group["initial_lr"] * factor
 
 
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:

@@ -11,9 +11,10 @@ from pytorch_optimizer import Lion
 from torch import nn
 
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
-from activae.objectives import Objective, mse, total
+from activae.objectives import Objective, mse
+from activae.objectives.declared import total
+from activae.training.eager_step import EagerStep, needs_closure
 from activae.training.optimizers import make_optimizer
-from activae.training.steps import EagerStep, needs_closure
 
 
 def small_network() -> Autoencoder:

@@ -1,0 +1,498 @@
+"""The optimizer step as one pure function: of one network or of K, compiled or not.
+
+    (parameters, state, scalars, strengths, batch) -> terms; parameters and state change in place.
+
+Parameters are flat tensors, and so is each tensor of the optimizer's state (`training/flat.py`).
+vmap, for K networks, and torch.compile are switches of this function. The eager step beside it
+(`training/eager_step.py`) is what it is tested against, and serves what needs Python.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from activae.errors import ConfigError
+from activae.models import Autoencoder
+from activae.objectives import Objective as PenalisedObjective
+from activae.objectives import Regularised
+from activae.objectives.batch import Batch, samples_of
+from activae.objectives.declared import (
+    Objective,
+    Terms,
+    evaluated,
+    player_of,
+    strengths_at,
+    total,
+    varies,
+)
+from activae.training.eager_step import needs_closure
+from activae.training.flat import Layout, Trainee
+from activae.training.update_rules import Rule
+
+PENALTIES = ("l1", "l2")  # the first strengths of our own objectives, taken in closed form
+CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
+
+
+class CompileFailed(ConfigError):
+    """torch.compile cannot make a graph of the step; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the pure step has to know of one of those who train: `net`, or its `player`."""
+
+    name: str
+    layout: Layout
+    rule: Rule | None
+    decoupled: bool | None  # of weight decay; None: no weights decay
+    penalties: tuple[str, ...] = ()
+    clip_norm: float | None = None
+
+
+class FunctionalStep:
+    """Steps of one network, or of K networks of one shape at once (`stacked`).
+
+    It takes their parameters and optimizers' states over as flat tensors; networks and optimizers
+    hold views of them, and all there is to know after `sync`. The networks share objective,
+    optimizer and clipping, apart from numbers. A gradient's penalties l1 and l2 are added in closed
+    form, so that networks with and without one go together.
+    """
+
+    def __init__(
+        self,
+        nets: Sequence[Autoencoder],
+        objectives: Sequence[Objective],
+        optimizers: Sequence[torch.optim.Optimizer],
+        clip_norm: float | None,
+        player_optimizers: Sequence[torch.optim.Optimizer] = (),
+        *,
+        stacked: bool = False,
+    ) -> None:
+        self.objectives = objectives
+        self.stacked = stacked
+        weights = {name for name, _ in nets[0].weights()}
+        net = Trainee(nets, optimizers, weights, stacked=stacked)
+        self.trainees = {"net": net}
+        fixed = {n: p for n, p in nets[0].named_parameters() if not p.requires_grad}
+        self.fixed = Layout(fixed, weights)
+        self.flats = {"net": net.flat}
+        if fixed:
+            self.flats["fixed"] = self.fixed.moved(nets, stacked)
+        self.penalised = tuple(n for n in PENALTIES if any(penalty(o, n) for o in objectives))
+        turns = [Turn("net", net.layout, net.rule, net.decoupled, self.penalised, clip_norm)]
+        if player_optimizers:
+            players = [player.module for o in objectives if (player := player_of(o))]
+            names = {name for name, _ in players[0].named_parameters()}
+            other = Trainee(players, player_optimizers, names, stacked=stacked)
+            self.trainees["player"], self.flats["player"] = other, other.flat
+            turns.insert(0, Turn("player", other.layout, other.rule, other.decoupled))
+        self.buffers = _moved_buffers(nets, stacked)
+        self.constant = None if any(map(varies, objectives)) else self._strengths([0])
+        loss = _Loss(nets[0], without_penalties(objectives[0]))
+        self.step = pure_step(loss, turns, self.fixed, stacked)
+        self._score = _scoring(loss, {"net": net.layout, "fixed": self.fixed}, stacked)
+        self._penalties = partial(_penalties, turns[-1], self.fixed)
+
+    def strengths(self, steps: Sequence[int]) -> Tensor:
+        """The objectives' numbers at the networks' steps (from 0): [S], stacked [K, S]."""
+        return self._strengths(steps) if self.constant is None else self.constant
+
+    def _strengths(self, steps: Sequence[int]) -> Tensor:
+        places = steps if len(steps) > 1 else [*steps] * len(self.objectives)
+        rows = [strengths_at(o, step) for o, step in zip(self.objectives, places, strict=True)]
+        values = self.flats["net"].new_tensor(rows)
+        return values.reshape(len(rows), -1) if self.stacked else values[0]
+
+    def state(self) -> dict[str, list[Tensor]]:
+        """The tensors of the optimizers' rules."""
+        return {name: trainee.state for name, trainee in self.trainees.items()}
+
+    def take(
+        self,
+        step: Callable[..., Any],
+        scalars: dict[str, Tensor],
+        strengths: Tensor,
+        batch: Batch,
+        rows: Tensor | None = None,
+    ) -> tuple[Terms, dict[str, Tensor]]:
+        """Take the step given; terms, and gradients that optimizers without a rule have to apply.
+
+        rows: the places [k] of the networks concerned, None for all.
+        """
+        if rows is None:
+            found: tuple[Terms, dict[str, Tensor]] = step(
+                self.flats, self.buffers, self.state(), scalars, strengths, batch
+            )
+            return found
+        whole = [self.flats, self.buffers, self.state()]
+        parts = _at(whole, rows)
+        these = {name: values[:, rows] for name, values in scalars.items()}
+        terms, gradients = step(*parts, these, strengths[rows], batch)
+        _write(whole, parts, rows)
+        return terms, gradients
+
+    @torch.no_grad()
+    def scores(self, batch: Batch, strengths: Tensor, rows: Tensor | None) -> Terms:
+        """`loss` and `SE` [k] of the networks in some places on the same samples [B, *shape]."""
+        flats, buffers, numbers = self.flats, self.buffers, strengths
+        if rows is not None:
+            flats, buffers, numbers = _at([flats, buffers, numbers], rows)
+        found: Terms = self._score(flats, buffers, numbers, batch)
+        for term in self._penalties(flats, numbers).values():
+            found["loss"] = found["loss"] + term
+        return found
+
+
+def pure_step(
+    loss: _Loss, turns: Sequence[Turn], fixed: Layout, stacked: bool
+) -> Callable[..., tuple[Terms, dict[str, Tensor]]]:
+    """(flats, buffers, state, scalars, strengths, batch) -> terms, and gradients left to apply.
+
+    flats: parameters [P] by turn, and the `fixed` ones; buffers: by name; state: of the turns'
+    rules [P] each; scalars: by turn, with those of a step in the first dimension; strengths [S].
+    Stacked, all of them have a dimension K before these, but scalars, which are [numbers, K, 1].
+    """
+    layouts = {turn.name: turn.layout for turn in turns} | {"fixed": fixed}
+    gradients = {}
+    for turn in turns:
+        gradient = _gradient(loss, turn.name, layouts)
+        gradients[turn.name] = vmap(gradient) if stacked else gradient
+
+    def step(
+        flats: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        state: dict[str, list[Tensor]],
+        scalars: dict[str, Tensor],
+        strengths: Tensor,
+        batch: Batch,
+    ) -> tuple[Terms, dict[str, Tensor]]:
+        left = {}
+        for turn in turns:
+            values, numbers = flats[turn.name], scalars[turn.name]
+            gradient, terms, updates = gradients[turn.name](flats, buffers, strengths, batch)
+            if turn.penalties:
+                terms = _in_order(terms, _penalties(turn, fixed, flats, strengths))
+                _add_slopes(turn, values, gradient, strengths)
+            if turn.clip_norm is not None:
+                norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
+                gradient = gradient * (turn.clip_norm / (norm + CLIP_EPSILON)).clamp(max=1.0)
+            if turn.decoupled is not None:
+                weights = turn.layout.weights
+                if turn.decoupled:  # Loshchilov & Hutter 2019
+                    values[..., :weights].mul_(numbers[0])
+                else:
+                    gradient[..., :weights].add_(numbers[0] * values[..., :weights])
+                numbers = numbers[1:]
+            if turn.rule is None:
+                left[turn.name] = gradient
+            else:
+                turn.rule.update(values, gradient, state[turn.name], numbers)
+            for name, value in updates.items():
+                buffers[name].copy_(value)
+        return terms, left
+
+    return step
+
+
+class _Loss(nn.Module):
+    """The objective and its player as a module, so that functional_call can lend parameters."""
+
+    def __init__(self, net: Autoencoder, objective: Objective) -> None:
+        super().__init__()
+        self.net = net
+        self.objective = objective
+        self.playing = player_of(objective)
+        self.player = self.playing.module if self.playing else None
+
+    def forward(
+        self, batch: Batch, strengths: Tensor, turn: str
+    ) -> tuple[Terms, Mapping[str, Tensor]]:
+        if turn == "player":
+            assert self.playing is not None
+            return {"player": self.playing.loss(self.playing.module, self.net, batch)}, {}
+        return evaluated(self.objective, self.net, batch, strengths)
+
+
+def _lent(layouts: dict[str, Layout], flats: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The parameters of `_Loss` by name, as views of the flat tensors."""
+    prefixes = {"net": "net", "fixed": "net", "player": "player"}
+    return {
+        name: view
+        for key, flat in flats.items()
+        if key in layouts
+        for name, view in layouts[key].by_name(flat, prefixes[key]).items()
+    }
+
+
+def _gradient(loss: _Loss, turn: str, layouts: dict[str, Layout]) -> Callable[..., Any]:
+    """(flats, buffers, strengths, batch) of one network -> gradient [P], terms, new buffers."""
+
+    def gradient(
+        flats: dict[str, Tensor], buffers: dict[str, Tensor], strengths: Tensor, batch: Batch
+    ) -> tuple[Tensor, Terms, dict[str, Tensor]]:
+        def minimised(own: Tensor) -> tuple[Tensor, tuple[Terms, dict[str, Tensor]]]:
+            lent = _lent(layouts, flats | {turn: own}) | buffers
+            terms, updates = functional_call(loss, lent, (batch, strengths, turn))
+            return total(terms), (terms, {f"net.{name}": new for name, new in updates.items()})
+
+        slope, (_, (terms, updates)) = grad_and_value(minimised, has_aux=True)(flats[turn])
+        return slope, terms, updates
+
+    return gradient
+
+
+def _scoring(loss: _Loss, layouts: dict[str, Layout], stacked: bool) -> Callable[..., Terms]:
+    """(flats, buffers, strengths, batch) -> `loss` and `SE` of each network on the same batch."""
+
+    class Scored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loss = loss
+
+        def forward(self, batch: Batch, strengths: Tensor) -> Terms:
+            x = samples_of(batch)
+            terms, _ = loss(batch, strengths, "net")
+            return {"loss": total(terms), "SE": (loss.net(x) - x).square().sum() / len(x)}
+
+    scored = Scored()
+
+    def score(
+        flats: dict[str, Tensor], buffers: dict[str, Tensor], strengths: Tensor, batch: Batch
+    ) -> Terms:
+        lent = {f"loss.{name}": value for name, value in (_lent(layouts, flats) | buffers).items()}
+        terms: Terms = functional_call(scored, lent, (batch, strengths))
+        return terms
+
+    def in_evaluation_mode(*arguments: Any) -> Terms:
+        loss.net.eval()
+        found = vmap(score, in_dims=(0, 0, 0, None))(*arguments) if stacked else score(*arguments)
+        loss.net.train()
+        return found
+
+    return in_evaluation_mode
+
+
+def _penalties(turn: Turn, fixed: Layout, flats: dict[str, Tensor], strengths: Tensor) -> Terms:
+    """The penalties of all weights, those that train and those that do not: scalars, or [K]."""
+    parts = [flats["net"][..., : turn.layout.weights]]
+    if "fixed" in flats:
+        parts.append(flats["fixed"][..., : fixed.weights])
+    terms = {}
+    for name in turn.penalties:
+        sums = [(part.abs() if name == "l1" else part.square()).sum(-1) for part in parts]
+        terms[name] = strengths[..., PENALTIES.index(name)] * sum(sums)
+    return terms
+
+
+def _add_slopes(turn: Turn, values: Tensor, gradient: Tensor, strengths: Tensor) -> None:
+    """Add the penalties' gradients, in place."""
+    weights = values[..., : turn.layout.weights]
+    for name in turn.penalties:
+        strength = strengths[..., PENALTIES.index(name), None]
+        slope = weights.sign() if name == "l1" else 2 * weights
+        gradient[..., : turn.layout.weights].add_(strength * slope)
+
+
+def _in_order(terms: Terms, penalties: Terms) -> Terms:
+    """As the objective itself names them: the reconstruction, penalties, what was added."""
+    (name, first), *rest = terms.items()
+    return {name: first, **penalties, **dict(rest)}
+
+
+def penalty(objective: Objective, name: str) -> float:
+    """The coefficient of one of PENALTIES; objectives of the user's own keep theirs within."""
+    plain = objective.objective if isinstance(objective, Regularised) else objective
+    return float(getattr(plain, name)) if type(plain) is PenalisedObjective else 0.0
+
+
+def without_penalties(objective: Objective) -> Objective:
+    """The objective but for l1 and l2, whose strengths it is still given."""
+    if isinstance(objective, Regularised):
+        bare = copy(objective)
+        bare.objective = without_penalties(objective.objective)
+        return bare
+    if type(objective) is PenalisedObjective:
+        return PenalisedObjective(objective.reconstruction, l1=0.0, l2=0.0)
+    return objective
+
+
+def unwritten_buffer(net: Autoencoder) -> str | None:
+    """A buffer that the functional step would not update, if there is one."""
+    updated = _updated(net)
+    return next((name for name, _ in net.named_buffers() if name not in updated), None)
+
+
+def _updated(net: Autoencoder) -> list[str]:
+    return [f"latent.{name}" for name in net.latent.updated] if net.latent is not None else []
+
+
+def _moved_buffers(nets: Sequence[Autoencoder], stacked: bool) -> dict[str, Tensor]:
+    """The buffers that steps update, by their names in `_Loss`; stacked, they become views."""
+    moved = {}
+    for name in _updated(nets[0]):
+        own = [net.get_buffer(name) for net in nets]
+        moved[f"net.{name}"] = torch.stack(own) if stacked else own[0]
+        for net, view in zip(nets, moved[f"net.{name}"], strict=True) if stacked else ():
+            parent, _, leaf = name.rpartition(".")
+            net.get_submodule(parent)._buffers[leaf] = view
+    return moved
+
+
+def _at(tree: Any, rows: Tensor) -> Any:
+    """Copies of the rows of all tensors in nested dicts and lists."""
+    if isinstance(tree, Tensor):
+        return tree[rows]
+    if isinstance(tree, dict):
+        return {key: _at(value, rows) for key, value in tree.items()}
+    return [_at(value, rows) for value in tree]
+
+
+def _write(tree: Any, parts: Any, rows: Tensor) -> None:
+    """Write such copies back."""
+    if isinstance(tree, Tensor):
+        tree[rows] = parts
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            _write(value, parts[key], rows)
+    else:
+        for value, part in zip(tree, parts, strict=True):
+            _write(value, part, rows)
+
+
+class Graph:
+    """A compiled step, from the moment that the first of the runs sharing it has needed one.
+
+    The runs may differ in all that is an input of the step: parameters, optimizer state, learning
+    rate, the strengths of weight decay and penalties. They agree in everything else.
+    """
+
+    def __init__(self) -> None:
+        self.compiled: Callable[..., Any] | None = None
+        self.phases: dict[str, Graph] = {}
+
+    def slot(self, phase: str) -> Graph:
+        """The graph of a phase of the run, of which there may be several."""
+        return self.phases.setdefault(phase, Graph())
+
+
+class CompiledStep(FunctionalStep):
+    """Does what `EagerStep` does, as one compiled graph for batches of `batch_size`.
+
+    A short last batch goes through the same function uncompiled: a graph of its own would take
+    seconds to compile. An optimizer without a rule takes its own step after the compiled gradient.
+    Random numbers, of dropout for one, are those that a plain step draws. Raises CompileFailed, a
+    ConfigError, for a network with buffers that the graph would not update, for an optimizer that
+    evaluates the loss itself, as often as its line search takes, and where torch.compile fails.
+
+    `graph` holds the compiled graph or is given it; `steps_taken` is how many steps the optimizer
+    has taken, for a resumed run.
+    """
+
+    def __init__(
+        self,
+        net: Autoencoder,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        clip_norm: float | None,
+        graph: Graph,
+        player_optimizer: torch.optim.Optimizer | None = None,
+        *,
+        batch_size: int,
+        steps_taken: int,
+    ) -> None:
+        name = unwritten_buffer(net)
+        if name is not None:
+            raise CompileFailed(
+                f"trainer.compile=true: {name} is a buffer, which training may change (as it does "
+                "those of BatchNorm), and a compiled step changes parameters alone; use "
+                "trainer.compile=false"
+            )
+        if needs_closure(optimizer):
+            raise CompileFailed(
+                f"trainer.compile=true: {type(optimizer).__name__} evaluates the loss as often as "
+                "its line search takes, which makes no one graph: use trainer.compile=false"
+            )
+        players = () if player_optimizer is None else (player_optimizer,)
+        super().__init__([net], [objective], [optimizer], clip_norm, players)
+        self.batch_size = batch_size
+        self.steps_taken = steps_taken
+        self.graph = graph
+
+    def __call__(
+        self, batch: Batch, factor: float, strengths: Sequence[float] | None = None
+    ) -> Terms:
+        """Take a step on a batch of samples with `factor` times lr; return the terms.
+
+        strengths: the objective's, in the place of those it declares.
+        """
+        self.steps_taken += 1
+        flat = self.flats["net"]
+        scalars = {}
+        for name, trainee in self.trainees.items():
+            trainee.set_lr(0, factor)
+            numbers = trainee.scalars(factor, self.steps_taken)
+            scalars[name] = torch.tensor(numbers, dtype=flat.dtype, device=flat.device)
+        step = self._compiled() if len(samples_of(batch)) == self.batch_size else self.step
+        given = self.constant if strengths is None else flat.new_tensor(strengths)
+        assert given is not None, "strengths that depend on the step are given with it"
+        terms, gradients = self.take(step, scalars, given, batch)
+        for name, gradient in gradients.items():
+            self.trainees[name].step(gradient, None)
+        torch.clear_autocast_cache()  # a short batch's bf16 copies of the weights
+        return terms
+
+    def sync(self) -> None:
+        """Write the number of steps into the optimizer's state, where it keeps one."""
+        for trainee in self.trainees.values():
+            trainee.sync(0, self.steps_taken)
+
+    def _compiled(self) -> Callable[..., Any]:
+        """The compiled step, without guards: they would cost a twentieth of the step.
+
+        All that they watch over is the same for the runs that share a graph: shapes, types, mode,
+        hyper-parameters. dynamo keeps its graphs by code object, so each graph is that of a copy of
+        its own, or one would run another's.
+        """
+        if self.graph.compiled is None:
+            step = self.step
+            assert isinstance(step, types.FunctionType)
+            own = types.FunctionType(
+                step.__code__.replace(), step.__globals__, step.__name__, None, step.__closure__
+            )
+            graph = torch.compile(
+                own,
+                fullgraph=True,
+                dynamic=False,
+                options={
+                    "guard_filter_fn": lambda guards: [False for _ in guards],
+                    "fallback_random": True,  # the numbers that a plain step draws
+                },
+            )
+            self.graph.compiled = _explaining(graph)
+        return self.graph.compiled
+
+
+def _explaining(graph: Callable[..., Any]) -> Callable[..., Any]:
+    """The first call compiles: say what to do where the machine cannot."""
+    from torch._dynamo.exc import TorchDynamoException
+    from torch._inductor.exc import InductorError
+
+    def call(*args: Any) -> Any:
+        try:
+            return graph(*args)
+        except (TorchDynamoException, InductorError) as error:
+            raise CompileFailed(
+                f"trainer.compile=true: torch.compile failed ({str(error).splitlines()[0]}); it "
+                "needs a C++ compiler, and operations that it can trace: use trainer.compile=false"
+            ) from error
+
+    return call
