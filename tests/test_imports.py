@@ -101,8 +101,8 @@ print(type(figure).__name__)
 
 def test_torchmetrics_of_another_layout_is_imported_as_it_is() -> None:
     code = """
-from activae import _torchmetrics
-_torchmetrics._LAYOUT = ("elsewhere.py",)
+from activae.training import light_imports
+light_imports._LAYOUT = ("elsewhere.py",)
 import warnings
 warnings.simplefilter("ignore")
 import torchmetrics, sys
@@ -113,8 +113,8 @@ print(type(torchmetrics).__name__, "MeanSquaredError" in vars(torchmetrics))
 
 def test_a_base_class_that_has_moved_is_found_by_importing_it_all() -> None:
     code = """
-from activae import _torchmetrics
-_torchmetrics.import_module = lambda name: __import__("json")  # has no Metric
+from activae.training import light_imports
+light_imports.import_module = lambda name: __import__("json")  # has no Metric
 import warnings
 warnings.simplefilter("ignore")
 import torchmetrics

@@ -7,7 +7,7 @@ is imported from its module when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from activae import _torchmetrics
+from activae.training import light_imports
 
 if TYPE_CHECKING:
     from activae.data.module import AutoencoderDataModule
@@ -28,7 +28,7 @@ _HOMES = {
     "train": "activae.results.run",
 }
 
-_torchmetrics.defer()
+light_imports.defer()
 
 
 def __getattr__(name: str) -> Any:
