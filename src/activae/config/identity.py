@@ -124,7 +124,7 @@ def _kept(
     node: Mapping[str, Any], purpose: str, place: str, inherited: str, unlisted: str | None
 ) -> dict[str, Any]:
     """What matters of a node; keys that start with `unlisted` matter as the node does."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for name, value in node.items():
         key = f"{place}{name}"
         listed = None if unlisted and key.startswith(unlisted) else _listed(key)

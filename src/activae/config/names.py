@@ -11,8 +11,8 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from activae.config.settling import CONFIG
 from activae.errors import ConfigError
-from activae.results.run_folder import CONFIG
 
 LONGEST_NAME = 150  # bytes; file systems allow 255, and a time or a number is added
 LONGEST_SWEEP_NAME = 48  # so that `tensorboard --logdir outputs/sweeps/NAME` stays on a line

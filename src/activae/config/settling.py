@@ -18,7 +18,8 @@ from activae.config.messages import explain
 from activae.config.schema import TrainConfig
 from activae.config.wording import shown
 from activae.errors import ConfigError
-from activae.results.run_folder import CONFIG, DONE, write_text
+
+CONFIG = "config.yaml"  # the settled config in a run's folder
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu")
@@ -87,21 +88,6 @@ def read(file: Path) -> DictConfig:
         raise ConfigError(f"{file}: is damaged, for it lacks {', '.join(sorted(missing))}")
     assert isinstance(saved, DictConfig)
     return saved
-
-
-def record(cfg: DictConfig, folder: Path) -> None:
-    """Write a settled config into its run's folder, made if need be.
-
-    Raises ConfigError if another run, or one that has ended, is there already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / CONFIG
-    advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
-    if (folder / DONE).exists():
-        raise ConfigError(f"{folder}: a run has ended here already; {advice}")
-    if file.exists() and container(read(file)) != container(cfg):
-        raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
-    write_text(file, OmegaConf.to_yaml(cfg))
 
 
 def container(node: Any) -> Any:

@@ -7,15 +7,32 @@ import os
 from pathlib import Path
 from typing import Any
 
-from activae.errors import DataError
+from omegaconf import DictConfig, OmegaConf
 
-CONFIG = "config.yaml"
+from activae.config.settling import CONFIG, container, read
+from activae.errors import ConfigError, DataError
+
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 DONE = "DONE"
 FAILED = "FAILED"
 BEST = "checkpoints/best.ckpt"
 LAST = "checkpoints/last.ckpt"
+
+
+def record(cfg: DictConfig, folder: Path) -> None:
+    """Write a settled config into its run's folder, made if need be.
+
+    Raises ConfigError if another run, or one that has ended, is there already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / CONFIG
+    advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
+    if (folder / DONE).exists():
+        raise ConfigError(f"{folder}: a run has ended here already; {advice}")
+    if file.exists() and container(read(file)) != container(cfg):
+        raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
+    write_text(file, OmegaConf.to_yaml(cfg))
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

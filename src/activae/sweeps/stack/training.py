@@ -13,7 +13,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from activae.config.identity import stack_key
-from activae.config.settling import record
 from activae.data.module import AutoencoderDataModule
 from activae.results import run_folder
 from activae.results.board import show_results
@@ -118,7 +117,7 @@ def _prepare(
     watchers: Sequence[pl.Callback],
 ) -> Member:
     started = perf_counter()
-    record(cfg, folder)
+    run_folder.record(cfg, folder)
     torch.manual_seed(cfg.seed)  # for modules that draw their own initial parameters
     data = data_for(cfg).for_run(seed=cfg.seed, batch_size=cfg.data.batch_size)
     describe_data(data)
