@@ -141,7 +141,7 @@ def test_a_folder_whose_run_has_ended_is_left_as_it_is(compose: Compose, tmp_pat
     [
         ("a: [", "cannot be read as a config"),
         ("- 1\n- 2\n", ""),
-        ("seed: 0\nencoding:\n  dim: 8\n", "is damaged, for it lacks activation, "),
+        ("seed: 0\nencoding:\n  dim: 8\n", "is damaged: it lacks activation, "),
         ("seedd: 0\n", "Did you mean seed?"),
         ("seed: x\n", "seed=x: must be a whole number"),
         ("just text", ""),

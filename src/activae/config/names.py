@@ -61,7 +61,7 @@ def run_dir(stem: str, overrides: str, resume: str | None) -> str:
     if not resume:
         return new_dir(f"{stem}_{run_name(overrides)}")
     if not (Path(resume) / CONFIG).is_file():
-        raise ConfigError(f"resume={resume}: is no run's folder, for it holds no {CONFIG}")
+        raise ConfigError(f"resume={resume}: is no run's folder: it holds no {CONFIG}")
     return str(resume)
 
 

@@ -85,7 +85,7 @@ def read(file: Path) -> DictConfig:
         raise ConfigError(f"{file}: cannot be read as a config: {error}") from error
     missing = OmegaConf.missing_keys(saved)
     if missing:
-        raise ConfigError(f"{file}: is damaged, for it lacks {', '.join(sorted(missing))}")
+        raise ConfigError(f"{file}: is damaged: it lacks {', '.join(sorted(missing))}")
     assert isinstance(saved, DictConfig)
     return saved
 
@@ -125,7 +125,7 @@ def _not_a_factory(key: str, group: str, node: Any) -> Iterator[str]:
         option = node if isinstance(node, str) else "NAME"
         yield f"{key}={shown(node)}: has no _target_; choose an option with {group}={option}"
     elif node.get("_partial_") is not True:
-        yield f"{key}._partial_: must be true, for a run calls {label(node)} later"
+        yield f"{key}._partial_: must be true, because a run calls {label(node)} later"
 
 
 def _select(values: dict[str, Any], key: str) -> Any:

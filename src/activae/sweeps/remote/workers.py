@@ -76,7 +76,7 @@ class Share:
         return outcomes
 
     def checkpoint(self) -> Any:
-        """What submitit queues again when Slurm takes the node away: the same, which goes on."""
+        """What submitit queues when Slurm takes the node away: it resumes the jobs."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)

@@ -40,8 +40,8 @@ from activae.training.shared import Shared
 class Assignment:
     """Which of how many ranks a process is, of what run, and the file by which they meet.
 
-    on_disk: whether the launcher, for lack of memory, has left the samples in their file: the ranks
-    must do the same, for the order of the batches depends on it.
+    on_disk: whether the launcher left the samples in their file because memory is short: the ranks
+    must do the same, because the order of the batches depends on it.
     """
 
     rank: int
