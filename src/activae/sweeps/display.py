@@ -147,7 +147,8 @@ class Display:
             told = f"SE/val {outcome.se_val:.4g}{took}"
             return f"{head}{clipped(job.name, room - len(told) - 2)}  {told}"
         name = clipped(job.name, min(NAME_WIDTH, room // 2))
-        reason = clipped(outcome.reason.splitlines()[0], room - len(name) - len(took) - 2)
+        left = room - len(name) - len(took) - 2
+        reason = textwrap.shorten(outcome.reason.splitlines()[0], left, placeholder=" ...")
         return f"{head}{name}  {reason}{took}"  # the closing message has the whole reason
 
 
