@@ -12,8 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from activae.config import names as hydra_names
-from activae.config import schema
+from activae.config import names, schema
 from activae.config.settling import settle
 from activae.data.module import AutoencoderDataModule
 from activae.results.recording import Recorders
@@ -83,7 +82,7 @@ def train_bare(configs: Path, overrides: Sequence[str] = ()) -> None:
 def config(configs: Path, overrides: Sequence[str]) -> DictConfig:
     """The settled config that train.py would compose."""
     schema.register()
-    hydra_names.register()
+    names.register()
     with initialize_config_dir(str(configs), version_base="1.3"):
         return settle(compose("train", overrides=list(overrides)))
 

@@ -23,8 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from activae.config import names as hydra_names
-from activae.config import schema
+from activae.config import names, schema
 from activae.config.messages import explain
 from activae.config.settling import settle
 from activae.errors import UserError
@@ -58,7 +57,7 @@ def interruptible() -> None:
 def compose() -> Compose:
     """`compose(*overrides)`: the config that train.py would get, not yet settled."""
     schema.register()
-    hydra_names.register()
+    names.register()
 
     def composed(*overrides: str) -> DictConfig:
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):

@@ -1,4 +1,4 @@
-"""The errors a user can mend: their text is all that is shown, never a traceback."""
+"""The errors a user can fix: their text is all that is shown, never a traceback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ EXIT_INTERRUPTED = 130  # what a shell makes of Ctrl-C
 
 
 class UserError(ValueError):
-    """A mistake the user can mend. The message names what is wrong, its value and what to do."""
+    """A mistake the user can fix. The message names what is wrong, its value and what to do."""
 
 
 class ConfigError(UserError):

@@ -20,7 +20,8 @@ def runs(folder: Path) -> list[Path]:
 
 
 def interrupted_after_recording(composed: Any, folder: Path) -> None:
-    from activae.config.settling import record, settle
+    from activae.config.settling import settle
+    from activae.results.run_folder import record
     from activae.training.module import Interrupted
 
     record(settle(composed), folder)

@@ -9,8 +9,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ReadonlyConfigError
 
-from activae.config.settling import container, read, record, settle
+from activae.config.settling import container, read, settle
 from activae.errors import ConfigError
+from activae.results.run_folder import record
 from activae.training.assembly import build_data, build_model
 
 Compose = Callable[..., DictConfig]

@@ -13,10 +13,11 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from activae.config.settling import record, settle
+from activae.config.settling import settle
 from activae.data.preparation import stored
 from activae.errors import ConfigError
 from activae.results.recording import Recorders
+from activae.results.run_folder import record
 from activae.training.assembly import build_data, build_model
 from activae.training.checkpoint import BEST, load_checkpoint
 from activae.training.fitting import fit

@@ -126,7 +126,7 @@ MEASURE = """
 import json, sys
 from pathlib import Path
 import hydra
-from activae.config import names as hydra_names
+from activae.config import names
 from activae.config import schema
 from activae.results.run import train
 
@@ -135,7 +135,7 @@ def peak():
     return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith("VmHWM"))
 
 schema.register()
-hydra_names.register()
+names.register()
 found = []
 for name in ("small.npy", "large.npy"):
     with hydra.initialize_config_dir(sys.argv[1], version_base="1.3"):

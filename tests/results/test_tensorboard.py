@@ -47,15 +47,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Trains SMALL with overrides once, whoever asks; returns the folder."""
     from hydra import compose, initialize_config_dir
 
-    from activae.config import names as hydra_names
-    from activae.config import schema
+    from activae.config import names, schema
 
     folders: dict[tuple[str, ...], Path] = {}
 
     def trained(*overrides: str) -> Path:
         if overrides not in folders:
             schema.register()
-            hydra_names.register()
+            names.register()
             configs = Path(__file__).parents[2] / "configs"
             with initialize_config_dir(str(configs), version_base="1.3"):
                 cfg = compose("train", [*SMALL, *overrides])

@@ -14,8 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from activae.config import names as hydra_names
-from activae.config import schema
+from activae.config import names, schema
 from activae.sweeps.composing import compose_jobs
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -24,7 +23,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 @pytest.fixture
 def loader() -> Iterator[ConfigLoader]:
     schema.register()
-    hydra_names.register()
+    names.register()
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         yield GlobalHydra.instance().config_loader()
 

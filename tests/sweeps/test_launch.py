@@ -194,3 +194,21 @@ def test_a_subdir_of_the_users_own_is_obeyed(sweep: Callable[..., Any], tmp_path
 
     assert outcome.code == 0, outcome.text
     assert names(tmp_path / "outputs" / "sweeps" / "s") == ["mine-0", "mine-1"]
+
+
+def test_a_callback_of_the_users_own_is_called_around_each_job(
+    sweep: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "noting_callback.py").write_text(
+        "from hydra.experimental.callback import Callback\n"
+        "class Noting(Callback):\n"
+        "    def on_job_start(self, config, **_):\n"
+        "        with open('noted', 'a') as f: print('starts', config.seed, file=f)\n"
+        "    def on_job_end(self, config, **_):\n"
+        "        with open('noted', 'a') as f: print('ends', config.seed, file=f)\n"
+    )
+
+    outcome = sweep("seed=0,1", "+hydra.callbacks.mine._target_=noting_callback.Noting")
+
+    assert outcome.code == 0, outcome.text
+    assert (tmp_path / "noted").read_text() == "starts 0\nends 0\nstarts 1\nends 1\n"

@@ -122,7 +122,7 @@ def run_job(composed: DictConfig) -> float:
         from activae.training.checkpoint import LAST  # imports torch, which --help does without
 
         if isinstance(error, OSError) and (folder / LAST).exists():
-            log.warning("once that is mended, %s", _how_to_continue(folder))
+            log.warning("after fixing that, %s", _how_to_continue(folder))
         _fail(folder, str(error))
     except Exception as error:
         log.exception("unexpected error")
@@ -157,7 +157,7 @@ def _exit(message: str, code: int = 1) -> NoReturn:
 
 
 def _train(composed: DictConfig, folder: Path) -> float:
-    # Here, because they import torch: --help shall not wait for it.
+    # Here, because they import torch, for which --help should not wait.
     from activae.results.run import train
     from activae.results.terminal import conclude
     from activae.training.module import Interrupted
@@ -201,7 +201,7 @@ def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
 
 
 def _how_to_continue(folder: Path) -> str:
-    """The command that resumes the run; its own modules are named, for it will ask about them."""
+    """The command that resumes the run, with the user's own modules that it has to name."""
     from activae.config.trust import untrusted
 
     if not (folder / CONFIG).exists():

@@ -49,7 +49,7 @@ def device_faults(cfg: Any) -> Iterator[str]:
         return
     if trainer.compile:
         yield (
-            f"trainer.compile=true: does not go with {shown}, for a compiled step applies its "
+            f"trainer.compile=true: does not go with {shown}: a compiled step applies its "
             "gradient at once, before it could be averaged over the devices; use one of the two"
         )
     if cfg.data.batch_size < count:
@@ -79,7 +79,7 @@ def refuse_torchrun() -> None:
     ranks = os.environ.get("WORLD_SIZE", "1")
     if ranks != "1" and "TORCHELASTIC_RUN_ID" in os.environ:
         raise ConfigError(
-            f"WORLD_SIZE={ranks}: training cannot run in processes that torchrun has started, for "
+            f"WORLD_SIZE={ranks}: training cannot run in processes that torchrun has started: "
             "each of them would train by itself; start it with plain python: a sweep uses all "
             f"cores, and for one run trainer=ddp trainer.devices={ranks} starts its own processes"
         )

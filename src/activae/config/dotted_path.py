@@ -19,7 +19,7 @@ def resolve(key: str, path: str) -> object:
 
     The longest importable prefix is imported; the rest are attributes of it, none of them a module:
     what a module merely imported has a path of its own. Raises ConfigError that says which part of
-    the path failed, and how to mend it.
+    the path failed, and what to do.
     """
     parts = path.split(".") if isinstance(path, str) else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):

@@ -27,7 +27,7 @@ _SECONDS = 5  # for which a folder is taken to be as it was
 
 # What a key matters to, and with it all keys below it that are not listed. A key that is not listed
 # at all matters to everything: one that was forgotten costs sharing, never a result.
-# "graph?": all that matters is whether the value is on, for the number itself is an input.
+# "graph?": only whether the value is on matters, because the number itself is an input.
 _ALL = "identity condition data graph stack"
 _MATTERS = {
     "seed": "identity",

@@ -40,7 +40,7 @@ def build(node: Any, key: str) -> Any:
         if isinstance(cause, UserError):
             raise cause from None
         raise ConfigError(f"{key}: {label(node)} was refused: {cause or error}") from error
-    # Hydra's own partial checks its target anew at each call, which takes 0.1 ms: a loss and a
+    # Hydra's own partial checks its target again at each call, which takes 0.1 ms: a loss and a
     # schedule are called at every step.
     return partial(built.func, *built.args, **built.keywords) if node.get("_partial_") else built
 
@@ -96,7 +96,7 @@ def targets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def faults(node: Any, key: str) -> Iterator[str]:
-    """A line for each `_target_` that is none, key that it does not take, value of a wrong type."""
+    """A line for each invalid `_target_`, unknown parameter and value of a wrong type."""
     for place, inner in targets(node, key):
         try:
             target = locate(inner["_target_"], f"{place}._target_")

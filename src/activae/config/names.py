@@ -11,8 +11,8 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from activae.config.settling import CONFIG
 from activae.errors import ConfigError
-from activae.results.run_folder import CONFIG
 
 LONGEST_NAME = 150  # bytes; file systems allow 255, and a time or a number is added
 LONGEST_SWEEP_NAME = 48  # so that `tensorboard --logdir outputs/sweeps/NAME` stays on a line
@@ -61,7 +61,7 @@ def run_dir(stem: str, overrides: str, resume: str | None) -> str:
     if not resume:
         return new_dir(f"{stem}_{run_name(overrides)}")
     if not (Path(resume) / CONFIG).is_file():
-        raise ConfigError(f"resume={resume}: is no run's folder, for it holds no {CONFIG}")
+        raise ConfigError(f"resume={resume}: is no run's folder: it holds no {CONFIG}")
     return str(resume)
 
 

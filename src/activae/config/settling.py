@@ -19,7 +19,8 @@ from activae.config.migration import migrated
 from activae.config.schema import VERSION, TrainConfig
 from activae.config.wording import shown
 from activae.errors import ConfigError
-from activae.results.run_folder import CONFIG, DONE, write_text
+
+CONFIG = "config.yaml"  # the settled config in a run's folder
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu")
@@ -96,21 +97,6 @@ def read(file: Path) -> DictConfig:
     return saved
 
 
-def record(cfg: DictConfig, folder: Path) -> None:
-    """Write a settled config into its run's folder, made if need be.
-
-    Raises ConfigError if another run, or one that has ended, is there already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / CONFIG
-    advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
-    if (folder / DONE).exists():
-        raise ConfigError(f"{folder}: a run has ended here already; {advice}")
-    if file.exists() and container(read(file)) != container(cfg):
-        raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
-    write_text(file, OmegaConf.to_yaml(cfg))
-
-
 def container(node: Any) -> Any:
     """A node as plain dicts, lists and scalars."""
     return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
@@ -146,7 +132,7 @@ def _not_a_factory(key: str, group: str, node: Any) -> Iterator[str]:
         option = node if isinstance(node, str) else "NAME"
         yield f"{key}={shown(node)}: has no _target_; choose an option with {group}={option}"
     elif node.get("_partial_") is not True:
-        yield f"{key}._partial_: must be true, for a run calls {label(node)} later"
+        yield f"{key}._partial_: must be true, because a run calls {label(node)} later"
 
 
 def _select(values: dict[str, Any], key: str) -> Any:

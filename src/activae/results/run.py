@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from activae.config.identity import job_id
-from activae.config.settling import record, settle
+from activae.config.settling import settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
 from activae.results import run_folder
@@ -50,7 +50,7 @@ def train(composed: DictConfig, folder: Path) -> dict[str, Any]:
 def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, Any]:
     """What `train` does, of a settled config, with what the runs of a process share."""
     started = perf_counter()
-    record(cfg, folder)
+    run_folder.record(cfg, folder)
     with process_state(cfg.seed):
         data = shared.data(cfg)
         model = build_model(cfg, data, shared.graph(cfg))

@@ -7,11 +7,30 @@ import os
 from pathlib import Path
 from typing import Any
 
-CONFIG = "config.yaml"
+from omegaconf import DictConfig, OmegaConf
+
+from activae.config.settling import CONFIG, container, read
+from activae.errors import ConfigError
+
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 DONE = "DONE"
 FAILED = "FAILED"
+
+
+def record(cfg: DictConfig, folder: Path) -> None:
+    """Write a settled config into its run's folder, made if need be.
+
+    Raises ConfigError if another run, or one that has ended, is there already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / CONFIG
+    advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
+    if (folder / DONE).exists():
+        raise ConfigError(f"{folder}: a run has ended here already; {advice}")
+    if file.exists() and container(read(file)) != container(cfg):
+        raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
+    write_text(file, OmegaConf.to_yaml(cfg))
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

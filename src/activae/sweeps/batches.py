@@ -1,8 +1,8 @@
 """Launching a sweep batch after batch, where what comes next depends on how the last ones ended.
 
-A job of a batch may be stopped while it trains, when it does worse than others at its age. It may
-train in another process or on another machine, and may be resumed: all that is known of the trial
-that it is lies in the study's storage, which is opened anew here.
+A job that is a trial of a search may be stopped while it trains, when it does worse than others did
+after as many epochs. It may train in another process or on another machine, so all that is known of
+the trial lies in the study's storage, which each process opens for itself.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Result:
 class Batches:
     """Launches batches of one sweep with its launcher, and remembers which jobs failed.
 
-    A diverged job is a result, the worst: its SE/val is infinite. A failed one is none: nan.
+    A diverged job counts as the worst result: its SE/val is infinite. That of a failed one is nan.
     """
 
     def __init__(self, launcher: Launcher, config: DictConfig) -> None:
@@ -115,7 +115,7 @@ def prunings(config: DictConfig, first: int) -> dict[int, Pruning]:
 
 @contextmanager
 def judges(pruning: Pruning | None) -> Iterator[list[pl.Callback]]:
-    """The callback that prunes a job, if it is to be; its connection is closed in the end."""
+    """The callback that may prune a job, if it has one; its connection is closed in the end."""
     if pruning is None:
         yield []
         return

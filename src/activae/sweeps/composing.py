@@ -1,6 +1,6 @@
 """The configs of a sweep's jobs, as Hydra composes them but in a fraction of its time.
 
-Hydra reads every yaml anew for each job, 0.1 s and more. Jobs that choose the same options and
+Hydra reads every yaml again for each job, 0.1 s and more. Jobs that choose the same options and
 differ in values alone (`seed=3`, `optimizer.lr=0.01`) are composed once, and the values set after.
 """
 

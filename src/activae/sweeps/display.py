@@ -62,7 +62,7 @@ class Display:
         match event:
             case Stepped():
                 self._note_steps(event)
-            case Ended() if event.job not in self.outcomes and not self._is_hearsay(event):
+            case Ended() if event.job not in self.outcomes and not self._is_second_hand(event):
                 self.outcomes[event.job] = event.outcome
                 self._running.pop(event.job, None)
                 if event.outcome.fresh:
@@ -73,7 +73,7 @@ class Display:
         if monotonic() - self._shown_at > pause:
             self._show()
 
-    def _is_hearsay(self, event: Ended) -> bool:
+    def _is_second_hand(self, event: Ended) -> bool:
         """Another process has seen the result of a job before the one that trained it told it."""
         return not event.outcome.fresh and event.job in self._running
 
@@ -147,7 +147,8 @@ class Display:
             told = f"SE/val {outcome.se_val:.4g}{took}"
             return f"{head}{clipped(job.name, room - len(told) - 2)}  {told}"
         name = clipped(job.name, min(NAME_WIDTH, room // 2))
-        reason = clipped(outcome.reason.splitlines()[0], room - len(name) - len(took) - 2)
+        left = room - len(name) - len(took) - 2
+        reason = textwrap.shorten(outcome.reason.splitlines()[0], left, placeholder=" ...")
         return f"{head}{name}  {reason}{took}"  # the closing message has the whole reason
 
 

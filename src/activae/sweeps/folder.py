@@ -167,7 +167,7 @@ def failure_noted(folder: Path) -> int | None:
 
 
 def _id_of(folder: Path) -> str | None:
-    """The id of the run in a folder; None if there is none, and some other if it is unreadable."""
+    """The id of the run in a folder; None without a run, empty where it cannot be read."""
     if not folder.exists():
         return None
     try:
@@ -178,7 +178,7 @@ def _id_of(folder: Path) -> str | None:
 
 INDEX = "sweep.json"
 _FLAGS = ("-m", "--multirun")
-# What may be said anew of a sweep that is resumed: how it runs, not what.
+# What the command that resumes a sweep may set: how it runs, not what.
 _HOW = ("hydra.", "hydra/", "trusted_modules=")
 
 
@@ -213,7 +213,7 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
 
 
 def _is_harmless(override: str) -> bool:
-    """Not what names code or other configs, which a folder from elsewhere shall not."""
+    """Whether it names neither code nor configs, which a folder from elsewhere must not."""
     if not override.lstrip("+~").startswith(("hydra.", "hydra@", "hydra=")):
         return True
     ours = ("hydra.launcher.", "hydra.sweeper.", "+hydra.launcher.additional_parameters.")

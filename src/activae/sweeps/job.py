@@ -48,7 +48,7 @@ class Job:
 
     @property
     def cfg(self) -> DictConfig:
-        """Its settled config; made anew each time, which takes some milliseconds."""
+        """Its settled config; made at each call, which takes some milliseconds."""
         return from_values(self.settled)
 
 

@@ -123,7 +123,7 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
     """
     refuse_several_in_a_sweep(config.trainer)
     resumed = config.resume
-    config.resume = None  # of the sweep; a job of it is trained, or goes on, as its folder tells
+    config.resume = None  # names the sweep; the job's own folder tells whether it is resumed
     with open_dict(config):
         lines = [line for line in _lines(config.hydra.overrides.task) if key_of(line) in keys]
         if lines:  # else there is one job, or it is what the others are compared with
@@ -206,7 +206,7 @@ def _returns(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[JobRe
 def _command(config: DictConfig) -> list[str]:
     """What was asked for, as it can be asked for again."""
     overrides = config.hydra.overrides
-    where = ("hydra.mode=", "hydra.sweep.dir=")  # said anew when the sweep is resumed
+    where = ("hydra.mode=", "hydra.sweep.dir=")  # given again when the sweep is resumed
     hydra = [line for line in _lines(overrides.hydra) if not line.startswith(where)]
     return [*hydra, *(line for line in _lines(overrides.task) if not line.startswith("resume="))]
 

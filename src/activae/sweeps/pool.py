@@ -46,11 +46,11 @@ FORK = "fork" if sys.platform == "linux" else "spawn"
 class Pool:
     """How to work at a sweep on this machine.
 
-    workers: processes; with one, the work is done in this process, unless it is to be supervised.
+    workers: processes; with one, and not supervised, this process does the work.
     compiling: whether to compile the steps of alike runs; None: where it is worth it.
     start_method: of multiprocessing.
     place, of: which of several pools this is that work at the same sweep.
-    supervised: to work in other processes in any case: what kills one fails a job, not the pool.
+    supervised: always work in other processes: what kills one fails a job, not the pool.
     """
 
     sweep: SweepFolder

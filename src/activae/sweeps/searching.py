@@ -114,7 +114,7 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=1)
     except Timeout:
-        log.info("search %s: another process is at it; waiting for its end", folder)
+        log.info("search %s: another process searches here; waiting for its end", folder)
         lock.acquire()
     try:
         yield

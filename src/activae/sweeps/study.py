@@ -50,7 +50,7 @@ class Search:
     def prepare(self) -> list[FrozenTrial]:
         """Make the study unless it is there; return its trials that have a result.
 
-        What failed in it shall be tried again.
+        Trials that failed are queued to be tried again.
 
         Raises ConfigError where it is the study of another search that has results.
         """
@@ -99,8 +99,8 @@ class Search:
                     study.tell(trial.number, state=TrialState.FAIL)
             known = sum(map(self._is_whole, study.get_trials(deepcopy=False)))
             for count in range(known, known + min(at_once, wanted) - len(numbers)):
-                # Seeded by the trial, not by the process: a search that is resumed goes on as it
-                # would have gone.
+                # Seeded by the trial, not by the process: a resumed search proposes
+                # what it would have proposed.
                 study.sampler = make_sampler(self.sampler, count)
                 numbers.append(study.ask(self.space.distributions()).number)
             trials = {trial.number: trial for trial in study.get_trials()}
@@ -154,7 +154,7 @@ def _words(signature: Mapping[str, Sequence[str]]) -> str:
 
 @contextmanager
 def opened_storage(url: str) -> Iterator[RDBStorage]:
-    """Optuna's storage at a URL; its connections are closed in the end, for none may cross a fork.
+    """Optuna's storage at a URL; its connections are closed in the end: none may cross a fork.
 
     Raises ConfigError where there can be none.
     """

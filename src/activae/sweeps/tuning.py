@@ -46,7 +46,7 @@ class Grid:
     seeds: Sequence[int]
 
     def check(self) -> None:
-        """Raise ConfigError for a grid that is none, or too coarse to tell the best from."""
+        """Raise ConfigError for an invalid grid, or one too coarse to tell the best lr."""
         whole = {"points": 8, "extend": 1, "limit": 0}
         for name, least in whole.items():
             value = getattr(self, name)

@@ -93,7 +93,7 @@ def _attempt(job: Job, shared: Shared, report: Report) -> Outcome:
         except CompileFailed as error:
             if cfg.trainer.compile:
                 raise
-            report(Said(f"{job.name}: trained step by step, for {error}"))
+            report(Said(f"{job.name}: trained step by step, because {error}"))
             shared.give_up_compiling(cfg)
             metrics = train_settled(cfg, job.folder, shared)
     except Interrupted:
@@ -193,7 +193,7 @@ def job_return(job: Job, result: float | Exception | None) -> JobReturn:
 
 
 class _Return(JobReturn):
-    """One whose failure says all there is to say: Hydra's adds a line of its own."""
+    """One whose failure is raised as it is: Hydra's adds a line of its own."""
 
     @property
     def return_value(self) -> Any:

@@ -15,14 +15,13 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from activae.config.settling import container, read
+from activae.config.settling import CONFIG, container, read
 from activae.config.trust import refuse_untrusted
 from activae.data.normalisation import Normalisation
 from activae.data.preparation import Preparation, restored
 from activae.data.spec import DataSpec
 from activae.errors import DataError
 from activae.models import Autoencoder
-from activae.results.run_folder import CONFIG
 from activae.training.network import build_network
 
 FOLDER = "checkpoints"

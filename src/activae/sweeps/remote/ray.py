@@ -49,7 +49,7 @@ def train_with_ray(
             raise ConfigError(f"hydra.launcher.init={dict(init)}: {error}") from error
         try:
             count = tasks or _room(ray, num_cpus)
-            # Spawned, for a forked process would keep the worker's connections to Ray open.
+            # Spawned, because a fork would keep the worker's connections to Ray open.
             how = (num_cpus, compiling, "spawn")
             parts = shares(jobs, sweep, surroundings, count, *how)
             call = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_train)

@@ -15,8 +15,7 @@ from typing import Any, Protocol
 
 from omegaconf import OmegaConf
 
-from activae.config import names as hydra_names
-from activae.config import schema
+from activae.config import names, schema
 from activae.sweeps.folder import SweepFolder, outcome_of
 from activae.sweeps.job import Ended, Event, Job, Outcome, Report, Said
 from activae.sweeps.local import train_jobs
@@ -76,7 +75,7 @@ class Share:
         return outcomes
 
     def checkpoint(self) -> Any:
-        """What submitit queues again when Slurm takes the node away: the same, which goes on."""
+        """What submitit queues when Slurm takes the node away: it resumes the jobs."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -106,7 +105,7 @@ def _settle_in(home: Path) -> None:
         sys.path.append(str(home))
     if not OmegaConf.has_resolver("run_name"):
         schema.register()
-        hydra_names.register()
+        names.register()
 
 
 @contextmanager

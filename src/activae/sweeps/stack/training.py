@@ -13,9 +13,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from activae.config.identity import stack_key
-from activae.config.settling import record
 from activae.data.module import AutoencoderDataModule
 from activae.results.run import Finished, close_diverged, finish
+from activae.results.run_folder import record
 from activae.sweeps.stack.eligibility import why_not_stackable
 from activae.sweeps.stack.fitting import Inside, StackFit
 from activae.sweeps.stack.member import Member

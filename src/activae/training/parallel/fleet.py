@@ -37,11 +37,11 @@ _ERRORS = {error.__name__: error for error in (ConfigError, DataError, UserError
 
 
 class RankDied(UserError):
-    """A process of the run was ended from outside; the message says which, and how to go on."""
+    """A process of the run was ended from outside; the message says which, and how to resume."""
 
 
 class RankFailed(RuntimeError):
-    """An error in a rank that is none of the user's."""
+    """An error in a rank that is a bug, not the user's mistake."""
 
 
 def fit_in_ranks(
@@ -71,7 +71,7 @@ def fit_in_ranks(
                 for rank in range(size)
             ],
             # Not forked from here, where torch may have threads or a GPU that a fork would break:
-            # from a process that has done nothing but the imports, or anew.
+            # from a process that has done nothing but the imports, or from a new interpreter.
             "forkserver" if sys.platform == "linux" and not on_cuda(cfg.trainer) else "spawn",
         )
         with stopping_on_interrupt(fleet):
