@@ -19,7 +19,7 @@ class Demand:
 
     Attributes:
         output: makes the last step of the network for a sample's shape, the only one that the loss
-            goes with; None: any output activation, by default none.
+            goes with; None: any output activation.
         takes_output_for: what the loss takes the output for, in words.
         outputs: values that the decoder gives for each feature.
         reads: makes the module through which samples go to the encoder; None: as they are.
