@@ -22,6 +22,7 @@ NETWORK = (
     "activation@output.activation=sigmoid",
     "objective=mse",
     "optimizer=adam",
+    "optimizer.lr=1e-3",
     "scheduler=constant",
     "trainer=cpu",
 )

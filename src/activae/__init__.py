@@ -4,6 +4,7 @@ This is the public surface; what is not named here is internal. Importing it tak
 is imported from its module when it is first used.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +13,37 @@ from activae.training import light_imports
 if TYPE_CHECKING:
     from activae.data.module import AutoencoderDataModule
     from activae.data.source import Source
+    from activae.data.spec import DataSpec
     from activae.models.autoencoder import Autoencoder
     from activae.results.run import train
     from activae.training.module import AutoencoderModule
 
 __version__ = "0.1.0"
 
-__all__ = ["Autoencoder", "AutoencoderDataModule", "AutoencoderModule", "Source", "train"]
+__all__ = [
+    "Autoencoder",
+    "AutoencoderDataModule",
+    "AutoencoderModule",
+    "DataSpec",
+    "Source",
+    "train",
+]
 
 _HOMES = {
     "Autoencoder": "activae.models.autoencoder",
     "AutoencoderDataModule": "activae.data.module",
     "AutoencoderModule": "activae.training.module",
+    "DataSpec": "activae.data.spec",
     "Source": "activae.data.source",
     "train": "activae.results.run",
 }
 
 light_imports.defer()
+
+# What these say while they are imported (a font cache is built, CUDA_HOME is set where no GPU is)
+# is of no use to anybody who trains. Here, because activae is imported before them.
+for _name in ("matplotlib.font_manager", "torch.utils.cpp_extension"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 def __getattr__(name: str) -> Any:

@@ -76,7 +76,8 @@ def test_interpolations_are_resolved(compose: Compose) -> None:
 
 
 def test_what_an_override_refers_to_is_filled_in(compose: Compose) -> None:
-    assert settle(compose("optimizer.weight_decay=${optimizer.lr}")).optimizer.weight_decay == 1e-3
+    cfg = settle(compose("optimizer.lr=1e-3", "optimizer.weight_decay=${optimizer.lr}"))
+    assert cfg.optimizer.weight_decay == 1e-3
 
 
 def test_it_cannot_be_changed_any_more(compose: Compose) -> None:

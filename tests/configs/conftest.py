@@ -36,7 +36,8 @@ def stand_in(root: Any, *, train: bool = True, split: str = "", **_: Any) -> Sim
 def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins take the place of whatever fetches a data set."""
     for file in CONFIGS.glob("data/*.yaml"):
-        source = OmegaConf.load(file).source
+        node = OmegaConf.load(file)
+        source = node.get("data", node).source  # of digits, which sets more than its group
         if source._target_ == "activae.data.torchvision_images":
             monkeypatch.setattr(f"torchvision.datasets.{source.name}", stand_in)
     monkeypatch.setattr("sklearn.datasets.fetch_20newsgroups", posts)

@@ -101,7 +101,7 @@ def test_matching_parameters_can_be_left_off(
     encoder: str, activation: str, network: Callable[..., Autoencoder]
 ) -> None:
     def count(*overrides: str) -> int:
-        net = network(f"encoder={encoder}", *overrides)
+        net = network("encoding=dim32", f"encoder={encoder}", *overrides)
         return sum(p.numel() for p in net.encoder.parameters())
 
     plain = count()
@@ -117,11 +117,23 @@ def test_one_half_set_apart_leaves_the_other(network: Callable[..., Autoencoder]
     assert kinds(net, "decoder") == {nn.Tanh}
 
 
-def test_code_and_output_are_linear_by_default(network: Callable[..., Autoencoder]) -> None:
-    net = network("activation=tanh")
+@pytest.mark.parametrize(
+    ("overrides", "kind"),
+    [
+        ((), nn.Sigmoid),
+        (("data.normalisation=standardise",), nn.Identity),
+        (("data.normalisation=none",), nn.Identity),
+        (("activation@output.activation=identity",), nn.Identity),
+    ],
+    ids=["unit range", "standardised", "raw", "identity chosen"],
+)
+def test_the_output_follows_the_range_of_the_data_and_the_code_is_linear(
+    overrides: tuple[str, ...], kind: type, network: Callable[..., Autoencoder]
+) -> None:
+    net = network("activation=tanh", *overrides)
 
     assert isinstance(net.code_activation, nn.Identity)
-    assert isinstance(net.output_activation, nn.Identity)
+    assert type(net.output_activation) is kind
 
 
 def test_code_and_output_activation_are_groups_of_their_own(

@@ -125,6 +125,7 @@ def test_a_linear_autoencoder_reaches_pca_on_mnist(compose: Compose, tmp_path: P
             "data=mnist",
             "encoding=dim30",
             "activation=identity",
+            "activation@output.activation=identity",
             "encoder.hidden=[]",
             "decoder.hidden=[]",
             "scheduler=onecycle",

@@ -163,7 +163,7 @@ def test_hints_do_not_look_at_the_test_split(metrics: Metrics, compose: Compose)
 def test_remedies_work_as_they_are_written(metrics: Metrics, compose: Compose) -> None:
     metrics["val"]["SE"] = 3.0
     metrics["pca"]["val"]["SE"] = 1.0
-    text = said(metrics, compose("data.train_fraction=0.5"))
+    text = said(metrics, compose("encoding=dim32", "data.train_fraction=0.5"))
 
     proposed = [word.strip("();,.") for word in text.split() if "=" in word]
 

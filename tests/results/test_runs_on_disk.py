@@ -58,7 +58,12 @@ def run(compose: Compose, file: Path, tmp_path: Path) -> Callable[..., dict[str,
 
 
 def test_it_learns_what_a_run_in_memory_learns(run: Callable[..., dict[str, Any]]) -> None:
-    longer = ("trainer.max_epochs=8", "activation=identity", "optimizer.lr=0.003")
+    longer = (
+        "trainer.max_epochs=8",
+        "activation=identity",
+        "optimizer.lr=0.003",
+        "scheduler=constant",
+    )
     on_disk = run("disk", *longer)
     in_memory = run("memory", *longer, "data.source.in_memory=true")
 

@@ -76,6 +76,7 @@ def test_a_search_leaves_runs_the_study_and_the_best(
     assert kept.best_value == best.value
     metrics = json.loads((tmp_path / kept.folder / "metrics.json").read_text())
     assert metrics["val"]["SE"] == best.value
+    assert metrics["test"] is None
     assert "trials 2 completed, 0 pruned, 0 diverged, 0 failed" in outcome.text
     assert f"best   trial {best.number}: SE/val {best.value:.4g} with activation=" in outcome.text
     assert f"optuna-dashboard sqlite:///{tmp_path}/outputs/sweeps/s/study.db" in outcome.text

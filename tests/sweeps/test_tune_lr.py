@@ -116,6 +116,17 @@ def test_the_best_by_the_mean_over_the_seeds_is_chosen(tuned: Tune, tmp_path: Pa
     assert {job["trainer"] for job in launcher.batches[0]} == {"debug"}
 
 
+@pytest.mark.parametrize(
+    ("given", "scored"), [((), "false"), (("score.test=true",), "true")], ids=["default", "asked"]
+)
+def test_the_test_split_is_left_to_the_runs_that_compare(
+    given: tuple[str, ...], scored: str, tuned: Tune
+) -> None:
+    _, launcher = tuned(valley(0.008), "activation=relu", *given)
+
+    assert {job["score.test"] for job in launcher.batches[0]} == {scored}
+
+
 @pytest.mark.parametrize(("best", "extended"), [(0.0005, "down"), (0.256, "up")])
 def test_the_grid_extends_itself_beyond_the_edge_with_the_best(
     best: float, extended: str, tuned: Tune

@@ -29,6 +29,9 @@ SMALL = (
     "logger.progress_bar=false",
     "data.train_fraction=0.1",
     "trainer.max_epochs=6",
+    "encoding=dim32",
+    "scheduler=constant",
+    "activation@output.activation=identity",
 )
 
 

@@ -28,7 +28,10 @@ class EncodingConfig:
 
 @dataclass
 class OutputConfig:
-    """The activation of the output layer; null: linear, or the sigmoid where bce needs it."""
+    """The activation of the output layer.
+
+    null: what the objective needs, otherwise a sigmoid for data in [0, 1] and linear for others.
+    """
 
     activation: Any = None
 

@@ -179,7 +179,7 @@ def hyper_parameters(cfg: DictConfig) -> dict[str, Any]:
         "decoder.activation": label(cfg.decoder.get("activation")),
         "encoding.dim": cfg.encoding.dim,
         "encoding.activation": label(cfg.encoding.activation),
-        "output.activation": label(cfg.output.activation),
+        "output.activation": label(cfg.output.activation or "by the data's range"),
         "init": label(cfg.init),
         "objective": label(cfg.objective.get("reconstruction", cfg.objective)),
         "l1": cfg.objective.get("l1", 0.0),

@@ -72,11 +72,11 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
             f"{'; '.join(_remedies(cfg))}."
         )
     if val > metrics["pca"]["val"]["SE"]:
-        smaller = " or a smaller code (encoding=dim8), where a straight line no longer fits,"
+        smaller = ", or a smaller code (encoding=dim8), which a linear method cannot use as well"
         yield (
-            "PCA with as many dimensions does better. More steps (trainer.max_epochs), wider "
+            "PCA with as many dimensions does better. Try more steps (trainer.max_epochs), wider "
             "layers (encoder=deep_mlp decoder=deep_mlp)"
-            f"{smaller if cfg.encoding.dim > SMALL_CODE else ''} are what usually turns that."
+            f"{smaller if cfg.encoding.dim > SMALL_CODE else ''}."
         )
 
 

@@ -23,7 +23,7 @@ from activae.sweeps.batches import Batches
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.display import wrapped
 from activae.sweeps.folder import CLAIMS
-from activae.sweeps.space import Space, parse, space_of
+from activae.sweeps.space import WITHOUT_TEST, Space, parse, space_of
 from activae.training.process import cores
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def search(
     spaces that cannot work, SweepFailed, at the end, if jobs failed.
     """
     folder = Path(str(config.hydra.sweep.dir))
-    overrides = parse(lines, loader)
+    overrides = parse([WITHOUT_TEST, *lines], loader)
     space = space_of(overrides)
     study = _study(settings, space, folder)
     for _ in compose_jobs(loader, config, space.examples(), 0):

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 # What does not tell one search from another.
-_WHERE = ("resume", "sweep", "trusted_modules")
+_WHERE = ("resume", "score.test", "sweep", "trusted_modules")
+# Of every run that tunes, unless the command says otherwise: test is for the runs that compare.
+WITHOUT_TEST = "score.test=false"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
 from activae.sweeps.display import clipped, wrapped
-from activae.sweeps.space import parse
+from activae.sweeps.space import WITHOUT_TEST, parse
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ def tune(
     """
     grid.check()
     folder = Path(str(config.hydra.sweep.dir))
-    overrides = parse(lines, loader)
+    overrides = parse([WITHOUT_TEST, *lines], loader)
     if grid.key in overrides:
         raise ConfigError(
             f"{overrides[grid.key].input_line}: {grid.key} is what is tuned; its grid is set with "

@@ -27,6 +27,7 @@ from activae.objectives.losses import plain
 # A bounded output whose interval is more than this many times the data's wastes its range on values
 # that never occur: tanh for data in [0, 1].
 WIDEST_OUTPUT = 1.5
+DEFAULT = "data in [0, 1] then get a sigmoid, others a linear output"
 
 
 def build_network(cfg: DictConfig, spec: DataSpec) -> Autoencoder:
@@ -88,7 +89,7 @@ def check_activation(node: Any, key: str) -> None:
 
 
 def output_activation(cfg: DictConfig, spec: DataSpec, objective: Objective) -> nn.Module:
-    """The chosen output activation, or the one the objective needs.
+    """The chosen output activation, or that of the objective, or that of the data's range.
 
     Raises ConfigError if it does not fit the data's range.
     """
@@ -99,7 +100,7 @@ def output_activation(cfg: DictConfig, spec: DataSpec, objective: Objective) -> 
     chosen = factory and call(factory, "output.activation")
     if chosen is not None:
         refuse_unless_elementwise(chosen, "output.activation", label(cfg.output.activation))
-    activation: nn.Module = chosen or asked or nn.Identity()
+    activation: nn.Module = chosen or asked or output_of_range(spec.normalised_range)
     name = label(cfg.output.activation) if factory else type(activation).__name__
     if asked and type(activation) is not type(asked):
         raise ConfigError(
@@ -109,6 +110,11 @@ def output_activation(cfg: DictConfig, spec: DataSpec, objective: Objective) -> 
     if not isinstance(activation, TotalSharingHead):
         check_output_range(name, activation, spec.normalised_range)
     return activation
+
+
+def output_of_range(normalised_range: tuple[float, float]) -> nn.Module:
+    """The output that data suggest: a sigmoid in [0, 1], as in the article, otherwise linear."""
+    return nn.Sigmoid() if normalised_range == (0.0, 1.0) else nn.Identity()
 
 
 def demand_of(objective: Any) -> Demand:
@@ -162,13 +168,12 @@ def check_output_range(name: str, activation: nn.Module, data_range: tuple[float
     )
     if low > bottom + slack or high < top - slack:
         raise ConfigError(
-            f"output.activation={name}: cannot reach the data: {shown}; leave it out for a linear "
-            f"output{_better_normalisation(bottom, top)}"
+            f"output.activation={name}: cannot reach the data: {shown}; leave it out: "
+            f"{DEFAULT}{_better_normalisation(bottom, top)}"
         )
     if isfinite(low) and isfinite(high) and high - low > WIDEST_OUTPUT * (top - bottom):
         raise ConfigError(
-            f"output.activation={name}: does not fit the data: {shown}; leave it out for a linear "
-            "output, or use activation@output.activation=sigmoid for data in [0, 1]"
+            f"output.activation={name}: does not fit the data: {shown}; leave it out: {DEFAULT}"
         )
 
 
