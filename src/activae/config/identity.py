@@ -43,6 +43,8 @@ def identity(settled: Any) -> dict[str, Any]:
     """The part of a settled config that the results depend on, as plain dicts and lists."""
     plain = deepcopy(container(settled))
     values = {key: node for key, node in plain.items() if key not in _PLACES}
+    if not values.get("callbacks"):  # as in runs from before there were any
+        values.pop("callbacks", None)
     for group, keys in _PLACES_IN.items():
         values[group] = {key: value for key, value in values[group].items() if key not in keys}
     values["data"] = _without_paths(values["data"], settled)

@@ -97,6 +97,7 @@ class TrainConfig:
     phases: Any = None
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
+    callbacks: dict[str, Any] = field(default_factory=dict)
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)
