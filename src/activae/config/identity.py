@@ -62,7 +62,9 @@ _MATTERS = {
     "trainer.compile": "stack",
     "trainer.max_*": "identity condition",
     "trainer.early_stopping_patience": "identity condition",
+    "callbacks": "identity condition stack",
     "logger": "identity",
+    "score": "identity",
     "logger.progress_bar": "",
     "version": "",
     "sweep": "",
@@ -83,7 +85,10 @@ def job_id(settled: Any) -> str:
 
 def identity(settled: Any) -> dict[str, Any]:
     """The part of a settled config that the results depend on, as plain dicts and lists."""
-    return _without_paths(_part(settled, "identity"), settled)
+    part = _without_paths(_part(settled, "identity"), settled)
+    if not part.get("callbacks"):  # as in runs from before there were any
+        part.pop("callbacks", None)
+    return part
 
 
 def condition_key(settled: Any) -> str:

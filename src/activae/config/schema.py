@@ -116,6 +116,7 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    callbacks: dict[str, Any] = field(default_factory=dict)
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)

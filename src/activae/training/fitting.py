@@ -1,4 +1,4 @@
-"""Fitting: Lightning's Trainer with the callbacks that record a run, from wherever it stands."""
+"""Fitting a run: Lightning's Trainer with the callbacks that record it, from its checkpoint on."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
 from activae.config.devices import device_count
+from activae.config.instantiating import build
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError, DataError
@@ -58,7 +59,7 @@ def fit(
         cfg.trainer.threads or threads or choose_threads(model.net, data.batch_size)
     )
     model.data = data
-    snapshot = take_up(model, folder)
+    snapshot = restore_checkpoint(model, folder)
     if snapshot is not None and snapshot.get("finished"):
         return
     if device_count(cfg.trainer) > 1:
@@ -70,14 +71,14 @@ def fit(
     if watchers is None:
         watchers = recorders.progress(cfg)
     callbacks = run_callbacks(cfg, folder, [*watchers, *recorders.callbacks(cfg, folder)])
-    go_on(callbacks, snapshot)
+    restore_callbacks(callbacks, snapshot)
     logger = recorders.logger(cfg, folder, model.step)
     trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
 
 
-def take_up(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
+def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
     """Restore the model from the folder's last checkpoint and return that, if there is one.
 
     Raises DataError where the checkpoint is damaged or another model's.
@@ -97,22 +98,34 @@ def take_up(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
 def run_callbacks(
     cfg: DictConfig, folder: Path, recording: Sequence[pl.Callback]
 ) -> list[pl.Callback]:
-    """The callbacks of a run: those given, then what may end it early, then its checkpoints.
+    """The callbacks of a run: those given, the config's, then its checkpoints.
 
     Checkpoints come last, because they hold the others' states and note whether they end the run.
     """
     snapshots = RunCheckpoint((folder / LAST).parent, container(cfg))
-    return [*recording, *early_stopping(cfg), snapshots]
+    return [*recording, *configured_callbacks(cfg), snapshots]
 
 
-def early_stopping(cfg: DictConfig) -> list[pl.Callback]:
-    """The callback that ends a run early, if that is wanted."""
+def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
+    """The user's own, and what ends a run early, if that is wanted: those of every rank.
+
+    Raises ConfigError for a node of `callbacks` that makes something else.
+    """
+    callbacks = []
+    for name, node in container(cfg.callbacks).items():
+        callback = build(node, f"callbacks.{name}")
+        if not isinstance(callback, pl.Callback):
+            raise ConfigError(
+                f"callbacks.{name}: makes a {type(callback).__name__}, not a "
+                "pytorch_lightning.Callback; give callbacks.NAME._target_=my_module.MyCallback"
+            )
+        callbacks.append(callback)
     patience = cfg.trainer.early_stopping_patience
-    return [EarlyStopping(patience)] if patience else []
+    return [*callbacks, *([EarlyStopping(patience)] if patience else [])]
 
 
-def go_on(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None) -> None:
-    """Let the callbacks take up the states that a snapshot has of them."""
+def restore_callbacks(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None) -> None:
+    """Give the callbacks the states that a snapshot has of them."""
     for callback in callbacks:
         state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
         if state:

@@ -9,7 +9,9 @@ from omegaconf import DictConfig
 
 from activae.data.module import AutoencoderDataModule
 from activae.objectives.batch import stacked
+from activae.sweeps.stack.member import HOOKS, hooks_missed
 from activae.sweeps.stack.stack import functional_step
+from activae.training.fitting import configured_callbacks
 from activae.training.flat import rule_of, why_not_elementwise
 from activae.training.module import AutoencoderModule
 from activae.training.step import unwritten_buffer
@@ -25,6 +27,7 @@ def why_not_stackable(
     """
     return (
         _trainer_objection(cfg)
+        or _callbacks_objection(cfg)
         or _data_objection(data)
         or _phases_objection(model)
         or _network_objection(model)
@@ -38,6 +41,17 @@ def _trainer_objection(cfg: DictConfig) -> str | None:
         return "trainer.detect_anomaly=true watches one run's gradients"
     if cfg.trainer.precision not in ("32-true", "64-true"):
         return f"trainer.precision={cfg.trainer.precision} is not stacked"
+    return None
+
+
+def _callbacks_objection(cfg: DictConfig) -> str | None:
+    for callback in configured_callbacks(cfg):
+        missed = hooks_missed(callback)
+        if missed:
+            name = type(callback).__name__
+            return (
+                f"callbacks: {name}.{missed[0]} is no hook that a stack calls ({', '.join(HOOKS)})"
+            )
     return None
 
 

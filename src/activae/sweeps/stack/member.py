@@ -15,8 +15,25 @@ from activae.data.module import AutoencoderDataModule
 from activae.data.normalisation import Samples
 from activae.results.recording import Recorders
 from activae.training.checkpoint import RunCheckpoint
-from activae.training.fitting import go_on, run_callbacks, take_up
+from activae.training.fitting import restore_callbacks, restore_checkpoint, run_callbacks
 from activae.training.module import AutoencoderModule, Row
+
+# The hooks of a callback that a stack calls: what happens to all members at once is not among them.
+HOOKS = (
+    "on_fit_start",
+    "on_train_start",
+    "on_train_epoch_end",
+    "on_train_end",
+    "on_fit_end",
+    "on_exception",
+)
+
+
+def hooks_missed(callback: pl.Callback) -> list[str]:
+    """The hooks that a callback has and that a stack would not call."""
+    defined = [name for name in dir(pl.Callback) if name.startswith("on_")]
+    own = [n for n in (*defined, "setup", "teardown") if n not in HOOKS]
+    return [n for n in own if getattr(type(callback), n) is not getattr(pl.Callback, n)]
 
 
 class Member:
@@ -54,15 +71,15 @@ class Member:
         """Whether there is nothing left to train."""
         return self.finished or self.error is not None
 
-    def take_up(self) -> None:
-        """Go on from the folder's last checkpoint, if there is one. Raises DataError."""
-        snapshot = take_up(self.model, self.folder)
+    def restore(self) -> None:
+        """Continue from the folder's last checkpoint, if there is one. Raises DataError."""
+        snapshot = restore_checkpoint(self.model, self.folder)
         self.finished = bool(snapshot and snapshot.get("finished"))
         if not self.finished:
             make = Recorders()
             recording = [*self.watchers, *make.callbacks(self.cfg, self.folder)]
             self.callbacks = run_callbacks(self.cfg, self.folder, recording)
-            go_on(self.callbacks, snapshot)
+            restore_callbacks(self.callbacks, snapshot)
             self.logger = make.logger(self.cfg, self.folder, self.model.step)
 
     def start(self, device: torch.device, placed: dict[int, tuple[Samples, Samples]]) -> None:
@@ -79,6 +96,7 @@ class Member:
         model.get_ready(self.data, model.configure_optimizers())
         model.sync_optimizer = lambda: None  # it is as it was restored until a stack takes it
         model.epoch = model.step // self.data.steps_per_epoch
+        self.call("on_fit_start")
         self.call("on_train_start")
         self.started = True
 
@@ -94,7 +112,7 @@ class Member:
             parameter.data = torch.empty_like(parameter, device="cpu")
         self.model.restore(snapshot)
         self._leave_stack()
-        go_on(self.callbacks, snapshot)
+        restore_callbacks(self.callbacks, snapshot)
         self.finished = snapshot.get("finished", False)
         self.should_stop = False
         self.started = False
@@ -116,6 +134,7 @@ class Member:
     def end(self, error: BaseException | None = None) -> None:
         """Write the checkpoints and whatever else is open; `error` is what training ended with."""
         if error is None:
+            self.call("on_train_end")
             self.call("on_fit_end")
         else:
             self.call("on_exception", error)
@@ -133,7 +152,7 @@ class Member:
             del self.model.optimizer
 
     def call(self, hook: str, *arguments: Any) -> None:
-        """Call a hook of every callback."""
+        """Call a hook of every callback, one of HOOKS."""
         trainer = cast(pl.Trainer, self)
         for callback in self.callbacks:
             getattr(callback, hook)(trainer, self.model, *arguments)

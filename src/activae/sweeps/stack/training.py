@@ -121,7 +121,7 @@ def _prepare(
     describe_data(data)
     model = build_model(cfg, data)
     member = Member(place, cfg, folder, model, data, watchers)
-    member.take_up()
+    member.restore()
     member.seconds_alone = perf_counter() - started
     return member
 

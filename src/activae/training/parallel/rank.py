@@ -22,11 +22,11 @@ from activae.training.assembly import build_model
 from activae.training.endings import Diverged, Interrupted
 from activae.training.fitting import (
     Recorders,
-    early_stopping,
-    go_on,
+    configured_callbacks,
     new_trainer,
+    restore_callbacks,
+    restore_checkpoint,
     run_callbacks,
-    take_up,
 )
 from activae.training.module import AutoencoderModule
 from activae.training.parallel.team import RankLost, Team
@@ -96,7 +96,7 @@ def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Line) -> None:
     data = Shared().data(cfg)
     model = build_model(cfg, data)
     model.data, model.team = data, team
-    snapshot = take_up(model, here.folder)
+    snapshot = restore_checkpoint(model, here.folder)
     share = -(-data.batch_size // here.size)
     suitable = min(choose_threads(model.net, share), max(1, cores() // here.size))
     torch.set_num_threads(cfg.trainer.threads or suitable)
@@ -114,13 +114,13 @@ def _train(
     snapshot: dict[str, Any] | None,
 ) -> None:
     assert model.team is not None
-    callbacks, logger = early_stopping(cfg), None
+    callbacks, logger = configured_callbacks(cfg), None
     if here.rank == 0:
         make = here.recorders
         recording = [*make.progress(cfg), *make.callbacks(cfg, here.folder)]
         callbacks = run_callbacks(cfg, here.folder, recording)
         logger = make.logger(cfg, here.folder, model.step)
-    go_on(callbacks, snapshot)
+    restore_callbacks(callbacks, snapshot)
     device = model.team.device
     accelerator = "gpu" if device.type == "cuda" else "cpu"
     trainer = new_trainer(
