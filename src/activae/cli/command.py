@@ -23,7 +23,6 @@ from activae.config.settling import container, read
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.run_folder import CONFIG, DONE
 from activae.sweeps.commands import commands_of, resumed_sweep
-from activae.training.checkpoint import LAST
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +119,10 @@ def run_job(composed: DictConfig) -> float:
         sys.exit(EXIT_INTERRUPTED)
     except (UserError, OSError) as error:
         log.error("error: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        from activae.training.checkpoint import LAST  # here, because it imports torch
+
         if isinstance(error, OSError) and (folder / LAST).exists():
-            log.warning("once that is mended, %s", _how_to_continue(folder))
+            log.warning("after fixing that, %s", _how_to_continue(folder))
         _fail(folder, str(error))
     except Exception as error:
         log.exception("unexpected error")
@@ -156,7 +157,7 @@ def _exit(message: str, code: int = 1) -> NoReturn:
 
 
 def _train(composed: DictConfig, folder: Path) -> float:
-    # Here, because they import torch: --help shall not wait for it.
+    # Here, because they import torch, which --help does not need.
     from activae.results.run import train
     from activae.results.terminal import conclude
     from activae.training.module import Interrupted
