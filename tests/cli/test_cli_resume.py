@@ -149,7 +149,7 @@ def test_a_checkpoint_cut_short_is_named(unfinished: Path, train_py: TrainPy) ->
 
 def test_a_checkpoint_of_another_model_is_named(unfinished: Path, train_py: TrainPy) -> None:
     config = unfinished / "config.yaml"
-    config.write_text(config.read_text().replace("dim: 32", "dim: 31"))
+    config.write_text(config.read_text().replace("dim: 8", "dim: 7"))
 
     outcome = train_py(f"resume={unfinished}")
 

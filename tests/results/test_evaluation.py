@@ -192,7 +192,14 @@ def test_train_is_scored_on_a_fixed_sample(
     assert reference.rows is not None
     assert len(reference.rows.unique()) == 50
     x = data.samples["train"][reference.rows]
-    error = (reference.pca.reconstruct(x, 32) - x).square().flatten(1).sum(1).mean().item()
+    error = (
+        (reference.pca.reconstruct(x, cfg.encoding.dim) - x)
+        .square()
+        .flatten(1)
+        .sum(1)
+        .mean()
+        .item()
+    )
     assert found["pca"]["train"]["SE"] == pytest.approx(error, rel=1e-5)
 
 

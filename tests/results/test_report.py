@@ -123,7 +123,7 @@ def test_no_hint_where_all_is_well(metrics: Metrics, compose: Compose) -> None:
 def test_a_run_that_overfits_is_told_so_with_remedies(metrics: Metrics, compose: Compose) -> None:
     metrics["val"]["SE"] = 3.0
 
-    text = said(metrics, compose("data.train_fraction=0.1"))
+    text = said(metrics, compose("encoding=dim32", "data.train_fraction=0.1"))
 
     assert "It overfits: SE is 1.50 times as high on val as on train" in text
     for remedy in (

@@ -26,6 +26,7 @@ SMALL = (
     "logger.projector_samples=50",
     "data.train_fraction=0.1",
     "trainer.max_epochs=5",
+    "encoding=dim32",
 )
 VECTORS = ("data=random", "data.source.samples=100", "data.source.features=12", "objective=bce")
 LAYERS = ["encoder.layer1", "encoder.layer2", "encoder.code"]

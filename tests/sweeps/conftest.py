@@ -29,6 +29,8 @@ SMALL = (
     "logger.progress_bar=false",
     "data.train_fraction=0.1",
     "trainer.max_epochs=3",
+    "encoding=dim32",
+    "scheduler=constant",
 )
 
 Settled = Callable[..., DictConfig]

@@ -203,7 +203,8 @@ def test_members_may_differ_in_all_that_is_a_number(
         ("data.train_fraction=0.02", "scheduler=onecycle", "data.split_seed=3"),
         ("data.train_fraction=0.05", "trainer.max_steps=5", "seed=3"),
     ]
-    configs = [settled(*overrides) for overrides in own]
+    linear = ("optimizer.lr=1e-3", "activation@output.activation=identity")
+    configs = [settled(*linear, *overrides) for overrides in own]
 
     stacked, plain = runs.stacked(configs), runs.plain(configs)
 

@@ -157,7 +157,8 @@ def test_a_callback_that_fails_ends_its_member_alone(settled: Settled, tmp_path:
 def test_data_can_be_shared_between_seeds(
     settled: Settled, runs: Any, tmp_path: Path, history: Callable
 ) -> None:
-    configs = [settled(f"seed={seed}") for seed in (0, 1)]
+    linear = ("optimizer.lr=1e-3", "activation@output.activation=identity")
+    configs = [settled(*linear, f"seed={seed}") for seed in (0, 1)]
     data = build_data(configs[0])
     expected = runs.plain(configs)
 

@@ -54,7 +54,7 @@ def test_what_is_frozen_stays_as_it_was_drawn(
     drawn = model(HALVES).state_dict()
     train(compose(*QUICK, HALVES, "trainer.max_epochs=1", "optimizer=adamw"), tmp_path / "whole")
     only_encoder = ("phases.encoder_share=0.99", "trainer.max_epochs=25")
-    cfg = compose(*QUICK, HALVES, *only_encoder)
+    cfg = compose(*QUICK, HALVES, *only_encoder, "optimizer.lr=1e-3")
     rows = history(train_folder(cfg, tmp_path / "encoder"))
 
     assert [row["phase"] for row in rows[:-1]] == ["encoder"] * 24
