@@ -16,9 +16,9 @@ from activae.sweeps.events import Ended, Report, Said, Stepped
 from activae.sweeps.folder import SweepFolder, forget_failure, note_failure, outcome_of
 from activae.sweeps.job import Job, Outcome
 from activae.sweeps.pruning import judges
+from activae.training.compiled_step import CompileFailed
 from activae.training.module import AutoencoderModule, Interrupted
 from activae.training.shared import Shared
-from activae.training.step import CompileFailed
 
 log = logging.getLogger(__name__)
 

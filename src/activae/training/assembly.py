@@ -24,11 +24,11 @@ from activae.objectives.corruptions import corrupts
 from activae.objectives.declared import Draw
 from activae.objectives.regularisers import Regulariser, draws_of, with_declared
 from activae.randomness import generator
+from activae.training.compiled_step import Graph
 from activae.training.module import AutoencoderModule
 from activae.training.optimizers import make_optimizer
 from activae.training.output_layer import demand_of, output_activation, refuse_unless_elementwise
 from activae.training.schedules import make_schedule
-from activae.training.step import Graph
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
 from activae.objectives.corruptions import corrupts
 from activae.training.assembly import build_data, describe_data
-from activae.training.step import Graph
+from activae.training.compiled_step import Graph
 
 T = TypeVar("T")
 
