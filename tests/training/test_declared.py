@@ -16,11 +16,12 @@ from activae.objectives import Objective, mse
 from activae.objectives.batch import Noise, stacked
 from activae.objectives.declared import Player, player_of, strengths_at
 from activae.objectives.regularisers import Regulariser, draws_of, with_declared
+from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.module import AutoencoderModule
 from activae.training.optimizers import make_optimizer
 from activae.training.schedules import constant
-from activae.training.step import CompiledStep, FunctionalStep, Graph
+from activae.training.step import FunctionalStep
 
 BATCH, FEATURES, CODE, STEPS = 8, 10, 3, 6
 

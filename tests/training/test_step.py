@@ -14,9 +14,9 @@ from activae.activations import RReLU
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.models.initialisation import fitted
 from activae.objectives import Objective, mse
+from activae.training.compiled_step import CompiledStep, CompileFailed, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.optimizers import make_optimizer
-from activae.training.step import CompiledStep, CompileFailed, Graph
 from activae.training.update_rules import rule_for
 
 BATCH = 8

@@ -24,9 +24,9 @@ from activae.results.run_folder import write_text
 from activae.sweeps.batches import judges
 from activae.sweeps.folder import SweepFolder, forget_failure, note_failure, outcome_of
 from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
+from activae.training.compiled_step import CompileFailed
 from activae.training.module import AutoencoderModule, Interrupted
 from activae.training.shared import Shared
-from activae.training.step import CompileFailed
 
 log = logging.getLogger(__name__)
 

@@ -22,11 +22,11 @@ from activae.objectives.corruptions import corrupts
 from activae.objectives.declared import Draw
 from activae.objectives.objective import draws_of, with_declared
 from activae.randomness import generator
+from activae.training.compiled_step import Graph
 from activae.training.module import AutoencoderModule
 from activae.training.network import build_network, initialise
 from activae.training.optimizers import make_optimizer
 from activae.training.schedules import make_schedule
-from activae.training.step import Graph
 
 log = logging.getLogger(__name__)
 

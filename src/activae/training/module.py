@@ -25,6 +25,7 @@ from activae.objectives.declared import (
     total,
     varies,
 )
+from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
 from activae.training.epoch_sums import Sums, clone_tensors
@@ -32,7 +33,6 @@ from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
 from activae.training.schedules import Adaptive, Schedule
-from activae.training.step import CompiledStep, Graph
 
 Row = dict[str, Any]  # numbers, and the phase by its name
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from activae.config.identity import data_key, graph_key
 from activae.data.module import AutoencoderDataModule
 from activae.training.assembly import build_data, describe_data
-from activae.training.step import Graph
+from activae.training.compiled_step import Graph
 
 T = TypeVar("T")
 
