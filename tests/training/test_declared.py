@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.models.latent import Latent
-from activae.objectives import Objective, mse
+from activae.objectives import Objective, Regulariser, mse
 from activae.objectives.batch import Noise, stacked
 from activae.objectives.declared import Player, player_of, strengths_at
-from activae.objectives.regularisers import Regulariser, draws_of, with_declared
+from activae.objectives.objective import draws_of, with_declared
 from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.module import AutoencoderModule
