@@ -201,7 +201,8 @@ def test_steps_can_be_limited_within_an_epoch(run: Callable[..., Path]) -> None:
 def test_best_checkpoint_is_the_epoch_with_the_lowest_validation_error(
     run: Callable[..., Path],
 ) -> None:
-    folder = run("optimizer.lr=0.05", "trainer.max_epochs=12")
+    linear = "activation@output.activation=identity"
+    folder = run("optimizer.lr=0.05", "trainer.max_epochs=12", linear)
     rows = history(folder)
     best = min(rows, key=lambda row: row["SE/val"])
     assert best is not rows[-1], "the last epoch should not be the best here"
