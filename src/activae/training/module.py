@@ -118,8 +118,8 @@ class AutoencoderModule(pl.LightningModule):
         playing = player_of(self.objective)
         self.player_optimizer = None
         if playing is not None:
-            self.player_optimizer = _with_initial_lr(playing.optimizer(playing.module.parameters()))
-        return _with_initial_lr(self.make_optimizer(self.net))
+            self.player_optimizer = with_initial_lr(playing.optimizer(playing.module.parameters()))
+        return with_initial_lr(self.make_optimizer(self.net))
 
     @property
     def playing_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -330,7 +330,8 @@ class AutoencoderModule(pl.LightningModule):
         self._restored = snapshot
 
 
-def _with_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+def with_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimizer, its groups knowing the lr that a schedule's factors multiply."""
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer

@@ -121,16 +121,15 @@ class FunctionalStep:
 
         rows: the places [k] of the networks concerned, None for all.
         """
+        whole = [self.flats, self.state(), self.buffers]
         if rows is None:
-            found: tuple[Terms, dict[str, Tensor]] = step(
-                self.flats, self.buffers, self.state(), scalars, strengths, batch
-            )
-            return found
-        whole = [self.flats, self.buffers, self.state()]
-        parts = _at(whole, rows)
-        these = {name: values[:, rows] for name, values in scalars.items()}
-        terms, gradients = step(*parts, these, strengths[rows], batch)
-        _write(whole, parts, rows)
+            terms, gradients, updates = step(*whole, scalars, strengths, batch)
+            _write(self.buffers, updates, ...)
+        else:
+            parts = _at(whole, rows)
+            these = {name: values[:, rows] for name, values in scalars.items()}
+            terms, gradients, updates = step(*parts, these, strengths[rows], batch)
+            _write([self.flats, self.state(), self.buffers], [*parts[:2], updates], rows)
         return terms, gradients
 
     @torch.no_grad()
@@ -147,12 +146,13 @@ class FunctionalStep:
 
 def pure_step(
     loss: _Loss, turns: Sequence[Turn], fixed: Layout, stacked: bool
-) -> Callable[..., tuple[Terms, dict[str, Tensor]]]:
-    """(flats, buffers, state, scalars, strengths, batch) -> terms, and gradients left to apply.
+) -> Callable[..., tuple[Terms, dict[str, Tensor], dict[str, Tensor]]]:
+    """(flats, state, buffers, scalars, strengths, batch) -> terms, gradients to apply, new buffers.
 
-    flats: parameters [P] by turn, and the `fixed` ones; buffers: by name; state: of the turns'
-    rules [P] each; scalars: by turn, with those of a step in the first dimension; strengths [S].
-    Stacked, all of them have a dimension K before these, but scalars, which are [numbers, K, 1].
+    flats: parameters [P] by turn, and the `fixed` ones; state: of the turns' rules, [P] each; both
+    change in place. buffers: by name; scalars: by turn, [numbers]; strengths [S]. Gradients are
+    left where an optimizer has no rule. Stacked, all have a dimension K first, but for scalars,
+    which are [numbers, K, 1].
     """
     layouts = {turn.name: turn.layout for turn in turns} | {"fixed": fixed}
     gradients = {}
@@ -162,12 +162,12 @@ def pure_step(
 
     def step(
         flats: dict[str, Tensor],
-        buffers: dict[str, Tensor],
         state: dict[str, list[Tensor]],
+        buffers: dict[str, Tensor],
         scalars: dict[str, Tensor],
         strengths: Tensor,
         batch: Batch,
-    ) -> tuple[Terms, dict[str, Tensor]]:
+    ) -> tuple[Terms, dict[str, Tensor], dict[str, Tensor]]:
         left = {}
         for turn in turns:
             values, numbers = flats[turn.name], scalars[turn.name]
@@ -189,9 +189,7 @@ def pure_step(
                 left[turn.name] = gradient
             else:
                 turn.rule.update(values, gradient, state[turn.name], numbers)
-            for name, value in updates.items():
-                buffers[name].copy_(value)
-        return terms, left
+        return terms, left, updates
 
     return step
 
@@ -349,13 +347,13 @@ def _at(tree: Any, rows: Tensor) -> Any:
     return [_at(value, rows) for value in tree]
 
 
-def _write(tree: Any, parts: Any, rows: Tensor) -> None:
-    """Write such copies back."""
+def _write(tree: Any, parts: Any, rows: Any) -> None:
+    """Write such copies back, as far as there are any."""
     if isinstance(tree, Tensor):
         tree[rows] = parts
     elif isinstance(tree, dict):
-        for key, value in tree.items():
-            _write(value, parts[key], rows)
+        for key, part in parts.items():
+            _write(tree[key], part, rows)
     else:
         for value, part in zip(tree, parts, strict=True):
             _write(value, part, rows)

@@ -9,12 +9,12 @@ from omegaconf import DictConfig
 
 from activae.data.module import AutoencoderDataModule
 from activae.objectives.batch import stacked
+from activae.objectives.declared import player_of
 from activae.sweeps.stack.member import HOOKS, hooks_missed
-from activae.sweeps.stack.stack import functional_step
 from activae.training.fitting import configured_callbacks
 from activae.training.flat import rule_of, why_not_elementwise
-from activae.training.module import AutoencoderModule
-from activae.training.step import unwritten_buffer
+from activae.training.module import AutoencoderModule, with_initial_lr
+from activae.training.step import FunctionalStep, unwritten_buffer
 
 
 def why_not_stackable(
@@ -87,15 +87,19 @@ def _optimizer_objection(model: AutoencoderModule) -> str | None:
 
 def _trial_objection(model: AutoencoderModule) -> str | None:
     """What torch.func.vmap says of two members' gradients: random numbers, for one, it refuses."""
-    models = [deepcopy(model), deepcopy(model)]
-    for each in models:
-        each.optimizer = each.configure_optimizers()
+    nets = [deepcopy(model.net) for _ in range(2)]
+    objectives = [deepcopy(model.objective) for _ in range(2)]
+    optimizers = [with_initial_lr(model.make_optimizer(net)) for net in nets]
+    playing = [player for objective in objectives if (player := player_of(objective))]
+    players = [with_initial_lr(p.optimizer(p.module.parameters())) for p in playing]
     x = next(model.net.parameters()).new_full((2, 2, *model.net.shape), 0.5)
     batch = stacked([model.training_batch(its, 0) for its in x])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operations that it knows only one member at a time
         try:
-            step = functional_step(models)
+            step = FunctionalStep(
+                nets, objectives, optimizers, model.clip_norm, players, stacked=True
+            )
             scalars = {name: x.new_ones(9, 2, 1) for name in step.trainees}
             strengths = step.strengths([0, 0])
             step.take(step.step, scalars, strengths, batch)

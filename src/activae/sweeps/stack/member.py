@@ -108,10 +108,9 @@ class Member:
         checkpoint = next(c for c in self.callbacks if isinstance(c, RunCheckpoint))
         snapshot = checkpoint.last
         assert snapshot is not None, "taken when training starts"
-        for parameter in self.model.net.parameters():
-            parameter.data = torch.empty_like(parameter, device="cpu")
-        self.model.restore(snapshot)
+        self.model.cpu()
         self._leave_stack()
+        self.model.restore(snapshot)
         restore_callbacks(self.callbacks, snapshot)
         self.finished = snapshot.get("finished", False)
         self.should_stop = False
@@ -141,12 +140,15 @@ class Member:
         if self.logger is not None:
             self.logger.finalize("failed" if error else "success")
         self.callbacks = []  # with the snapshots that they hold
-        for parameter in self.model.net.parameters():
-            parameter.data = parameter.data.clone()
         self._leave_stack()
 
     def _leave_stack(self) -> None:
         """Hold on to nothing of it, so that its memory can be freed."""
+        for module in self.model.modules():
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.clone()
+            for name, buffer in module.named_buffers(recurse=False):
+                module._buffers[name] = buffer.clone()
         self.model.sync_optimizer = lambda: None
         if self.started:
             del self.model.optimizer

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from activae.data.module import EVALUATION_ROWS
-from activae.objectives.declared import Terms, player_of
+from activae.objectives.declared import Terms
 from activae.sweeps.stack.batches import Chunk
 from activae.training.epoch_sums import Sums
 from activae.training.module import AutoencoderModule, Row
@@ -27,7 +26,16 @@ class Stack:
 
     def __init__(self, models: Sequence[AutoencoderModule]) -> None:
         self.models = models
-        self.step = functional_step(models)
+        objectives = [model.objective for model in models]
+        players = [m.player_optimizer for m in models if m.player_optimizer is not None]
+        self.step = FunctionalStep(
+            [model.net for model in models],
+            objectives,
+            [model.optimizer for model in models],
+            models[0].clip_norm,
+            players,
+            stacked=True,
+        )
         self.flat = self.step.flats["net"]
         self.sums = Sums.stacked([model.epoch_sums for model in models], self.flat.device)
 
@@ -139,20 +147,6 @@ class Stack:
         mine = [name for name in PENALTIES if penalty(self.models[place].objective, name)]
         others = set(self.step.penalised) - set(mine)
         return [name for name in self.sums.sums if name not in others]
-
-
-def functional_step(models: Sequence[AutoencoderModule]) -> FunctionalStep:
-    """The step that these models take together."""
-    objectives = [model.objective for model in models]
-    players: list[Any] = [model.player_optimizer for model in models]
-    return FunctionalStep(
-        [model.net for model in models],
-        objectives,
-        [model.optimizer for model in models],
-        models[0].clip_norm,
-        players if player_of(objectives[0]) else (),
-        stacked=True,
-    )
 
 
 def _first_nonfinite(losses: Tensor) -> list[int | None]:
