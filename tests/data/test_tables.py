@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 )
 def test_a_table_is_read_however_it_was_written(path: Path, text: str) -> None:
     path.write_bytes(text.encode())
-    values, labels = read_numbers(path, None)
+    values, labels, _ = read_numbers(path, None)
     assert values.tolist() == [[1, 2.5], [3, -40]]
     assert labels is None
 
@@ -48,7 +48,7 @@ def test_a_table_is_read_however_it_was_written(path: Path, text: str) -> None:
 @pytest.mark.parametrize("label_column", ["kind", 1, -2])
 def test_labels_are_taken_out_by_name_or_by_index(path: Path, label_column: str | int) -> None:
     path.write_text("a,kind,b\n1,cat,2\n3,big dog,4\n")
-    values, labels = read_numbers(path, label_column)
+    values, labels, _ = read_numbers(path, label_column)
     assert values.tolist() == [[1, 2], [3, 4]]
     assert labels is not None
     assert labels.tolist() == ["cat", "big dog"]
@@ -56,7 +56,7 @@ def test_labels_are_taken_out_by_name_or_by_index(path: Path, label_column: str 
 
 def test_text_labels_in_the_first_line_do_not_make_it_a_header(path: Path) -> None:
     path.write_text("1,cat\n2,dog\n")
-    values, labels = read_numbers(path, -1)
+    values, labels, _ = read_numbers(path, -1)
     assert values.tolist() == [[1], [2]]
     assert labels is not None
     assert labels.tolist() == ["cat", "dog"]

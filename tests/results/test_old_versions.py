@@ -11,9 +11,11 @@ import torch
 from omegaconf import OmegaConf
 from torch.nn.functional import relu
 
+from activae.config.instantiating import locate
 from activae.config.migration import migrated
 from activae.config.schema import VERSION
 from activae.config.settling import read
+from activae.config.trust import refuse_untrusted
 from activae.errors import ConfigError
 from activae.results.run import train
 from activae.training.checkpoint import LAST, load_checkpoint
@@ -77,3 +79,27 @@ def test_a_version_that_is_not_known_is_refused_in_words(version: int | str, old
 
     with pytest.raises(ConfigError, match=f"version={version} of the config: this activae knows"):
         load_network(old_run)
+
+
+# What the configs of version 1 could name, of modules that have moved since.
+VERSION_1_NAMES = (
+    *("corruption.gaussian", "corruption.masking", "corruption.none", "corruption.salt_and_pepper"),
+    *("models.conv.ConvDecoder", "models.conv.ConvEncoder"),
+    *("models.initialisation.fitted", "models.initialisation.torch_default", "models.lsuv.lsuv"),
+    *("models.mlp.MLPDecoder", "models.mlp.MLPEncoder"),
+    *("models.residual.ResidualMLPDecoder", "models.residual.ResidualMLPEncoder"),
+    *("phases.encoder_then_decoder", "phases.joint", "phases.layerwise"),
+    *("regularisers.CodeL1", "regularisers.Contractive", "regularisers.HutchinsonContractive"),
+    *("regularisers.KLSparse", "schedules.Plateau", "schedules.constant", "schedules.cosine"),
+    *("schedules.onecycle", "schedules.step_decay", "data.array", "data.tabular", "objectives.mse"),
+)
+
+
+@pytest.mark.parametrize("name", VERSION_1_NAMES)
+def test_what_version_1_named_is_found_and_trusted(name: str) -> None:
+    old = {"part": {"_target_": f"activae.{name}"}}
+
+    part = migrated(old, Path("config.yaml"))["part"]
+
+    assert callable(locate(part["_target_"], "part"))
+    refuse_untrusted({"part": part}, ())

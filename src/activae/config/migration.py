@@ -12,6 +12,8 @@ from activae.errors import ConfigError
 # Where the modules that configs of version 1 name lie in version 2.
 _MOVED = {
     "activae.corruption": "activae.objectives.corruptions",
+    "activae.models.lsuv": "activae.models.initialisation",
+    "activae.models.residual": "activae.models.mlp",
     "activae.phases": "activae.training.phases",
     "activae.regularisers": "activae.objectives.regularisers",
     "activae.schedules": "activae.training.schedules",

@@ -85,8 +85,9 @@ class AutoencoderDataModule(pl.LightningDataModule):
             normalised_range=(bottom, top),
             samples={stage: len(part) for stage, part in self.samples.items()},
             whole_counts=counts,
-            features=None if preparation is None else tuple(preparation.features),
+            features=source.features if preparation is None else tuple(preparation.features),
             classes=source.class_names,
+            units=source.units,
         )
 
     def _split(self, loaded: Source | Unprepared) -> dict[str, Samples]:

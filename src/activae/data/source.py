@@ -39,6 +39,8 @@ class Source:
             None where nobody declared it.
         class_names: the name of each label.
         note: what the user should know before training on it.
+        features: the name of each feature, where the file names its columns.
+        units: what the values are measured in, where the source knows.
         preparation: what made the samples from rows of another kind, such as texts; None where
             they came as numbers.
         layout: how the rows of an array file are split and visited; None: as single rows.
@@ -56,6 +58,8 @@ class Source:
     value_range: tuple[float, float] | None = None
     class_names: tuple[str, ...] | None = None
     note: str = ""
+    features: tuple[str, ...] | None = None
+    units: str | None = None
     preparation: Preparation | None = None
     layout: Layout | None = None
 

@@ -115,6 +115,7 @@ def array(
         test_labels=labels[1],
         value_range=declared,
         class_names=labels[2],
+        features=content.features if samples.ndim == 2 else None,
         note="" if declared else _note_on_bytes(samples),
         layout=layout_of(content.train, shaped, buffer) if has_layout else None,
     )
@@ -122,7 +123,8 @@ def array(
 
 def _read(file: Path, columns: Sequence[str] | None, label_column: str | int | None) -> Content:
     if file.suffix.lower() in (".csv", ".parquet"):
-        return Content(*read_numbers(file, label_column, columns))
+        values, labels, features = read_numbers(file, label_column, columns)
+        return Content(values, labels, features=features)
     _refuse_label_column(file, label_column)
     return read_numpy(file, columns)
 
@@ -216,12 +218,13 @@ def _checked_range(value_range: Sequence[float] | None) -> tuple[float, float] |
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """The arrays of a file by their role."""
+    """The arrays of a file by their role, and the names of its columns if they have any."""
 
     train: Array
     train_labels: Array | None = None
     test: Array | None = None
     test_labels: Array | None = None
+    features: tuple[str, ...] | None = None
 
 
 def read_numpy(file: Path, columns: Sequence[str] | None) -> Content:
@@ -233,7 +236,7 @@ def read_numpy(file: Path, columns: Sequence[str] | None) -> Content:
         with file.open("rb") as stream:  # given a path, numpy leaves a damaged archive open
             loaded = np.load(stream, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
-                return Content(_plain(file, loaded, columns))
+                return _plain(file, loaded, columns)
             arrays = {key: loaded[key] for key in loaded.files}
     except (ConfigError, DataError):
         raise
@@ -263,17 +266,19 @@ def _damaged(file: Path, error: Exception) -> DataError:
     )
 
 
-def _plain(file: Path, values: Array, columns: Sequence[str] | None) -> Array:
-    """The fields of a structured array as columns, all or those named."""
+def _plain(file: Path, values: Array, columns: Sequence[str] | None) -> Content:
+    """An array; of a structured one the fields as columns, all or those named."""
     if not values.dtype.names:
         if columns is not None:
             raise _no_columns(file, columns)
-        return values
+        return Content(values)
     names = list(values.dtype.names)
     chosen = (
         [names[i] for i in column_indices(file, names, columns)] if columns is not None else names
     )
-    return recfunctions.structured_to_unstructured(values[chosen])
+    # Fields in another order than the file's come as views with negative strides.
+    numbers = np.ascontiguousarray(recfunctions.structured_to_unstructured(values[chosen]))
+    return Content(numbers, features=tuple(chosen))
 
 
 def _no_columns(file: Path, columns: Sequence[str]) -> ConfigError:
@@ -298,7 +303,8 @@ def _pick_arrays(file: Path, arrays: dict[str, Array]) -> Content:
                 "samples? Name it 'data' (numpy.savez(path, data=...))."
             )
         train = arrays[unnamed[0]]
-    return Content(train, **roles)
+    labels, test, test_labels = (roles[role] for role in ("train_labels", "test", "test_labels"))
+    return Content(train, labels, test, test_labels)
 
 
 def to_samples(file: Path, values: Array, image_shape: Sequence[int] | None) -> Tensor:

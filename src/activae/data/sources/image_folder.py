@@ -81,6 +81,7 @@ def image_folder(
         train=images,
         train_labels=labels,
         value_range=(0.0, 255.0),
+        units="intensity of 8 bits",
         class_names=names,
         note=f"{len(bad)} of {len(files)} pictures were skipped: they are corrupt." if bad else "",
     )

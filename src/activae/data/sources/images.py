@@ -97,6 +97,7 @@ def _source(name: str, train: Any, test: Any) -> Source:
         test=_upright(name, _channels_first(test.data)),
         test_labels=_labels(test),
         value_range=(0.0, 255.0),
+        units="intensity of 8 bits",
         class_names=tuple(getattr(train, "classes", map(str, range(10)))),  # SVHN's are digits
     )
 
@@ -146,6 +147,7 @@ def digits() -> Source:
         train=images.unsqueeze(1),
         train_labels=torch.from_numpy(bunch.target).long(),
         value_range=(0.0, 16.0),
+        units="inked pixels of 16",
         class_names=tuple(str(name) for name in bunch.target_names),
     )
 
@@ -190,6 +192,7 @@ def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
         test=test,
         test_labels=test_labels,
         value_range=(0.0, 255.0),
+        units="intensity of 8 bits",
         class_names=("china", "flower"),
     )
 

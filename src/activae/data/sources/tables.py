@@ -48,6 +48,7 @@ class Table(ABC):
 
     path: Path
     names: list[str]
+    has_header: bool
 
     @abstractmethod
     def numbers(self, columns: Sequence[int]) -> Array:
@@ -115,8 +116,10 @@ def open_table(
 
 def read_numbers(
     path: Path, label_column: str | int | None, columns: Sequence[str] | None = None
-) -> tuple[Array, Array | None]:
-    """The chosen columns as numbers [rows, columns] and, where asked for, the labels [rows].
+) -> tuple[Array, Array | None, tuple[str, ...] | None]:
+    """The chosen columns as numbers [rows, columns], the labels [rows] if asked for, their names.
+
+    The names are None where the file has no header.
 
     Args:
         path: the file; a CSV file in UTF-8, with a header or without.
@@ -147,7 +150,8 @@ def read_numbers(
         chosen = [index for index in range(len(names)) if index != label]
     else:
         chosen = column_indices(path, names, columns)
-    return table.numbers(chosen), None if label is None else table.labels(label)
+    features = tuple(names[index] for index in chosen) if table.has_header else None
+    return table.numbers(chosen), None if label is None else table.labels(label), features
 
 
 def _is_header(cells: list[str], label_column: str | int | None) -> bool:
@@ -308,6 +312,7 @@ class _Parquet(Table):
         except self.errors as error:
             raise self._damaged(error) from error
         self.names = self.file.schema_arrow.names
+        self.has_header = True
         rows = self.file.metadata.num_rows
         if not rows or not self.names:
             raise DataError(f"{path} has no samples: {rows} rows of {len(self.names)} columns.")
