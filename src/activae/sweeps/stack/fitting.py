@@ -1,4 +1,4 @@
-"""Fitting a stack: lockstep from wherever each member stands, until the last one has ended."""
+"""Fitting a stack: from each member's own step in lockstep, until the last one has ended."""
 
 from __future__ import annotations
 
