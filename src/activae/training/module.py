@@ -180,8 +180,17 @@ class AutoencoderModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
-        self.epoch = self.step // self.data.steps_per_epoch
+        self.start_epoch()
         self._started = perf_counter()
+
+    def start_epoch(self) -> None:
+        """Count epochs by the step reached."""
+        self.epoch = self.step // self.data.steps_per_epoch
+
+    @property
+    def at_epoch_end(self) -> bool:
+        """Whether the step reached is the last of an epoch, or of the run."""
+        return self.step % self.data.steps_per_epoch == 0 or self.step >= self.total_steps
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:
         """One optimizer step for each batch of the chunk, which chooses training samples."""
