@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from activae.errors import ConfigError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.models.latent import Latent
 from activae.objectives import Objective, Regulariser, mse
@@ -20,6 +21,7 @@ from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.module import AutoencoderModule
 from activae.training.optimizers import make_optimizer
+from activae.training.parallel.fleet import refuse_unsuited
 from activae.training.schedules import constant
 from activae.training.step import FunctionalStep
 
@@ -246,6 +248,12 @@ def test_each_part_has_an_effect(case: str) -> None:
             assert not torch.equal(trained[name], value), name
     if case == "a codebook":
         assert not torch.equal(trained["net.latent.words"], before["net.latent.words"])
+
+
+@pytest.mark.parametrize(("case", "what"), [("a critic", "a player"), ("a codebook", "buffers")])
+def test_what_devices_would_not_share_is_refused(case: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=rf"trainer\.devices.*the run has {what}"):
+        refuse_unsuited(module(case, 0))
 
 
 def test_strengths_follow_the_step() -> None:

@@ -21,7 +21,7 @@ class EagerStep:
 
     An optimizer that searches along a line (LBFGS) is given a function that evaluates the loss
     anew: with the gradient clipped as any other's, and with the same random numbers at every
-    evaluation of a step, for what is searched has to be one function.
+    evaluation of a step, because a line search needs one function.
     """
 
     def __init__(

@@ -21,11 +21,11 @@ class EarlyStopping(pl.Callback):
         self.epochs_without = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on counting from."""
+        """What a resumed run continues counting from."""
         return {"best_score": self.best_score, "epochs_without": self.epochs_without}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue counting from there."""
         self.best_score = state_dict["best_score"]
         self.epochs_without = state_dict["epochs_without"]
 

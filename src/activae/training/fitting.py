@@ -142,7 +142,7 @@ def new_trainer(
     accelerator: str,
     device: int | None = None,
 ) -> pl.Trainer:
-    """Lightning's Trainer for what is left of the run, on one device: a given GPU, or any."""
+    """Lightning's Trainer for the rest of the run, on one device: a given GPU, or any."""
     epochs = ceil(model.total_steps / data.steps_per_epoch)
     try:
         return pl.Trainer(

@@ -133,7 +133,7 @@ class AutoencoderModule(pl.LightningModule):
         self._start_phase()
 
     def get_ready(self, data: AutoencoderDataModule, optimizer: torch.optim.Optimizer) -> None:
-        """Put the data beside the network, and let the optimizer take up a restored state."""
+        """Put the data beside the network, and restore the optimizer's state if there is one."""
         self.data = data
         data.to(self.device, next(self.net.parameters()).dtype)
         self.optimizer = optimizer
@@ -144,7 +144,7 @@ class AutoencoderModule(pl.LightningModule):
                 torch.cuda.set_rng_state(self._restored["cuda_rng_state"], self.device)
 
     def load_optimizer(self, optimizer: torch.optim.Optimizer, snapshot: dict[str, Any]) -> None:
-        """Let it take up a snapshot's state, unless that was the state of a phase gone by."""
+        """Restore a snapshot's states, unless they are those of an earlier phase."""
         if snapshot.get("phase", self.phase.name) == self.phase.name:
             states = snapshot["optimizer_states"]
             optimizer.load_state_dict(states[0])
@@ -180,8 +180,17 @@ class AutoencoderModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
-        self.epoch = self.step // self.data.steps_per_epoch
+        self.start_epoch()
         self._started = perf_counter()
+
+    def start_epoch(self) -> None:
+        """Count epochs by the step reached."""
+        self.epoch = self.step // self.data.steps_per_epoch
+
+    @property
+    def at_epoch_end(self) -> bool:
+        """Whether the step reached is the last of an epoch, or of the run."""
+        return self.step % self.data.steps_per_epoch == 0 or self.step >= self.total_steps
 
     def training_step(self, chunk: Chunk, batch_idx: int) -> None:
         """One optimizer step for each batch of the chunk, which chooses training samples."""
@@ -295,7 +304,7 @@ class AutoencoderModule(pl.LightningModule):
             self.schedule.observe(self.row["SE/val"], self.step - self.phase.start)
 
     def snapshot(self) -> dict[str, Any]:
-        """A copy of all that is needed to go on from here: tensors and primitives only."""
+        """A copy of all that is needed to continue from here: tensors and primitives only."""
         self.sync_optimizer()
         return {
             "state_dict": clone_tensors(self.state_dict()),
@@ -317,7 +326,7 @@ class AutoencoderModule(pl.LightningModule):
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go on from a snapshot; the optimizer takes it up when fitting starts."""
+        """Continue from a snapshot; the optimizer's state is restored when fitting starts."""
         self.to(snapshot["state_dict"]["normalisation.scale"].dtype)  # float64 would be rounded
         self.load_state_dict(snapshot["state_dict"])
         self.step = snapshot["global_step"]

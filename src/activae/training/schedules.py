@@ -145,7 +145,7 @@ class Plateau:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what had been observed."""
+        """Restore what had been observed."""
         self.best = state["best"]
         self.epochs_without = state["epochs_without"]
         self.epochs_to_rest = state["epochs_to_rest"]

@@ -1,4 +1,4 @@
-"""Fitting a stack: lockstep from wherever each member stands, until the last one has ended."""
+"""Fitting a stack: from each member's own step in lockstep, until the last one has ended."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class StackFit:
         at_end = [
             place
             for place, member in enumerate(members)
-            if taken and not member.ended and member.at_epoch_end
+            if taken and not member.ended and member.model.at_epoch_end
         ]
         with _default_dtype(stack.flat.dtype):
             scores = stack.evaluate(at_end)

@@ -95,7 +95,7 @@ class Member:
         model.to(device, dtype)
         model.get_ready(self.data, model.configure_optimizers())
         model.sync_optimizer = lambda: None  # it is as it was restored until a stack takes it
-        model.epoch = model.step // self.data.steps_per_epoch
+        model.start_epoch()
         self.call("on_fit_start")
         self.call("on_train_start")
         self.started = True
@@ -122,13 +122,7 @@ class Member:
         model.finish_epoch(terms, scores["train"], scores["val"])
         self.call("on_train_epoch_end")
         self.finished = self.should_stop or model.step >= model.total_steps
-        model.epoch = model.step // self.data.steps_per_epoch
-
-    @property
-    def at_epoch_end(self) -> bool:
-        """Whether the step reached is the last of an epoch, or of the run."""
-        model = self.model
-        return model.step % self.data.steps_per_epoch == 0 or model.step >= model.total_steps
+        model.start_epoch()
 
     def end(self, error: BaseException | None = None) -> None:
         """Write the checkpoints and whatever else is open; `error` is what training ended with."""

@@ -88,6 +88,11 @@ def refuse_unsuited(model: AutoencoderModule) -> None:
                 f"normalisation=batch (in {name}): takes its statistics from the whole batch, of "
                 f"which each of {way} has a share; train on one, or with normalisation=layer"
             )
+    if model.player is not None or (model.net.latent is not None and model.net.latent.updated):
+        what = "a player" if model.player is not None else "buffers that its latent updates"
+        raise ConfigError(
+            f"{way}: the run has {what}, which the devices do not share; train on one"
+        )
     losses = [model.whole_objective, *(phase.objective for phase in model.phases)]
     for loss in losses:
         for name, penalty in loss.regularisers.items() if isinstance(loss, Regularised) else ():

@@ -21,7 +21,7 @@ class ParallelStep(EagerStep):
     All that the ranks tell each other in a step is one tensor: gradients, terms, and whether to
     stop after it, which is noted in `fit`. `step` is the number (from 0) of the first step. What is
     drawn in the forward pass (RReLU, dropout) depends on seed, step and rank alone, so that a
-    resumed run goes on as it would have; on one device other numbers are drawn.
+    resumed run continues as it would have; one device draws other numbers.
     """
 
     def __init__(
