@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from activae.config import names, schema
 from activae.config.settling import settle
 from activae.data.module import AutoencoderDataModule
-from activae.results.recording import Recorders
+from activae.results.recording import SNAPSHOTS, Recorders
 from activae.training import fitting
 from activae.training.assembly import build_data, build_model
 from activae.training.module import AutoencoderModule
@@ -57,7 +57,7 @@ def whole(task: Task, laps: Laps) -> None:
     workload = WORKLOADS[task.workload]
     epochs = LAPS_A_RUN * task.epochs
     default = config(Path(task.configs), workload.overrides)
-    snapshots = max(1, round(default.logger.snapshots * epochs / default.trainer.max_epochs))
+    snapshots = max(1, round(SNAPSHOTS * epochs / default.trainer.max_epochs))
     length = (f"trainer.max_epochs={epochs}", f"logger.snapshots={snapshots}")
     cfg = config(Path(task.configs), (*workload.overrides, *length))
     with process_state(cfg.seed):

@@ -261,7 +261,7 @@ def test_a_task_function_that_the_launchers_would_not_call_is_refused(
     python: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     mine = (ROOT / "train.py").read_text()
-    mine = mine.replace("Path(__file__).parent", f"Path({str(ROOT)!r})")
+    mine = mine.replace("Path(__file__).resolve().parent", f"Path({str(ROOT)!r})")
     mine = mine.replace("(run_job)\n", "(edited)\n")
     edit = "def edited(cfg):\n    print('edited', cfg.seed)\n    return 1.0\n\n\n"
     (tmp_path / "mine.py").write_text(mine.replace("main = hydra", f"{edit}main = hydra"))

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
+from activae.config.settling import settle
+from activae.results.recording import Recorders
 from activae.results.run import train
 from activae.results.run_folder import HISTORY
-from activae.results.tensorboard import snapshot_epochs
+from activae.results.tensorboard import TensorBoardLog, snapshot_epochs
 
 Compose = Callable[..., DictConfig]
 
@@ -252,3 +254,18 @@ def test_snapshots_are_epochs_of_the_run_and_not_too_many(epochs: int) -> None:
 
     assert len(chosen) <= 10
     assert {0, epochs - 1} <= chosen <= set(range(epochs))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "in_a_sweep", "expected"),
+    [("null", False, 10), ("null", True, 2), ("5", True, 5), ("0", False, 0)],
+)
+def test_a_run_of_a_sweep_shows_less_unless_it_is_told(
+    chosen: str, in_a_sweep: bool, expected: int, compose: Compose, tmp_path: Path
+) -> None:
+    cfg = settle(compose("trainer=cpu", f"logger.snapshots={chosen}"))
+
+    *_, events = Recorders(in_a_sweep=in_a_sweep).callbacks(cfg, tmp_path)
+
+    assert isinstance(events, TensorBoardLog)
+    assert events.snapshots == expected

@@ -202,7 +202,7 @@ def test_best_checkpoint_is_the_epoch_with_the_lowest_validation_error(
     run: Callable[..., Path],
 ) -> None:
     linear = "activation@output.activation=identity"
-    folder = run("optimizer.lr=0.05", "trainer.max_epochs=12", linear)
+    folder = run("optimizer.lr=0.05", "scheduler=constant", "trainer.max_epochs=12", linear)
     rows = history(folder)
     best = min(rows, key=lambda row: row["SE/val"])
     assert best is not rows[-1], "the last epoch should not be the best here"

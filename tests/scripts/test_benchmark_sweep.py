@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from benchmarks import sweep
@@ -37,9 +38,10 @@ def test_the_sweep_is_run_whole_and_beside_the_bound(
 
     assert times.seconds.keys() == {"stacked", "products"}
     assert all(seconds[0] > 0 for seconds in times.seconds.values())
-    runs = {run.parent.name for run in setting.scratch.glob("sweep-32-0/*/DONE")}
+    runs = [run.parent for run in setting.scratch.glob("sweep-32-0/*/DONE")]
     assert len(runs) == 2
-    assert all("activation@output.activation=sigmoid" in run for run in runs)
+    outputs = [OmegaConf.load(run / "config.yaml").output.activation for run in runs]
+    assert [output["_target_"] for output in outputs] == ["torch.nn.Sigmoid"] * 2
 
 
 def test_a_single_run_stands_for_forty(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_a_larger_grid_under_the_same_name_adds_what_is_new(
     before = {name: steps_taken(folder) for name, folder in folders().items()}
 
     # The same config said in other words is the same run.
-    outcome = sweep("optimizer.lr=0.001,0.002", "seed=0,1,2", "activation=relu")
+    outcome = sweep("optimizer.lr=0.005,0.002", "seed=0,1,2", "activation=relu")
 
     assert outcome.code == 0
     assert "6 runs, 4 to train, 2 done" in outcome.text

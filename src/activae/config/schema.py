@@ -75,10 +75,13 @@ class TrainerConfig:
 
 @dataclass
 class LoggerConfig:
-    """What is written while training; pictures and histograms `snapshots` times a run."""
+    """What is written while training; pictures and histograms `snapshots` times a run.
+
+    snapshots: null: 10 times in a run by itself, twice in a run of a sweep.
+    """
 
     tensorboard: bool = True
-    snapshots: int = 10
+    snapshots: int | None = None
     images: int = 16
     projector_samples: int = 1000
     progress_bar: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -12,9 +13,15 @@ from activae.results.history import History
 from activae.results.progress import Progress
 from activae.results.run_folder import HISTORY
 
+# Pictures and histograms of a run where `logger.snapshots` is null: of a run among many, few look.
+SNAPSHOTS, SNAPSHOTS_IN_A_SWEEP = 10, 2
 
+
+@dataclass(frozen=True)
 class Recorders:
     """Makes the callbacks and the logger that record runs; see `activae.training.fitting.fit`."""
+
+    in_a_sweep: bool = False
 
     def callbacks(self, cfg: DictConfig, folder: Path) -> list[pl.Callback]:
         """New callbacks that write a run's records into its folder."""
@@ -22,7 +29,9 @@ class Recorders:
         if cfg.logger.tensorboard:
             from activae.results.tensorboard import TensorBoardLog
 
-            callbacks.append(TensorBoardLog(cfg.logger.snapshots, cfg.logger.images))
+            usual = SNAPSHOTS_IN_A_SWEEP if self.in_a_sweep else SNAPSHOTS
+            wanted = cfg.logger.snapshots
+            callbacks.append(TensorBoardLog(usual if wanted is None else wanted, cfg.logger.images))
         return callbacks
 
     def progress(self, cfg: DictConfig) -> list[pl.Callback]:

@@ -55,8 +55,9 @@ def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, An
         data = shared.data(cfg)
         model = build_model(cfg, data, shared.graph(cfg))
         watchers = shared.watchers
+        recorders = Recorders(in_a_sweep=watchers is not None)
         try:
-            fit(cfg, model, data, folder, Recorders(), watchers=watchers, threads=shared.threads)
+            fit(cfg, model, data, folder, recorders, watchers=watchers, threads=shared.threads)
         except Diverged as diverged:
             raise close_diverged(cfg, model, data, folder, diverged.step) from None
         run = Finished(cfg, model, data, folder, shared, watchers or ())

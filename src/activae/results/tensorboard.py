@@ -31,6 +31,7 @@ sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat
 
 # The same for every run: TensorBoard takes the columns of all from the first.
 SCORES = ("SE", "MSE", "BCE", "PSNR", "SSIM", "explained_variance")
+SCORES_OF_VAL = tuple(name for name in SCORES if name != "SSIM")  # which test alone has
 LAYOUT = {
     "training": {
         "squared error": ["Multiline", ["SE/train", "SE/val"]],
@@ -204,8 +205,8 @@ def _scalars(metrics: dict[str, Any]) -> dict[str, float]:
     nan = float("nan")
     scores = {
         f"{stage}/{name}": (metrics[stage] or {}).get(name)
-        for stage in ("test", "val")
-        for name in SCORES
+        for stage, names in (("test", SCORES), ("val", SCORES_OF_VAL))
+        for name in names
     }
     scores["ratio_to_pca"] = metrics["ratio_to_pca"]
     return {name: nan if value is None else value for name, value in scores.items()}

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
@@ -46,7 +47,7 @@ class Display:
                 BarColumn(bar_width=BAR_WIDTH),
                 TextColumn("{task.description}"),
             )
-            self._bar = Progress(*columns, auto_refresh=False)
+            self._bar = Progress(*columns, console=Console(), auto_refresh=False)
             self._bar.start()
             self._task = self._bar.add_task("", total=len(self.jobs))
         return self

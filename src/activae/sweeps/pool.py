@@ -30,6 +30,7 @@ from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
 from activae.sweeps.stack import memory_per_member
 from activae.sweeps.work import Surroundings, work
 from activae.training.assembly import build_model
+from activae.training.compiled_step import load_compiler
 from activae.training.process import process_state
 from activae.training.processes import Child, Crew, Line, interrupt, meaning_of_exit
 from activae.training.shared import Shared
@@ -97,6 +98,8 @@ class Pool:
             shared.compiled = {each.graph for each in groups}
         elif self.compiling is None and _has_compiler():
             shared.compiled = worth_compiling(groups, data)
+        if shared.compiled and self.start_method == "fork":
+            load_compiler()
         self._announce(shared, groups, data)
 
     def _announce(

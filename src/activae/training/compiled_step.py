@@ -135,6 +135,12 @@ class CompiledStep(FunctionalStep):
         return self.graph.compiled
 
 
+def load_compiler() -> None:
+    """Import what the first compilation would, so that processes forked afterwards need not."""
+    import torch._dynamo
+    import torch._inductor.compile_fx  # noqa: F401
+
+
 def _explaining(graph: Callable[..., Any]) -> Callable[..., Any]:
     """The first call compiles: say what to do where the machine cannot."""
     from torch._dynamo.exc import TorchDynamoException

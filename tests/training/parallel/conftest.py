@@ -40,6 +40,10 @@ def small(compose: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
             "data.train_fraction=0.1",
             "data.batch_size=25",
             "trainer.max_epochs=4",
+            "scheduler=constant",
+            "optimizer.lr=0.001",
+            "activation@output.activation=identity",
+            "encoding=dim32",
             *overrides,
         )
 

@@ -51,7 +51,7 @@ def test_a_rank_ends_when_its_launcher_is_gone(compose: Any, tmp_path: Path) -> 
     context = get_context("forkserver")
     context.set_forkserver_preload([run_rank.__module__])
     here, there = context.Pipe()
-    alone = Assignment(0, 2, settled, tmp_path, Recorders(), tmp_path / "meeting", False, 20)
+    alone = Assignment(0, 2, settled, tmp_path, Recorders(), tmp_path / "meeting", 20)
     process = context.Process(target=run_rank, args=(alone, there))
     process.start()
     there.close()

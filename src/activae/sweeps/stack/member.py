@@ -76,7 +76,7 @@ class Member:
         snapshot = restore_checkpoint(self.model, self.folder)
         self.finished = bool(snapshot and snapshot.get("finished"))
         if not self.finished:
-            make = Recorders()
+            make = Recorders(in_a_sweep=True)
             recording = [*self.watchers, *make.callbacks(self.cfg, self.folder)]
             self.callbacks = run_callbacks(self.cfg, self.folder, recording)
             restore_callbacks(self.callbacks, snapshot)
