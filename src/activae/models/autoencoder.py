@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeGuard
+from functools import cached_property
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -60,11 +61,13 @@ class Autoencoder(nn.Module):
 
         `sample_totals` [B] are for an output that shares out each sample's total; None: all 1.
         """
-        raw = self.logits_of(code)
+        return self._output(self.logits_of(code), sample_totals)
+
+    def _output(self, logits: Tensor, sample_totals: Tensor | None) -> Tensor:
         if isinstance(self.output_activation, TotalSharingHead):
-            known = raw.new_ones(len(raw)) if sample_totals is None else sample_totals
-            return self.output_activation(raw, known)
-        return self.output_activation(raw)
+            known = logits.new_ones(len(logits)) if sample_totals is None else sample_totals
+            return self.output_activation(logits, known)
+        return self.output_activation(logits)
 
     def logits(self, x: Tensor) -> Tensor:
         """What enters the output activation; losses take it for numerical stability.
@@ -83,8 +86,12 @@ class Autoencoder(nn.Module):
 
     def reconstruct(self, code: Tensor, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of codes [B, code_dim] of the samples x [B, *shape]."""
+        return self.reconstruct_from(self.logits_of(code), x)
+
+    def reconstruct_from(self, logits: Tensor, x: Tensor) -> Tensor:
+        """The same from what enters the output activation."""
         shares_totals = isinstance(self.output_activation, TotalSharingHead)
-        return self.decode(code, totals(x) if shares_totals else None)
+        return self._output(logits, totals(x) if shares_totals else None)
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Name and tensor of every weight: what decay and weight penalties apply to.
@@ -124,6 +131,40 @@ class Autoencoder(nn.Module):
                 f"{given}, and the decoder turns that into {tuple(out.shape[1:])} instead of "
                 f"{self.shape}: choose an encoder and a decoder whose shapes agree"
             )
+
+
+class SeenOnce:
+    """An autoencoder whose code and logits of one batch are computed once, whoever asks for them.
+
+    For samples other than x it is the autoencoder itself.
+    """
+
+    def __init__(self, net: Autoencoder, x: Tensor) -> None:
+        self.net = net
+        self.x = x
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """As `Autoencoder.forward`."""
+        return self.net.reconstruct_from(self._logits, x) if x is self.x else self.net(x)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """As `Autoencoder.encode`."""
+        return self._code if x is self.x else self.net.encode(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """As `Autoencoder.logits`."""
+        return self._logits if x is self.x else self.net.logits(x)
+
+    @cached_property
+    def _code(self) -> Tensor:
+        return self.net.encode(self.x)
+
+    @cached_property
+    def _logits(self) -> Tensor:
+        return self.net.logits_of(self._code)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.net, name)
 
 
 def _at_least_single(outputs: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ def bce_above_floor(x: Tensor, reconstruction: Tensor, floor: Tensor | None = No
     `entropy(x)`, where that is known.
     """
     p = reconstruction.clamp(CLIP, 1 - CLIP)
-    nats = x * p.log() + (1 - x) * (-p).log1p()
+    nats = x * p.log() + (1 - x) * (1 - p).log()
     return -nats.flatten(1).sum(1) - (entropy(x) if floor is None else floor)
 
 

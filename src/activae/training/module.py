@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from math import isfinite
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from activae.data.module import AutoencoderDataModule, Chunk
-from activae.models.autoencoder import Autoencoder
+from activae.models.autoencoder import Autoencoder, SeenOnce
 from activae.objectives.batch import Batch, Noise, samples_of
 from activae.objectives.declared import (
     Objective,
@@ -250,10 +250,13 @@ class AutoencoderModule(pl.LightningModule):
         """The terms of the loss of samples x [B, *shape] as they are scored."""
         return self.terms_of(self.evaluation_batch(x))
 
-    def terms_of(self, batch: Batch) -> Terms:
-        """The terms of a batch's loss, with the strengths of the step reached."""
+    def terms_of(self, batch: Batch, net: Autoencoder | None = None) -> Terms:
+        """The terms of a batch's loss, with the strengths of the step reached.
+
+        net: what stands in for the network.
+        """
         strengths = [samples_of(batch).new_tensor(values) for values in self.varying_strengths()]
-        return evaluated(self.objective, self.net, batch, *strengths)[0]
+        return evaluated(self.objective, net or self.net, batch, *strengths)[0]
 
     def validation_step(self, batch: tuple[str, Chunk], batch_idx: int) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
@@ -262,8 +265,9 @@ class AutoencoderModule(pl.LightningModule):
         scored, weight = (whole, 1.0) if self.team is None else self.team.share(whole)
         x = samples_of(scored)
         with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
-            squared_error = (self.net(x) - x).square().sum() / len(x)
-            loss = total(self.terms_of(scored))
+            net = cast(Autoencoder, SeenOnce(self.net, x))
+            squared_error = (net(x) - x).square().sum() / len(x)
+            loss = total(self.terms_of(scored, net))
         scores = {"loss": weight * loss, "SE": weight * squared_error}
         self._evaluation[stage].add(_over_steps([scores]), [len(chosen)])
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from activae.models import Autoencoder
+from activae.models.autoencoder import Autoencoder, SeenOnce
 from activae.objectives import Objective as PenalisedObjective
 from activae.objectives import Regularised
 from activae.objectives.batch import Batch, samples_of
@@ -251,8 +251,9 @@ def _scoring(loss: _Loss, layouts: dict[str, Layout], stacked: bool) -> Callable
 
         def forward(self, batch: Batch, strengths: Tensor) -> Terms:
             x = samples_of(batch)
-            terms, _ = loss(batch, strengths, "net")
-            return {"loss": total(terms), "SE": (loss.net(x) - x).square().sum() / len(x)}
+            net = cast(Autoencoder, SeenOnce(loss.net, x))
+            terms, _ = evaluated(loss.objective, net, batch, strengths)
+            return {"loss": total(terms), "SE": (net(x) - x).square().sum() / len(x)}
 
     scored = Scored()
 
