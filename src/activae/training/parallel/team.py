@@ -36,7 +36,7 @@ class Team:
         if on_gpu:
             torch.cuda.set_device(self.device)
         elif sys.platform == "linux":
-            # All are on this machine, whose own name gloo would look up, in vain on some.
+            # All are on this machine; some machines cannot look up their own name, as gloo would.
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         distributed.init_process_group(
             "nccl" if on_gpu else "gloo",
