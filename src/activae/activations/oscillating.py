@@ -181,10 +181,10 @@ class Rational(nn.Module):
 
 def _polynomial(coefficients: Tensor, x: Tensor) -> Tensor:
     """Horner's scheme, the constant first."""
-    *lower, highest = coefficients.unbind()
+    lower, highest = coefficients.unbind()[:-1], coefficients[-1]
     if not lower:
         return highest * torch.ones_like(x)
-    result = highest * x + lower.pop()
-    for coefficient in reversed(lower):
+    result = highest * x + lower[-1]
+    for coefficient in reversed(lower[:-1]):
         result = result * x + coefficient
     return result
