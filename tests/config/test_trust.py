@@ -57,6 +57,8 @@ def test_so_are_the_functions_of_torch_that_serve_as_activations(function: str) 
         "activae.config.instantiating.call",
         "activae.config.dotted_path.resolve",
         "activae.activations.custom.resolve",
+        "activae.objectives.declared.evaluated",
+        "activae.objectives.objective.strengths_of",
         "activae_of_another.Thing",
         "torch.nn.functional.__dict__.get",
         "torch.nn.Module.__init__",
