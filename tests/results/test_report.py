@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
+from activae.config.instantiating import activation_label
 from activae.config.settling import settle
 from activae.results.terminal import conclude, hints
 
@@ -170,3 +171,10 @@ def test_remedies_work_as_they_are_written(metrics: Metrics, compose: Compose) -
     assert len(proposed) == 8
     for override in proposed:
         settle(compose(override))
+
+
+def test_halves_that_differ_are_both_named(compose: Callable[..., DictConfig]) -> None:
+    halves = ("activation@encoder.activation=gelu", "activation@decoder.activation=tanh")
+
+    assert activation_label(settle(compose(*halves))) == "GELU(approximate=none) / Tanh"
+    assert activation_label(settle(compose("activation=silu"))) == "SiLU"

@@ -73,6 +73,12 @@ def label(node: Any) -> str:
     return f"{name}({parameters})" if parameters else name
 
 
+def activation_label(cfg: Mapping[str, Any]) -> str:
+    """A short name for the hidden activations of a settled config: both, where halves differ."""
+    halves = (cfg[half].get("activation") or cfg["activation"] for half in ("encoder", "decoder"))
+    return " / ".join(dict.fromkeys(map(label, halves)))
+
+
 def _switches(path: str) -> dict[str, Any]:
     """The defaults of a target's parameters that are true, false or 0."""
     try:

@@ -39,7 +39,10 @@ def explain(error: BaseException) -> str:
             case ValidationError():
                 return prefix + _wrong_type(link)
             case OSError(filename=str(file), strerror=str(reason)):
-                return f"{file}: {reason}; another output folder is set with hydra.run.dir=FOLDER"
+                return (
+                    f"{file}: {reason}; choose another folder: hydra.run.dir=FOLDER, or "
+                    "hydra.sweep.dir=FOLDER for a sweep"
+                )
             case UnicodeError():
                 return f"a config file is not text in UTF-8: {link}"
     for link in _chain(error):

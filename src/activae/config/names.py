@@ -61,7 +61,9 @@ def run_dir(stem: str, overrides: str, resume: str | None) -> str:
     if not resume:
         return new_dir(f"{stem}_{run_name(overrides)}")
     if not (Path(resume) / CONFIG).is_file():
-        raise ConfigError(f"resume={resume}: is no run's folder: it holds no {CONFIG}")
+        raise ConfigError(
+            f"resume={resume}: is not the folder of a run: there is no {Path(resume) / CONFIG}"
+        )
     return str(resume)
 
 

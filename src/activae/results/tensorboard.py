@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from activae.config.instantiating import label
+from activae.config.instantiating import activation_label, label
 from activae.data.module import AutoencoderDataModule
 from activae.results.diagnosis import PROBE_SAMPLES, diagnose
 from activae.results.diagnostics import reconstruction_grid, thumbnails
@@ -173,7 +173,7 @@ def show_results(
 def hyper_parameters(cfg: DictConfig) -> dict[str, Any]:
     """What tells runs apart, a short word for each."""
     return {
-        "activation": label(cfg.activation),
+        "activation": activation_label(cfg),
         "encoder": label(cfg.encoder),
         "encoder.activation": label(cfg.encoder.get("activation")),
         "decoder": label(cfg.decoder),

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from activae.config.instantiating import label
+from activae.config.instantiating import activation_label
 
 # Test and train error may differ a little by chance; a fifth is a gap worth acting on.
 OVERFIT_RATIO = 1.2
@@ -31,7 +31,7 @@ def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
     """Print the run's table, hints, and where to look next."""
     # Names of runs and folders may hold brackets, which rich would take for its markup.
     console = Console(markup=False, emoji=False, highlight=False)
-    show(metrics, f"{label(cfg.activation)} on {cfg.data.name}", console)
+    show(metrics, f"{activation_label(cfg)} on {cfg.data.name}", console)
     for hint in hints(metrics, cfg):
         console.print(f"hint   {hint}")
     seconds = metrics["seconds"]

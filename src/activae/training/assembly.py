@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from activae.config.instantiating import build, call, label
+from activae.config.instantiating import activation_label, build, call, label
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
@@ -92,7 +92,7 @@ def build_model(
         label(cfg.encoder),
         cfg.encoding.dim,
         label(cfg.decoder),
-        label(cfg.activation),
+        activation_label(cfg),
         f"{sum(p.numel() for p in net.parameters()):,}",
     )
     return AutoencoderModule(

@@ -47,12 +47,15 @@ class Restored:
     config: DictConfig
 
 
-def load_network(folder: Path, trusted: Sequence[str] = ()) -> Restored:
-    """The network of the run in a folder, with its best weights.
+def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
+    """The network of the run in a folder, with its best weights and what belongs to it.
 
     trusted: modules beside our own that its config may name; they are imported. Raises ConfigError
     for a config that names others, DataError where a file is damaged or missing.
     """
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise DataError(f"{folder}: is not the folder of a run: it has no {CONFIG}")
     config = read(folder / CONFIG)
     refuse_untrusted(container(config), trusted)
     checkpoint = load_checkpoint(folder / BEST)
