@@ -7,15 +7,13 @@ normalised to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from activae.errors import ConfigError
-
-Corruption = Callable[..., Tensor]
 
 
 def corrupts(node: Mapping[str, Any] | None) -> bool:
