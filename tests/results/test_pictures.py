@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activae.results.diagnostics import reconstruction_grid, thumbnails
+from activae.results.diagnostics import as_colours, reconstruction_grid, thumbnails
 
 GREY = 0.5
 
@@ -100,3 +100,10 @@ def test_tensorboard_takes_grid_and_thumbnails(tmp_path, shape):
         writer.add_image("reconstructions", reconstruction_grid(images, images))
         writer.add_embedding(torch.rand(len(images), 2), label_img=thumbnails(images))
     assert list(tmp_path.rglob("sprite.png"))
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(1, 1), (2, 1), (3, 3), (4, 3), (5, 3), (16, 3)])
+def test_images_of_any_number_of_channels_can_be_shown(channels: int, shown: int) -> None:
+    images = torch.rand(2, channels, 8, 8)
+
+    assert torch.equal(as_colours(images), images[:, :shown])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,63 @@ def test_the_projector_of_unlabelled_vectors_has_codes_alone(run: Callable[..., 
     assert len(list(folder.rglob("tensors.tsv"))) == 1
     assert not list(folder.rglob("metadata.tsv"))
     assert not list(folder.rglob("sprite.png"))
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_a_run_on_images_of_any_number_of_channels_is_shown(
+    run: Callable[..., Path], tmp_path: Path, channels: int
+) -> None:
+    file = tmp_path / "images.npy"
+    np.save(file, np.random.default_rng(0).normal(size=(60, channels, 8, 8)))
+
+    folder = run("data=array", f"data.path={file}", "encoding.dim=2", "data.train_fraction=1")
+
+    assert (folder / "DONE").read_text() == "completed\n"
+    assert read(folder).Tags()["images"] == ["reconstructions", "reconstructions/test"]
+    assert len(list(folder.rglob("sprite.png"))) == 1
+
+
+@pytest.mark.parametrize("label", ["two\nlines", "", "with\ta tab", "  ", "a\u2028b", "a\rb"])
+def test_the_projector_has_a_line_for_each_label(
+    run: Callable[..., Path], tmp_path: Path, label: str
+) -> None:
+    file = tmp_path / "labelled.csv"
+    with file.open("w", newline="") as handle:
+        rows = csv.writer(handle)
+        rows.writerow(["a", "b", "c", "y"])
+        rows.writerows([0.1 * i, i % 7, i % 5, (label, "one")[i % 2]] for i in range(120))
+    overrides = ["data=array", f"data.path={file}", "data.source.label_column=y"]
+
+    folder = run(*overrides, "encoding.dim=2", "data.train_fraction=1")
+
+    (tensors,) = folder.rglob("tensors.tsv")
+    (labels,) = folder.rglob("metadata.tsv")
+    lines = labels.read_text().splitlines()
+    assert len(lines) == len(tensors.read_text().splitlines())
+    assert all(line.strip() and "\t" not in line for line in lines)
+
+
+@pytest.mark.parametrize("drawn", ["add_image", "add_embedding"])
+def test_a_picture_that_fails_loses_no_run(
+    compose: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    drawn: str,
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(SummaryWriter, drawn, fail)
+
+    metrics = train(compose(*SMALL), tmp_path / "run")
+
+    assert json.loads((tmp_path / "run/metrics.json").read_text()) == metrics
+    assert (tmp_path / "run/DONE").exists()
+    assert "scores are not affected" in caplog.text
+    assert "no space left on device" in caplog.text
 
 
 def test_nothing_but_events_and_projector_files_is_added(run: Callable[..., Path]) -> None:

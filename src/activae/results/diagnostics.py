@@ -185,6 +185,16 @@ def thumbnails(images: Tensor) -> Tensor:
     return square if square.shape[-1] <= limit else F.adaptive_avg_pool2d(square, limit)
 
 
+def as_colours(images: Tensor) -> Tensor:
+    """Return pictures [..., C, H, W] as ones that can be shown, [..., 1|3, H, W].
+
+    Of more than three channels the first three are red, green and blue (RGBA loses its alpha); of
+    two the first is shown in grey.
+    """
+    channels = images.shape[-3]
+    return images[..., : 3 if channels >= 3 else 1, :, :]
+
+
 def _clip(images: Tensor) -> Tensor:
     return images.detach().float().nan_to_num(nan=0).clamp(0, 1)
 

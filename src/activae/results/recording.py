@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +16,24 @@ from activae.results.history import History
 from activae.results.progress import Progress
 from activae.results.run_folder import HISTORY
 
+log = logging.getLogger(__name__)
+
 # Pictures and histograms of a run where `logger.snapshots` is null: of a run among many, few look.
 SNAPSHOTS, SNAPSHOTS_IN_A_SWEEP = 10, 2
+
+
+@contextmanager
+def drawing(folder: object) -> Iterator[None]:
+    """Around what only draws: where that fails, the log says so and the run goes on."""
+    try:
+        yield
+    except Exception:
+        log.warning(
+            "%s: a picture could not be drawn for TensorBoard; training and scores are not "
+            "affected. The cause:",
+            folder,
+            exc_info=True,
+        )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from activae.results import run_folder
 from activae.results.diagnosis import figures
 from activae.results.evaluation import score
 from activae.results.machine import versions
-from activae.results.recording import Recorders
+from activae.results.recording import Recorders, drawing
 from activae.results.tensorboard import show_results
 from activae.training.assembly import build_model
 from activae.training.checkpoint import LAST, load_checkpoint
@@ -101,8 +101,10 @@ def show_run(run: Finished) -> None:
         show_results(run.cfg, run.model, run.data, run.metrics, run.folder)
 
 
-# How a run is finished, in this order. A stage adds to `metrics` or to the folder.
-STAGES: list[Stage] = [score_run, diagnose_run, show_run]
+# How a run is finished, in this order. A stage of the first list adds to `metrics`; one of the
+# second shows them, and a run whose picture fails is none the less complete.
+STAGES: list[Stage] = [score_run, diagnose_run]
+SHOWING: list[Stage] = [show_run]
 
 
 def finish(run: Finished, seconds: Callable[[], float]) -> dict[str, Any]:
@@ -115,6 +117,9 @@ def finish(run: Finished, seconds: Callable[[], float]) -> dict[str, Any]:
         stage(run)
     run.metrics["seconds"]["all"] = seconds()
     run_folder.write_metrics(run.folder, run.metrics)
+    for stage in SHOWING:
+        with drawing(run.folder):
+            stage(run)
     run_folder.close(run.folder, run.metrics["status"])
     return run.metrics
 

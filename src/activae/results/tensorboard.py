@@ -19,7 +19,8 @@ from torch import Tensor
 from activae.config.instantiating import activation_label, label
 from activae.data.module import AutoencoderDataModule
 from activae.results.diagnosis import PROBE_SAMPLES, diagnose
-from activae.results.diagnostics import reconstruction_grid, thumbnails
+from activae.results.diagnostics import as_colours, reconstruction_grid, thumbnails
+from activae.results.recording import drawing
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class TensorBoardLog(pl.Callback):
         if "phase" in pl_module.row:
             self._show_phase(writer, pl_module, step)
         if pl_module.epoch in self._epochs:
-            self._snapshot(writer, pl_module, step)
+            with drawing(writer.log_dir):
+                self._snapshot(writer, pl_module, step)
 
     def _show_phase(self, writer: SummaryWriter, model: AutoencoderModule, step: int) -> None:
         """The number of the phase as a curve, and where each begins in words."""
@@ -134,9 +136,9 @@ def snapshot_epochs(epochs: int, snapshots: int) -> set[int]:
 
 @torch.no_grad()
 def picture(model: AutoencoderModule, samples: Tensor) -> Tensor:
-    """Normalised images [n, C, H, W] above their reconstructions, in one picture [C, H', W']."""
+    """Normalised images [n, C, H, W] above their reconstructions, in one picture [1|3, H', W']."""
     data = model.data
-    return reconstruction_grid(data.to_unit(samples), data.to_unit(model.net(samples)))
+    return as_colours(reconstruction_grid(data.to_unit(samples), data.to_unit(model.net(samples))))
 
 
 def show_results(
@@ -163,7 +165,11 @@ def show_results(
         writer.add_embedding(
             codes,
             metadata=None if labels is None else _names(data, labels[:count].tolist()),
-            label_img=thumbnails(data.to_unit(samples[:count])) if data.source.is_image else None,
+            label_img=(
+                as_colours(thumbnails(data.to_unit(samples[:count])))
+                if data.source.is_image
+                else None
+            ),
             global_step=model.step,
             tag="code",
         )
@@ -213,8 +219,12 @@ def _scalars(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 def _names(data: AutoencoderDataModule, labels: list[int]) -> list[str]:
+    """A word for each label. The projector reads them by line: no line is empty or broken."""
     names = data.source.class_names
-    return [names[label] if names else str(label) for label in labels]
+    if not names:
+        return [str(label) for label in labels]
+    words = [" ".join(name.split()) or "(blank)" for name in names]
+    return [words[label] for label in labels]
 
 
 def _writer(trainer: pl.Trainer) -> SummaryWriter:

@@ -324,7 +324,7 @@ def to_samples(file: Path, values: Array, image_shape: Sequence[int] | None) -> 
         return _as_images(file, samples, image_shape)
     if samples.ndim == 3:
         return samples.unsqueeze(1)
-    if samples.ndim == 4 and _channels_come_last(samples.shape):
+    if samples.ndim == 4 and _channels_come_last(samples):
         return samples.movedim(3, 1).contiguous()
     return samples
 
@@ -340,8 +340,10 @@ def _to_torch_dtype(file: Path, values: Array) -> Array:
     return values.astype(np.float32 if exact else np.float64, copy=False)
 
 
-def _channels_come_last(shape: Sequence[int]) -> bool:
-    return shape[3] in IMAGE_CHANNELS and shape[1] not in IMAGE_CHANNELS
+def _channels_come_last(samples: Tensor) -> bool:
+    # Four channels are RGBA only in bytes; [N, 16, 4, 4] of floats are small maps of 16 channels.
+    channels = (*IMAGE_CHANNELS, 4) if samples.dtype == torch.uint8 else IMAGE_CHANNELS
+    return samples.shape[3] in channels and samples.shape[1] not in channels
 
 
 def _as_images(file: Path, samples: Tensor, image_shape: Sequence[int]) -> Tensor:
