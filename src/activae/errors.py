@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-EXIT_INTERRUPTED = 130  # what a shell makes of Ctrl-C
+import signal
+
+EXIT_BY_SIGNAL = 128  # to which a shell adds the number of the signal
+EXIT_INTERRUPTED = EXIT_BY_SIGNAL + signal.SIGINT
+
+# What asks a command to end, beside Ctrl-C. The launcher acts on them; its processes ignore them.
+END_REQUESTS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class UserError(ValueError):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -81,17 +82,25 @@ def test_two_launches_share_a_sweep_and_train_nothing_twice(
     assert sorted(trained) == list("01234567")
 
 
-def test_ctrl_c_saves_every_run_and_the_sweep_goes_on_from_there(
-    launched: Callable[..., subprocess.Popen[str]], train_py: TrainPy, tmp_path: Path
+@pytest.mark.parametrize(("request_to_end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_request_to_end_saves_every_run_and_the_sweep_goes_on_from_there(
+    launched: Callable[..., subprocess.Popen[str]],
+    train_py: TrainPy,
+    tmp_path: Path,
+    request_to_end: int,
+    code: int,
 ) -> None:
     sweep = tmp_path / "outputs" / "sweeps" / "s"
     endless = ("trainer.max_epochs=400", "seed=0,1", TWO)
     process = launched("sweep=s", *SMALL, *endless)
     wait_for(lambda: len(list(sweep.glob("*/history.csv"))) == 2)
-    process.send_signal(signal.SIGINT)
+    if request_to_end == signal.SIGTERM:  # which batch systems send to all processes of a job
+        for worker in psutil.Process(process.pid).children(recursive=True):
+            worker.send_signal(request_to_end)
+    process.send_signal(request_to_end)
     text = process.communicate(timeout=60)[0]
 
-    assert process.returncode == 130, text
+    assert process.returncode == code, text
     assert "Traceback" not in text
     assert "continue with: python train.py resume=outputs/sweeps/s" in text
     assert all((run / "checkpoints" / "last.ckpt").exists() for run in runs(sweep))

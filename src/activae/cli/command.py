@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
+from types import FrameType
 from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,7 +23,14 @@ from yaml import YAMLError
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.settling import container, read
-from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
+from activae.errors import (
+    END_REQUESTS,
+    EXIT_BY_SIGNAL,
+    EXIT_INTERRUPTED,
+    ConfigError,
+    SweepFailed,
+    UserError,
+)
 from activae.results.run_folder import CONFIG, DONE
 from activae.sweeps.folder import commands_of, resumed_sweep
 
@@ -51,7 +61,41 @@ def start(main: Callable[[], object]) -> None:
     that of an error in the job.
     """
     sys.path.append(os.getcwd())  # activation.function may name a module that lies there
-    arguments = sys.argv[1:]
+    with _ended_as_by_ctrl_c():
+        _start(main, sys.argv[1:])
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Take a request to end, of whatever kind, for Ctrl-C; the exit code tells which it was.
+
+    Such requests come from `docker stop`, Kubernetes, scancel, systemd, timeout, a closed terminal.
+    One that is ignored, as nohup has it, stays so.
+    """
+    received: list[int] = []
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # a shell ignores it for what runs in the background
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+    requests = [each for each in END_REQUESTS if signal.getsignal(each) is signal.SIG_DFL]
+    for each in requests:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    except SystemExit as end:
+        if received and end.code == EXIT_INTERRUPTED:
+            sys.exit(EXIT_BY_SIGNAL + received[0])
+        raise
+    finally:
+        for each in requests:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def _start(main: Callable[[], object], arguments: Sequence[str]) -> None:
     sweep = resumed_sweep(arguments)
     if sweep is None:
         _run(main, arguments)
@@ -108,8 +152,9 @@ def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
 def run_job(composed: DictConfig) -> float:
     """Train what Hydra composed, or continue the run it names; return the best SE/val.
 
-    A user's mistake ends in one message and exit code 1, an interruption in exit code 130; in a
-    sweep a failed job raises JobFailed, which lets the others run.
+    A user's mistake ends in one message and exit code 1, an interruption in exit code 130 (143
+    after SIGTERM, 129 after SIGHUP); in a sweep a failed job raises JobFailed, which lets the
+    others run.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:

@@ -23,7 +23,7 @@ import torch
 
 from activae.config.identity import data_key, graph_key
 from activae.data.module import AutoencoderDataModule
-from activae.errors import EXIT_INTERRUPTED
+from activae.errors import END_REQUESTS, EXIT_INTERRUPTED
 from activae.sweeps.display import clipped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
 from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
@@ -174,8 +174,8 @@ def _main(
     """What a process of the pool does."""
     os.setpgid(0, 0)  # Ctrl-C reaches the launcher alone, which passes it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for warning in (signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(warning, signal.SIG_IGN)  # Slurm's, which tells all; the launcher acts on it
+    for told_to_all in (*END_REQUESTS, signal.SIGUSR1, signal.SIGUSR2):  # the latter are Slurm's
+        signal.signal(told_to_all, signal.SIG_IGN)  # the launcher acts on it
     line.listen(interrupt)
     for name in (None, "hydra"):
         logging.getLogger(name).handlers.clear()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
@@ -132,6 +134,18 @@ def restore_callbacks(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any]
             callback.load_state_dict(state)
 
 
+class OwnSigterm(pl.Callback):
+    """Keeps what SIGTERM does; Lightning's handler would end the run as if it were complete."""
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set the handler back, which Lightning's fit has just replaced."""
+        if self._handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+
+
 def new_trainer(
     cfg: DictConfig,
     model: AutoencoderModule,
@@ -151,7 +165,7 @@ def new_trainer(
             precision=cfg.trainer.precision,
             max_epochs=epochs - model.step // data.steps_per_epoch,
             logger=logger or False,
-            callbacks=callbacks,
+            callbacks=[*callbacks, OwnSigterm()],
             detect_anomaly=cfg.trainer.detect_anomaly,
             num_sanity_val_steps=0,
             enable_checkpointing=False,

@@ -73,7 +73,12 @@ def test_a_second_one_ends_at_once_with_the_last_whole_epoch(
     assert_same_end(folder, expected)
 
 
-def test_the_command_saves_says_how_to_go_on_and_exits_with_130(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("request_to_end", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_command_saves_says_how_to_go_on_and_exits_with_128_and_the_signal(
+    request_to_end: int, code: int, tmp_path: Path
+) -> None:
     root = Path(__file__).parents[3]
     arguments = ["trainer=cpu", "logger=minimal", "data.train_fraction=0.1"]
     process = subprocess.Popen(
@@ -89,13 +94,13 @@ def test_the_command_saves_says_how_to_go_on_and_exits_with_130(tmp_path: Path) 
             assert process.poll() is None
             assert monotonic() < deadline
             sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(request_to_end)
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
     (folder,) = (file.parent for file in started)
 
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in output
     assert "resume=" in output
     step = load_checkpoint(folder / LAST)["global_step"]

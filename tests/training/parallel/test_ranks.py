@@ -98,9 +98,13 @@ def test_two_processes_train_what_one_does(
 def test_ctrl_c_stops_all_after_one_step_and_a_resumed_run_ends_the_same(
     small: Small, odd: Odd, tmp_path: Path
 ) -> None:
-    """With an activation that draws random numbers in the forward pass."""
+    """With an activation that draws random numbers in the forward pass.
+
+    A rank itself takes no heed of SIGTERM, which batch systems send to all processes of a job.
+    """
     noisy = "x * (torch.rand_like(x) if self.training else 0.5)"
-    press = f"os.kill({os.getpid()}, signal.SIGINT); time.sleep(0.5)"
+    press = "os.kill(os.getpid(), signal.SIGTERM); "
+    press += f"os.kill({os.getpid()}, signal.SIGINT); time.sleep(0.5)"
     cfg = small("trainer=ddp", *odd(noisy))
     train(cfg, tmp_path / "uninterrupted")
     odd(noisy, 0, press)

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from activae.config.devices import on_cuda
 from activae.config.settling import from_values
 from activae.data.module import AutoencoderDataModule
-from activae.errors import ConfigError, DataError, UserError
+from activae.errors import END_REQUESTS, ConfigError, DataError, UserError
 from activae.training.assembly import build_model
 from activae.training.endings import Diverged, Interrupted
 from activae.training.fitting import (
@@ -62,7 +62,8 @@ def run_rank(assignment: Assignment, line: Line) -> None:
 
     The process is stopped by whatever it is sent on the line, and ends when that breaks.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the launcher acts on, for all
+    for told_to_all in (signal.SIGINT, *END_REQUESTS):
+        signal.signal(told_to_all, signal.SIG_IGN)  # the launcher acts on it
     logging.getLogger().handlers[:] = [logging.NullHandler()]
     here = assignment
     cfg = from_values(here.settled)
