@@ -17,9 +17,10 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from activae.errors import UserError
-from activae.models import Autoencoder, MLPDecoder, MLPEncoder
+from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from activae.results.run import train
 from activae.training.process import choose_threads, process_state
 
@@ -135,6 +136,16 @@ def test_small_networks_run_on_one_thread_and_large_ones_on_every_core() -> None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert choose_threads(network(64), 32) == 1
     assert choose_threads(network(2000), 256) == cores
+
+
+def test_a_convolution_works_at_every_position() -> None:
+    half: dict[str, Any] = {"channels": [8, 16], "activation": nn.ReLU}
+    shape = (1, 28, 28)
+    net = Autoencoder(ConvEncoder(shape, 4, **half), ConvDecoder(4, shape, **half), shape=shape)
+
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, *shape))
+    assert net.multiply_adds == counter.get_total_flops() / 2
 
 
 def test_asking_for_a_gpu_is_quick_while_training(monkeypatch: pytest.MonkeyPatch) -> None:

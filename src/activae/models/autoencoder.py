@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeGuard
 
@@ -23,7 +24,8 @@ class Autoencoder(nn.Module):
     `forward`, `decode` return reconstructions [B, *shape] in the data's normalised range; `encode`
     returns codes [B, code_dim]. Raises ConfigError, naming both shapes, where the halves disagree.
     Samples go to the encoder through `input_transform`, and what it gives to the decoder through
-    `latent`, if there is one.
+    `latent`, if there is one. `multiply_adds` are those of weight layers in a forward pass of one
+    sample.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Autoencoder(nn.Module):
         self.latent = latent
         self.decoder = decoder
         self.output_activation = output_activation or nn.Identity()
-        self._check_shapes()
+        with _counting_work(self) as work:
+            self._check_shapes()
+        self.multiply_adds = sum(work.values())
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes [B, code_dim] of normalised samples [B, *shape]."""
@@ -131,6 +135,30 @@ class Autoencoder(nn.Module):
                 f"{given}, and the decoder turns that into {tuple(out.shape[1:])} instead of "
                 f"{self.shape}: choose an encoder and a decoder whose shapes agree"
             )
+
+
+@contextmanager
+def _counting_work(net: nn.Module) -> Iterator[dict[nn.Module, int]]:
+    """For each weight layer, the multiply-adds for one sample that it takes in this context.
+
+    A weight is used once by a linear layer, and at every position by a convolution. One whose layer
+    is not called, because its owner uses the weight itself, counts once.
+    """
+    found = [module for module in net.modules() if is_weight_layer(module)]
+    work = {layer: layer.weight.numel() for layer in found}
+
+    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        # A transposed convolution applies its weight to every position of the input.
+        spread = isinstance(layer, nn.modules.conv._ConvTransposeNd)
+        positions = inputs[0] if spread else output
+        work[layer] = positions[0].numel() * layer.weight[0].numel()
+
+    handles = [layer.register_forward_hook(count) for layer in found]
+    try:
+        yield work
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class SeenOnce:

@@ -81,7 +81,7 @@ def _quiet_lightning() -> Iterator[None]:
 
 def choose_threads(net: Autoencoder, batch_size: int) -> int:
     """One thread for small networks, where starting the others costs more; else every core."""
-    work = batch_size * sum(weight.numel() for _, weight in net.weights())
+    work = batch_size * net.multiply_adds
     return 1 if work < SINGLE_THREAD_WORK else cores()
 
 
