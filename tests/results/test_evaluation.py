@@ -17,7 +17,7 @@ from activae.config.identity import job_id
 from activae.config.settling import read, settle
 from activae.data.module import AutoencoderDataModule
 from activae.results.diagnostics import effective_rank, gradient_norms
-from activae.results.evaluation import Reference
+from activae.results.evaluation import Reference, is_exact
 from activae.results.pca import PCA
 from activae.results.run import train, train_settled
 from activae.results.run_folder import CONFIG, METRICS
@@ -257,3 +257,15 @@ def test_an_activation_without_chi_1_has_none(run: Callable[..., Path]) -> None:
 
     assert set(found["chi_1"].values()) == {None}
     assert all(0 <= share <= 1 for share in found["saturated"].values())
+
+
+def test_a_code_as_large_as_the_data_leaves_pca_without_error(
+    compose: Compose, tmp_path: Path
+) -> None:
+    data = ("data=random", "data.source.features=4", "data.source.samples=100", "encoding.dim=4")
+
+    found = train(compose(*SMALL, *data), tmp_path)
+
+    assert is_exact(found["pca"]["test"])
+    assert found["pca"]["test"]["SE"] > 0
+    assert found["ratio_to_pca"] is None

@@ -92,6 +92,20 @@ def test_a_perfect_reconstruction_has_no_psnr(
     assert row(text, "PSNR") == ["15.05"]
 
 
+def test_nothing_is_compared_with_a_pca_that_is_exact(
+    conclusion: Callable[..., str], metrics: Metrics
+) -> None:
+    """The code is as large as the data: only rounding is left of PCA's error."""
+    for split in ("train", "val", "test"):
+        metrics["pca"][split] |= {"SE": 9e-13, "MSE": 2e-13, "explained_variance": 1 - 2e-13}
+
+    text = " ".join(conclusion("encoding.dim=4").split())
+
+    assert row(conclusion(), "SE (squared") == ["2", "exact"]
+    assert "PCA reconstructs these data exactly from 4 dimensions" in text
+    assert "PCA with as many dimensions does better" not in text
+
+
 def test_it_says_what_it_took_and_where_to_look(conclusion: Callable[..., str]) -> None:
     text = conclusion(folder=Path("outputs/2026-01-01/00-00-00_a=b"))
 

@@ -26,6 +26,9 @@ from activae.training.shared import Shared, data_key
 # error of a mean over them is a hundredth of a sample's deviation.
 TRAIN_SAMPLES = 10_000
 
+# Shares of the variance below this are float32's rounding: (6e-8)^2, times some thousand features.
+ROUNDING = 1e-10
+
 Scores = dict[str, dict[str, float | None] | None]
 Known = dict[str, Tensor]
 
@@ -54,7 +57,7 @@ def score(
     pca = shared.once((*on, dim), lambda: score_pca(data, reference, dim))
     metrics["pca"] = {"dim": dim, **pca}
     metrics |= {
-        "ratio_to_pca": _ratio(metrics["test"], pca["test"]),
+        "ratio_to_pca": ratio_to_pca("SE", metrics["test"], pca["test"]),
         "train_samples": reference.count("train"),
         "best_epoch": best["epoch"],
         "best_step": best["global_step"],
@@ -68,11 +71,20 @@ def score(
     return metrics
 
 
-def _ratio(
-    run: Mapping[str, float | None] | None, pca: Mapping[str, float | None] | None
+def is_exact(scores: Mapping[str, float | None]) -> bool:
+    """Whether the error is one of rounding alone, such as PCA's with as many dimensions as data."""
+    explained = scores["explained_variance"]
+    return explained is not None and 1 - explained < ROUNDING
+
+
+def ratio_to_pca(
+    name: str, run: Mapping[str, float | None] | None, pca: Mapping[str, float | None] | None
 ) -> float | None:
-    run_se, pca_se = ((scores or {}).get("SE") for scores in (run, pca))
-    return run_se / pca_se if run_se is not None and pca_se else None
+    """How many times PCA's error a run's is; None where one is not known, or PCA is exact."""
+    if run is None or pca is None or is_exact(pca):
+        return None
+    error, least = run[name], pca[name]
+    return error / least if error is not None and least else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from activae.config.instantiating import activation_label
+from activae.results.evaluation import is_exact, ratio_to_pca
 
 # Test and train error may differ a little by chance; a fifth is a gap worth acting on.
 OVERFIT_RATIO = 1.2
@@ -58,8 +59,9 @@ def show(metrics: dict[str, Any], title: str, console: Console) -> None:
     for name, text in _NAMES.items():
         if run[name] is None and pca[name] is None:
             continue
-        ratio = _ratio(run[name], pca[name]) if name in _ERRORS else None
-        table.add_row(text, _number(run[name]), _number(pca[name]), _number(ratio))
+        ratio = ratio_to_pca(name, run, pca) if name in _ERRORS else None
+        of_pca = "exact" if name in _ERRORS and is_exact(pca) else _number(pca[name])
+        table.add_row(text, _number(run[name]), of_pca, _number(ratio))
     console.print(table)
 
 
@@ -71,7 +73,12 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
             f"It overfits: SE is {val / train:.2f} times as high on val as on train. Remedies: "
             f"{'; '.join(_remedies(cfg))}."
         )
-    if val > metrics["pca"]["val"]["SE"]:
+    if is_exact(metrics["pca"]["val"]):
+        yield (
+            f"PCA reconstructs these data exactly from {cfg.encoding.dim} dimensions, so there is "
+            "nothing left to learn. Take a smaller code (encoding.dim)."
+        )
+    elif val > metrics["pca"]["val"]["SE"]:
         smaller = ", or a smaller code (encoding=dim8), which a linear method cannot use as well"
         yield (
             "PCA with as many dimensions does better. Try more steps (trainer.max_epochs), wider "
@@ -96,10 +103,6 @@ def _remedies(cfg: DictConfig) -> Iterator[str]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
-
-
-def _ratio(run: float | None, pca: float | None) -> float | None:
-    return run / pca if run is not None and pca else None
 
 
 def _log_root(folder: Path) -> Path:
