@@ -168,3 +168,47 @@ def test_rms_scales_all_values_alike_to_a_mean_square_of_one() -> None:
     torch.testing.assert_close(normalised / normalised[1, 1], train / 4.0)
     assert normalise.target_range.tolist() == pytest.approx([0.0, normalised.max().item()])
     torch.testing.assert_close(normalise.inverse(normalised), train)
+
+
+LARGE_OFFSETS = {
+    "unix time, 60 s": (1700000050, 60.0),
+    "northing, 1 m": (5.54e6 + 0.3, 1.0),
+    "pressure in Pa": (101325, 0.01),
+}
+
+
+@pytest.mark.parametrize("offset", LARGE_OFFSETS.values(), ids=LARGE_OFFSETS)
+def test_an_offset_that_float32_cannot_hold_is_subtracted_whole(
+    offset: tuple[float, float],
+) -> None:
+    start, span = offset
+    noise = torch.rand(500, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    raw = start + span * noise
+
+    unit = fit_normalisation("unit_range", raw, None)
+    standard = fit_normalisation("standardise", raw, None)
+
+    low, high = unit(raw).aminmax(dim=0)
+    assert low.tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert high.tolist() == pytest.approx([1, 1], abs=1e-6)
+    assert standard(raw).mean(0).tolist() == pytest.approx([0, 0], abs=1e-5)
+    least = standard(raw).min().item()
+    assert least == pytest.approx(standard.target_range[0].item(), abs=1e-5)
+    torch.testing.assert_close(unit.inverse(unit(raw)), raw, rtol=0, atol=1e-6 * span)
+
+
+def test_an_ordinary_offset_needs_no_more_than_float32() -> None:
+    raw = vectors().double()[:, :2]
+    for kind in KINDS:
+        assert not fit_normalisation(kind, raw, None).offset_rest.any()
+        assert not fit_normalisation(kind, 1e4 + raw.float(), None).offset_rest.any()
+
+
+def test_a_checkpoint_without_the_rest_of_the_offset_loads() -> None:
+    made = fit_normalisation("standardise", vectors(), None)
+    old = {name: value for name, value in made.state_dict().items() if name != "offset_rest"}
+
+    other = Normalisation(torch.zeros(3), torch.ones(3), (0.0, 1.0))
+    other.load_state_dict(old)
+
+    assert torch.equal(other(vectors()), made(vectors()))

@@ -81,6 +81,18 @@ def test_scores_that_the_data_do_not_have_are_left_out(
     assert "SSIM" not in conclusion()
 
 
+def test_it_says_why_the_cross_entropy_is_left_out(
+    conclusion: Callable[..., str], metrics: Metrics
+) -> None:
+    metrics["test"]["BCE"] = metrics["pca"]["test"]["BCE"] = None
+
+    assert "BCE is left out: the test split has values outside [0, 1]" in conclusion()
+
+    metrics["train"]["BCE"] = None  # the data were never meant to lie there
+
+    assert "BCE" not in conclusion()
+
+
 def test_a_perfect_reconstruction_has_no_psnr(
     conclusion: Callable[..., str], metrics: Metrics
 ) -> None:

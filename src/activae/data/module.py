@@ -182,7 +182,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         """Normalised samples [N, *shape] as the share of their raw range: what pictures show."""
         low, high = self.raw_range
         raw = self.normalisation.to(normalised.device).inverse(normalised)
-        return (raw - low) / (high - low)
+        return ((raw - low) / (high - low)).to(torch.promote_types(normalised.dtype, torch.float32))
 
     def train_dataloader(self) -> TrainingChunks:
         """Chunks from the step that the LightningModule has reached up to the end of its epoch."""

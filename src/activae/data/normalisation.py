@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,25 +14,35 @@ from activae.errors import ConfigError
 
 Samples = Tensor | DiskSamples
 
+# An offset's rounding error in units of the scale, from which on it is kept.
+RELEVANT_REST = 1e-6
+
 
 class Normalisation(nn.Module):
     """`(raw - offset) / scale`, kept with the model so that new data get the same treatment.
 
-    Buffers (in the state_dict): `offset` and `scale`, both shaped like one sample, and
+    Buffers (in the state_dict): `offset`, `offset_rest`, `scale`, shaped like one sample, and
     `target_range` `[2]`, the interval that the normalised training data lie in and that an
     output activation must therefore reach. Where the raw range is declared and the kind is
     `unit_range` or `none`, the interval holds for any data; otherwise it is what the training
     split shows, and other samples may lie a little outside.
+
+    `offset_rest` is what float32 cannot hold of an offset in float64 that is large beside the
+    scale, such as that of time stamps; elsewhere it is 0.
     """
 
     offset: Tensor
+    offset_rest: Tensor
     scale: Tensor
     target_range: Tensor
 
     def __init__(self, offset: Tensor, scale: Tensor, target_range: tuple[float, float]) -> None:
         super().__init__()
         assert offset.shape == scale.shape
+        rest = offset.double() - offset.float().double()
+        matters = rest.abs() > RELEVANT_REST * scale.double()
         self.register_buffer("offset", offset.float())
+        self.register_buffer("offset_rest", torch.where(matters, rest, 0.0).float())
         self.register_buffer("scale", scale.float())
         self.register_buffer("target_range", torch.tensor(target_range, dtype=torch.float32))
 
@@ -41,11 +52,27 @@ class Normalisation(nn.Module):
         # Large numbers with small differences (time stamps) must meet the offset in float64.
         working = torch.float64 if raw.dtype == torch.float64 else dtype
         # In place on a copy: half the time of two new tensors, which for MNIST are 188 MB each.
-        return raw.to(working, copy=True).sub_(self.offset).div_(self.scale).to(dtype)
+        shifted = raw.to(working, copy=True).sub_(self.offset)
+        if self._has_rest():
+            shifted.sub_(self.offset_rest)
+        return shifted.div_(self.scale).to(dtype)
 
     def inverse(self, normalised: Tensor) -> Tensor:
-        """Back from `[N, *sample_shape]` to the raw scale, as floating point."""
-        return normalised * self.scale + self.offset
+        """Back from `[N, *sample_shape]` to the raw scale, as floating point.
+
+        In float64 where float32 would lose the differences beside the offset.
+        """
+        if not self._has_rest():
+            return normalised * self.scale + self.offset
+        return normalised.double() * self.scale + self.offset_rest + self.offset.double()
+
+    def _has_rest(self) -> bool:
+        return bool(self.offset_rest.any())
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        if f"{prefix}offset" in state:  # checkpoints of earlier versions have no rest
+            state.setdefault(f"{prefix}offset_rest", torch.zeros_like(state[f"{prefix}offset"]))
+        super()._load_from_state_dict(state, prefix, *args)
 
 
 def fit_normalisation(
@@ -125,6 +152,8 @@ def _normalisation(
     # One shape for every kind: a state_dict then loads whatever kind it was saved with.
     shape = train.shape[1:]
     scale = _without_zeros(spread)
+    if train.dtype != torch.float64:  # values that float32 holds have no digits beyond it
+        offset = offset.float()
     return Normalisation(offset.expand(shape).clone(), scale.expand(shape).clone(), target_range)
 
 

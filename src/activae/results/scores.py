@@ -19,6 +19,7 @@ DISTANCE = "distance to the training mean"
 FLOOR = "floor of the BCE"
 # Keras's backend.epsilon(): a certain but wrong pixel costs 16.1 nats instead of infinitely many.
 CLIP = 1e-7
+BEYOND = 1e-6  # by how much rounding may take data out of [0, 1]
 
 
 class ReconstructionScores:
@@ -126,9 +127,9 @@ def _at_least_single(x: Tensor) -> Tensor:
 
 
 def lies_in_unit_range(x: Tensor) -> bool:
-    """Whether every value lies in [0, 1]; NaN does not."""
+    """Whether every value lies in [0, 1], but for the rounding of normalisation; NaN does not."""
     low, high = torch.aminmax(x)
-    return bool((low >= 0) & (high <= 1))
+    return bool((low >= -BEYOND) & (high <= 1 + BEYOND))
 
 
 def bce_floor(x: Tensor) -> float:
@@ -165,7 +166,8 @@ def bce_above_floor(x: Tensor, reconstruction: Tensor, floor: Tensor | None = No
 
 def entropy(x: Tensor) -> Tensor:
     """Return each sample's entropy in nats [N]: of Bernoulli variables with means x [N, ...]."""
-    return (torch.special.entr(x) + torch.special.entr(1 - x)).flatten(1).sum(1)
+    means = x.clamp(0, 1)
+    return (torch.special.entr(means) + torch.special.entr(1 - means)).flatten(1).sum(1)
 
 
 def structural_similarity(images: Tensor, others: Tensor, *, value_span: float) -> Tensor:

@@ -63,6 +63,11 @@ def show(metrics: dict[str, Any], title: str, console: Console) -> None:
         of_pca = "exact" if name in _ERRORS and is_exact(pca) else _number(pca[name])
         table.add_row(text, _number(run[name]), of_pca, _number(ratio))
     console.print(table)
+    if run["BCE"] is None and metrics["train"]["BCE"] is not None:
+        console.print(
+            f"note   BCE is left out: the {stage} split has values outside [0, 1], in which the "
+            "training split lies."
+        )
 
 
 def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
