@@ -153,6 +153,16 @@ def test_errors_of_source_and_split_come_through() -> None:
         module(val_fraction=0.001)
 
 
+@pytest.mark.parametrize("kind", ["none", "standardise", "unit_range", "rms"])
+def test_a_constant_training_split_is_named_as_such(kind: str) -> None:
+    """The samples that differ have fallen into another split."""
+    elsewhere = set(range(100)) - numbers(module().samples["train"])
+    samples = torch.zeros(100, 3)
+    samples[sorted(elsewhere)] = 1
+    with pytest.raises(DataError, match=r"sparse: the training split is constant.*split_seed"):
+        module(lambda: Source("sparse", samples), normalisation=kind)
+
+
 def test_all_samples_move_to_the_device_and_type() -> None:
     data = module()
 

@@ -19,6 +19,7 @@ from activae.data.preparation import Unprepared
 from activae.data.source import Source
 from activae.data.spec import DataSpec
 from activae.data.split import split_segments, split_sizes
+from activae.errors import DataError
 
 EVALUATION_ROWS = 4096
 
@@ -65,6 +66,12 @@ class AutoencoderDataModule(pl.LightningDataModule):
             return
         raw = self._split(self.load())
         source = self.source
+        if _is_constant(raw["train"]):
+            raise DataError(
+                f"{source.name}: the training split is constant: all its {len(raw['train'])} "
+                "samples are equal, so that there is nothing to learn. Check the file; where few "
+                "samples differ, another split may hold them: data.split_seed=1"
+            )
         self.normalisation: Normalisation = fit_normalisation(
             self.normalisation_kind, raw["train"], source.value_range
         )
@@ -228,6 +235,12 @@ def _normalised(raw: Samples, normalisation: Normalisation) -> Samples:
     if isinstance(raw, Tensor):
         return normalisation(raw)
     return DiskSamples(raw.rows, raw.segments, raw.survey, normalisation)
+
+
+def _is_constant(samples: Samples) -> bool:
+    """Whether all samples are equal; stops at the first that differs."""
+    first = samples[:1]
+    return all(bool((part == first).all()) for part in samples.split(EVALUATION_ROWS))
 
 
 def _whole_counts(splits: Iterable[Samples]) -> bool:
