@@ -136,6 +136,21 @@ def test_losses_and_scores_are_those_of_the_plain_run(
             assert row == pytest.approx(wanted, rel=1e-3, abs=1e-4)
 
 
+def test_a_figure_of_whole_batches_is_scored_in_the_same_batches(
+    settled: Callable, runs: Any, history: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many runs share the memory, and though the splits take several batches."""
+    monkeypatch.setattr("activae.data.module.EVALUATION_ROWS", 64)
+    monkeypatch.setattr("activae.sweeps.stack.stack.EVALUATION_ROWS", 64)
+    common = ("trainer.max_epochs=2", "regulariser=kl_sparse", "regulariser.kl_sparse.weight=1")
+    sigmoid = ("activation@encoding.activation=sigmoid", "trainer.precision=64-true")
+    configs = [settled(*common, *sigmoid, f"seed={seed}") for seed in range(3)]
+
+    for stacked, plain in zip(runs.stacked(configs), runs.plain(configs), strict=True):
+        for row, wanted in zip(history(stacked), history(plain), strict=True):
+            assert row == pytest.approx(wanted, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [

@@ -20,7 +20,7 @@ from activae.objectives.losses import (
     poisson,
     zinb,
 )
-from activae.objectives.objective import Objective, Regularised
+from activae.objectives.objective import Objective, Regularised, of_batch
 from activae.objectives.regularisers import (
     CodeL1,
     Contractive,
@@ -48,6 +48,7 @@ __all__ = [
     "mse",
     "multinomial",
     "nb",
+    "of_batch",
     "poisson",
     "strengths_of",
     "total",

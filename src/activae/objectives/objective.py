@@ -70,6 +70,13 @@ class Objective:
         return terms
 
 
+def of_batch(objective: object) -> list[str]:
+    """The names of the regularisers that are figures of a whole batch, not means of samples."""
+    if not isinstance(objective, Regularised):
+        return []
+    return [name for name, penalty in objective.regularisers.items() if penalty.of_batch]
+
+
 class Regularised:
     """(autoencoder, batch) -> the terms of `objective`, of the network's latent, of regularisers.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from activae.data.module import EVALUATION_ROWS
+from activae.objectives import of_batch
 from activae.objectives.declared import Terms
 from activae.sweeps.stack.batches import Chunk
 from activae.training.epoch_sums import Sums
@@ -91,7 +92,13 @@ class Stack:
     def evaluate(self, places: Sequence[int]) -> list[dict[str, Row]]:
         """`loss` and `SE` of the members in these places, on val and as many samples of train."""
         found: list[dict[str, Row]] = []
-        for _, together in groupby(places, key=lambda k: id(self.models[k].data.samples["train"])):
+
+        def evaluated_with(place: int) -> int:
+            model = self.models[place]
+            # A figure of a batch as a whole needs the batches of a plain run, too large for many.
+            return place if of_batch(model.objective) else id(model.data.samples["train"])
+
+        for _, together in groupby(places, key=evaluated_with):
             found += self._evaluate(list(together))
         return found
 
@@ -102,7 +109,8 @@ class Stack:
         everyone = len(places) == len(self.models)
         rows = None if everyone else torch.tensor(places, device=self.flat.device)
         strengths = self.step.strengths([model.step for model in self.models])
-        at_a_time = max(model.data.batch_size, EVALUATION_ROWS // len(places))
+        fewest = model.data.batch_size if len(places) > 1 else EVALUATION_ROWS
+        at_a_time = max(fewest, EVALUATION_ROWS // len(places))
         means = []
         for stage in ("train", "val"):
             x = samples[stage][: len(samples["val"])]

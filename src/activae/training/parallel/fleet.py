@@ -17,7 +17,7 @@ from torch import nn
 from activae.config.devices import device_count, on_cuda
 from activae.config.settling import container
 from activae.errors import ConfigError, DataError, UserError
-from activae.objectives import Regularised
+from activae.objectives import of_batch
 from activae.training.checkpoint import LAST
 from activae.training.endings import Diverged, Interrupted
 from activae.training.fitting import Recorders
@@ -95,12 +95,11 @@ def refuse_unsuited(model: AutoencoderModule) -> None:
         )
     losses = [model.whole_objective, *(phase.objective for phase in model.phases)]
     for loss in losses:
-        for name, penalty in loss.regularisers.items() if isinstance(loss, Regularised) else ():
-            if penalty.of_batch:
-                raise ConfigError(
-                    f"regulariser={name}: is a figure of the whole batch, of which each of {way} "
-                    "has a share; train on one, or with another regulariser"
-                )
+        for name in of_batch(loss):
+            raise ConfigError(
+                f"regulariser={name}: is a figure of the whole batch, of which each of {way} "
+                "has a share; train on one, or with another regulariser"
+            )
 
 
 class Fleet:
