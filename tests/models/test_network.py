@@ -166,3 +166,48 @@ def test_what_shapes_pools_or_normalises_is_no_activation() -> None:
     )
 
     assert [name for name, _ in layers(stack)] == ["0", "2"]
+
+
+class Reshape(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(len(x), 2, -1)
+
+
+class Flat(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
+class RootMeanSquare(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x / x.square().mean(-1, keepdim=True).sqrt()
+
+
+class Cube(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x**3
+
+
+class PerChannel(nn.Module):
+    """Learnable, and made for one number of channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.ones(7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.slope * x).sigmoid()
+
+
+@pytest.mark.parametrize("module", [Reshape(), Flat(), RootMeanSquare()])
+def test_somebodys_module_that_acts_on_values_together_is_no_activation(module: nn.Module) -> None:
+    assert [name for name, _ in layers(nn.Sequential(nn.Linear(4, 4), module))] == ["0"]
+
+
+@pytest.mark.parametrize("module", [Cube(), PerChannel(), TwoWays()])
+def test_somebodys_module_that_acts_on_every_value_is_an_activation(module: nn.Module) -> None:
+    assert [name for name, _ in layers(nn.Sequential(nn.Linear(4, 4), module))] == ["0", "1"]
+
+
+def test_attention_is_no_activation() -> None:
+    assert [name for name, _ in layers(nn.MultiheadAttention(8, 2))] == ["out_proj"]

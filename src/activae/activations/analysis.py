@@ -52,6 +52,31 @@ def is_elementwise(activation: nn.Module) -> bool:
     return values_per_unit(activation) == (1, 1)
 
 
+def acts_by_unit(module: nn.Module) -> bool:
+    """Whether a module without weights does something to every value, or declared unit, for itself.
+
+    So an activation does, and what reshapes, pools, shuffles, normalises or attends does not. Found
+    by trying it on maps [2, 3, 2, 2]; one that refuses them is taken at its word if it has
+    parameters, which may be made for another number of channels.
+    """
+    if type(module).__module__.startswith("activae.activations"):
+        return True
+    if hasattr(module, "inputs_per_unit") or hasattr(module, "outputs_per_unit"):
+        return True
+    x = torch.linspace(-2, 2, 24, dtype=torch.float64).view(2, 3, 2, 2)
+    other = x.clone()
+    other[1, 2, 1, 1] += 1
+    function = in_float64(module)
+    try:
+        with torch.no_grad():
+            y, changed = function(x.clone()), function(other)
+    except Exception:  # whatever somebody's module raises
+        return any(True for _ in module.parameters())
+    if not isinstance(y, Tensor) or y.shape != x.shape or torch.equal(y, x):
+        return False
+    return torch.equal(y.flatten()[:-1], changed.flatten()[:-1])
+
+
 def normal_grid() -> FloatArray:
     """Return the midpoints of the cells, ascending from -12 to 12."""
     cells = 2 * _HALF_WIDTH * _CELLS_PER_UNIT

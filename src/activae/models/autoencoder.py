@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from activae.activations.analysis import acts_by_unit
 from activae.errors import ConfigError
 from activae.models.counts import TotalSharingHead, totals
 from activae.models.latent import Latent
@@ -203,8 +204,8 @@ def _at_least_single(outputs: Tensor) -> Tensor:
 def layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Name and module of every weight layer and activation within `module`, in definition order.
 
-    An activation is one of torch's, or any module from elsewhere that holds no weight layer.
-    torch's modules that shape, pool, drop or normalise are left out.
+    An activation is one of torch's, or a module from elsewhere that acts on every value for itself.
+    Modules that shape, pool, drop, normalise or attend are left out.
     """
     if is_weight_layer(module) or _is_activation(module):
         yield name, module
@@ -221,5 +222,8 @@ def is_weight_layer(module: nn.Module) -> TypeGuard[nn.Linear | nn.modules.conv.
 def _is_activation(module: nn.Module) -> bool:
     home = type(module).__module__
     if home.startswith("torch.nn.modules."):
-        return home == "torch.nn.modules.activation"
-    return not isinstance(module, _CONTAINERS) and not any(map(is_weight_layer, module.modules()))
+        attends = isinstance(module, nn.MultiheadAttention)
+        return home == "torch.nn.modules.activation" and not attends
+    if isinstance(module, _CONTAINERS) or any(map(is_weight_layer, module.modules())):
+        return False
+    return acts_by_unit(module)
