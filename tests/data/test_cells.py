@@ -196,6 +196,35 @@ def test_scanpys_blood_cells_are_log_normalised_by_default() -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x: x - x.mean(0), r"go down to -.*scanpy\.pp\.scale.*data\.source\.layer=NAME"),
+        (lambda x: np.expm1(x), r"values of up to \d+.* are no logarithms.*scanpy\.pp\.log1p"),
+        (lambda x: np.where(np.arange(30) == 7, np.nan, x), r"gene gene7: 40 .*not finite"),
+    ],
+    ids=["scaled", "not logarithms", "NaN"],
+)
+def test_values_that_are_no_logarithms_are_named(
+    change: Callable[[Any], Any], said: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path, change(log_normalised(some_counts())))
+    with pytest.raises(DataError, match=said):
+        h5ad(file, log_normalised=True, n_top_genes=10).prepared(torch.arange(40))
+
+
+def test_of_genes_that_vary_alike_the_first_are_kept_and_no_more(tmp_path: Path) -> None:
+    """Most genes are copies of each other, and some are zero in every cell."""
+    counts = some_counts()[:, [20, *[21] * 8, *[22] * 8, *[0] * 3]]
+    counts[:, -2:] = 0
+
+    for number in (5, 12, 19):
+        source = h5ad(write(tmp_path, counts), n_top_genes=number).prepared(torch.arange(40))
+        assert source.train.shape == (40, number)
+    assert source.preparation is not None
+    assert source.preparation.features == GENES[:19]
+
+
+@pytest.mark.parametrize(
     ("module", "option"), [("scanpy", "pbmc"), ("anndata", "h5ad"), ("scanpy", "n_top_genes=10")]
 )
 def test_what_is_not_installed_is_named_with_the_command(

@@ -101,6 +101,40 @@ def test_the_orientation_that_a_camera_noted_is_applied(tmp_path: Path) -> None:
     assert train[0, 0, 0].tolist() == [0] * 4 + [255] * 4
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_orientation_counts_whatever_the_depth(dtype: Any, tmp_path: Path) -> None:
+    """Upper half white; the camera was turned by a quarter, which puts it to the right."""
+    pixels = np.zeros((40, 40), dtype)
+    pixels[:20] = np.iinfo(dtype).max
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("a.png", "b.png"):
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif)
+
+    picture = image_folder(tmp_path, size=4, channels=1).train[0, 0]
+
+    assert picture[:, 0].tolist() == [0] * 4
+    assert picture[:, 3].tolist() == [255] * 4
+
+
+def test_values_of_unknown_range_are_refused(tmp_path: Path) -> None:
+    for name in ("a.tif", "b.tif"):
+        Image.fromarray(np.full((4, 4), 255, np.int32)).save(tmp_path / name)
+    with pytest.raises(DataError, match=r"a\.tif \(its values are integers of 32 bits"):
+        image_folder(tmp_path, size=4)
+
+
+def test_pictures_that_use_little_of_their_range_are_remarked_on(write: Write) -> None:
+    for name in ("a.png", "b.png"):
+        folder = write(name, np.full((4, 4), 4095, dtype=np.uint16))
+
+    assert "brighter than 16 of 255" in image_folder(folder, size=4).note
+
+    write("c.png", grey(200))
+
+    assert image_folder(folder, size=4).note == ""
+
+
 def test_transparent_pixels_are_white(tmp_path: Path) -> None:
     for name, alpha in (("a.png", 0), ("b.png", 255)):
         Image.new("RGBA", (4, 4), (10, 20, 30, alpha)).save(tmp_path / name)

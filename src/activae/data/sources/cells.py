@@ -21,7 +21,10 @@ from activae.errors import ConfigError, DataError
 _OFF = 0.25
 
 
+# The logarithm to base 2 of a million: of all that is usual, nothing is larger.
+LARGEST_LOGARITHM = 20.0
 TARGET_TOTAL = 1e4  # counts a cell: counts per ten thousand, scanpy's and Seurat's custom
+OTHER_LAYER = "name a layer of counts (data.source.layer=NAME, without log_normalised)"
 ADVICE = "pip install 'activae[bio]'"
 
 
@@ -244,8 +247,14 @@ class Expression(Preparation):
         return self
 
     def _check(self, rows: Cells) -> None:
-        """Counts are whole; what is log-normalised is not."""
+        """Counts are whole numbers; what is log-normalised is not, nor negative, nor large."""
         entries = _entries(rows.values)
+        if not np.isfinite(entries).all():
+            gene, count = _first_not_finite(rows)
+            raise DataError(
+                f"gene {gene}: {count} of its expression values are not finite (NaN or infinite); "
+                "remove the gene or those cells, or write 0 where nothing was measured."
+            )
         are_counts = bool((entries >= 0).all() and (entries == np.round(entries)).all())
         if not self.log_normalised and not are_counts:
             raise DataError(
@@ -258,6 +267,8 @@ class Expression(Preparation):
                 "data.source.log_normalised=true: the expression values are whole numbers, so they "
                 "are counts; leave it out."
             )
+        if self.log_normalised and entries.size:
+            _check_logarithms(float(entries.min()), float(entries.max()))
 
     def _logarithms(self, values: Any) -> Any:
         """ln(1 + 10^4 value / total) of counts, float32; log-normalised values as they are."""
@@ -270,8 +281,34 @@ class Expression(Preparation):
         return values.multiply(factors).tocsr().log1p().astype(np.float32)
 
 
+def _check_logarithms(least: float, most: float) -> None:
+    """Raise DataError where ln(1 + normalised count) cannot be what these values are."""
+    if least < 0:
+        raise DataError(
+            "data.source.log_normalised=true: log-normalised values are 0 or more, and these go "
+            f"down to {least:.3g}: they seem scaled (scanpy.pp.scale). Save the file before "
+            f"scaling, or {OTHER_LAYER}."
+        )
+    if most > LARGEST_LOGARITHM:
+        raise DataError(
+            f"data.source.log_normalised=true: values of up to {most:.6g} are no logarithms of "
+            f"normalised counts. Take them (scanpy.pp.log1p), or {OTHER_LAYER}."
+        )
+
+
+def _first_not_finite(rows: Cells) -> tuple[str, int]:
+    """The first gene with values that are not finite, and how many it has."""
+    values = rows.values
+    for place, gene in enumerate(rows.genes):
+        column = values[:, place]
+        count = int((~np.isfinite(_entries(column))).sum())
+        if count:
+            return gene, count
+    raise AssertionError("all values are finite")
+
+
 def _most_variable(logarithms: Any, number: int) -> NDArray[np.bool_]:
-    """Whether each gene is among those that vary most."""
+    """Whether each gene is among those that vary most: so many, of equal ones the first."""
     try:
         import anndata
         import scanpy
@@ -281,9 +318,12 @@ def _most_variable(logarithms: Any, number: int) -> NDArray[np.bool_]:
             "data.source.n_top_genes=null to keep all"
         ) from error
     found = scanpy.pp.highly_variable_genes(
-        anndata.AnnData(logarithms), n_top_genes=number, flavor="seurat", inplace=False
+        anndata.AnnData(logarithms), flavor="seurat", inplace=False
     )
-    varies: NDArray[np.bool_] = found["highly_variable"].to_numpy()
+    # Scanpy's choice of so many keeps all that equal the last one, another number for each split.
+    dispersion = np.nan_to_num(found["dispersions_norm"].to_numpy(np.float64), nan=-np.inf)
+    varies = np.zeros(len(dispersion), dtype=np.bool_)
+    varies[np.argsort(-dispersion, kind="stable")[:number]] = True
     return varies
 
 

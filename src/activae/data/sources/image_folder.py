@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 MODES = {1: "L", 3: "RGB"}
+_AT_MOST_16_BITS = ("PNG", "PPM")
+DARK = 64  # of 255: where no pixel of any picture is brighter, most of the range lies idle
 NAMES_SHOWN = 10
 FILES_AT_A_TIME = 1024
 
@@ -83,8 +85,19 @@ def image_folder(
         value_range=(0.0, 255.0),
         units="intensity of 8 bits",
         class_names=names,
-        note=f"{len(bad)} of {len(files)} pictures were skipped: they are corrupt." if bad else "",
+        note=" ".join(_notes(images, len(bad), len(files))),
     )
+
+
+def _notes(images: Tensor, bad: int, count: int) -> Iterator[str]:
+    if bad:
+        yield f"{bad} of {count} pictures were skipped: they are corrupt."
+    top = int(images.max()) if len(images) else 0
+    if 1 < top < DARK:  # 0 and 1 are refused
+        yield (
+            f"No pixel is brighter than {top} of 255, as where 12 bits are saved in 16: "
+            "data.normalisation=standardise takes the range that they have."
+        )
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -164,18 +177,20 @@ def _fitted(image: Image.Image, height: int, width: int, mode: str) -> Picture:
 
     # A JPEG is decoded at the smallest of its scales that still has detail to spare.
     image.draft(None, (2 * max(height, width),) * 2)
-    upright = ImageOps.exif_transpose(_with_8_bits(image))
+    upright = _with_8_bits(ImageOps.exif_transpose(image), image.format)
     if upright.has_transparency_data:
         upright = _on_white(upright)
     return np.array(ImageOps.fit(upright.convert(mode), (width, height)))
 
 
-def _with_8_bits(image: Image.Image) -> Image.Image:
-    """Pillow would clip wider values instead of scaling them."""
+def _with_8_bits(image: Image.Image, form: str | None) -> Image.Image:
+    """Pillow would clip values of 16 bits instead of scaling them; `form` is the file's format."""
     from PIL.Image import fromarray
 
-    if image.mode == "F":
-        raise ValueError("its values are floating point, of unknown range; save them as 8 bits")
+    wide = image.mode == "I" and form not in _AT_MOST_16_BITS
+    if wide or image.mode == "F":
+        kind = "integers of 32 bits" if wide else "floating point"
+        raise ValueError(f"its values are {kind}, of unknown range; save them as 8 or 16 bits")
     if not image.mode.startswith("I"):
         return image
     scaled = np.asarray(image, dtype=np.float32) / 257
