@@ -125,8 +125,8 @@ def test_values_of_unknown_range_are_refused(tmp_path: Path) -> None:
 
 
 def test_pictures_that_use_little_of_their_range_are_remarked_on(write: Write) -> None:
-    for name in ("a.png", "b.png"):
-        folder = write(name, np.full((4, 4), 4095, dtype=np.uint16))
+    for top in (2000, 4095):
+        folder = write(f"{top}.png", np.full((4, 4), top, dtype=np.uint16))
 
     assert "brighter than 16 of 255" in image_folder(folder, size=4).note
 
@@ -170,11 +170,31 @@ def test_pictures_beside_sub_folders_have_no_labels(write: Write) -> None:
 
 
 def test_other_and_hidden_files_do_not_count(write: Write) -> None:
-    for name in ("x.png", "yy.png", ".hidden.png"):
+    for name in ("c/x.png", "d/yy.png", "c/.hidden.png"):
         folder = write(name, grey(10 * len(name)))
-    (folder / "notes.txt").write_text("no picture")
+    for name in (".ipynb_checkpoints/x-checkpoint.png", "c/.ipynb_checkpoints/x-checkpoint.png"):
+        write(name, grey(7))
 
-    assert len(image_folder(folder, size=2).train) == 2
+    source = image_folder(folder, size=2)
+
+    assert (len(source.train), source.class_names, source.note) == (2, ("c", "d"), "")
+
+
+def test_what_is_left_out_is_counted(write: Write, tmp_path: Path) -> None:
+    for name in ("x.png", "yy.png"):
+        folder = write(name, grey(40 * len(name)))
+    for name in ("notes.txt", "a.HEIC", "b.heic", "LICENSE"):
+        (folder / name).write_text("no picture that is read")
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "more").symlink_to(tmp_path / "elsewhere")
+
+    source = image_folder(folder, size=2)
+
+    assert len(source.train) == 2
+    assert source.note == (
+        "Files of other kinds are left out: 2 .heic, 1 .txt, 1 no ending. "
+        "Links to folders are not followed: more."
+    )
 
 
 @pytest.fixture

@@ -254,3 +254,17 @@ def test_a_failed_download_names_the_remedy(
     monkeypatch.setattr("sklearn.datasets.fetch_20newsgroups", offline)
     with pytest.raises(DataError, match=r"no route to host.*20news-bydate_py3\.pkz.*data\.root"):
         newsgroups(tmp_path)
+
+
+def test_hidden_files_are_no_texts(tmp_path: Path) -> None:
+    for name in ("a/0.txt", "b/1.txt", "a/._0.txt", ".ipynb_checkpoints/0.txt", "b/.x/2.txt"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("alpha beta")
+    (tmp_path / "b" / "readme.md").write_text("no text")
+
+    source = text(tmp_path)
+
+    assert len(source.train) == 2
+    assert source.class_names == ("a", "b")
+    assert source.note == "Files of other kinds are left out: 1 .md."

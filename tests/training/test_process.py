@@ -148,6 +148,22 @@ def test_a_convolution_works_at_every_position() -> None:
     assert net.multiply_adds == counter.get_total_flops() / 2
 
 
+def test_a_cpu_run_does_not_initialise_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with GPUs: a pool's processes are forked from here, and could not use it."""
+
+    def initialise() -> None:
+        raise AssertionError("CUDA is initialised")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", initialise)
+
+    with process_state(0):
+        first = torch.rand(3)
+    with process_state(0):
+        assert torch.equal(torch.rand(3), first)
+
+
 def test_asking_for_a_gpu_is_quick_while_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's optimizers ask at every step; Lightning's setting makes that 20 times as slow."""
     monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")

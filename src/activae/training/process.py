@@ -35,7 +35,10 @@ def process_state(seed: int) -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
-    with _quiet_lightning(), _quick_cuda_check(), torch.random.fork_rng():
+    # A CPU's pool forks from here, which CUDA once initialised does not survive: its
+    # generators are left alone until something has used it.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with _quiet_lightning(), _quick_cuda_check(), torch.random.fork_rng(list(devices)):
         torch.manual_seed(seed)
         try:
             yield

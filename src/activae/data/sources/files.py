@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +38,32 @@ def existing_file(path: str | Path | None, endings: Sequence[str]) -> Path:
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty (0 bytes).")
     return file
+
+
+def files_below(folder: Path, endings: Sequence[str]) -> tuple[list[Path], str]:
+    """The files with one of the endings, in natural order, and in words what else lies there.
+
+    Hidden files and folders, such as notebooks' checkpoints and macOS' shadows, do not count. Links
+    to folders are not followed, because they may lead back.
+    """
+    found: list[Path] = []
+    others: Counter[str] = Counter()
+    links: list[str] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links += [name for name in folders if os.path.islink(os.path.join(place, name))]
+        for file in (Path(place, name) for name in names if not name.startswith(".")):
+            if file.suffix.lower() in endings:
+                found.append(file)
+            else:
+                others[file.suffix.lower() or "no ending"] += 1
+    parts = []
+    if others:
+        kinds = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items()))
+        parts.append(f"Files of other kinds are left out: {kinds}.")
+    if links:
+        parts.append(f"Links to folders are not followed: {shortened(sorted(links), 3)}.")
+    return natural_order(found, lambda file: file.relative_to(folder).parts), " ".join(parts)
 
 
 Array = NDArray[Any]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.source import Source
-from activae.data.sources.files import natural_order
+from activae.data.sources.files import files_below, natural_order
 from activae.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def image_folder(
     the folder itself.
 
     Args:
-        path: the folder. Files that do not end in one of `ENDINGS` are no pictures.
+        path: the folder. Hidden files do not count, nor those that do not end in one of `ENDINGS`.
         size: `[H, W]` in pixels, or one number for both.
         channels: 1 (grey) or 3 (RGB).
         skip_corrupt: leave out pictures that cannot be decoded, and name them in the log, instead
@@ -67,7 +66,7 @@ def image_folder(
     if channels not in MODES:
         raise ConfigError(f"data.source.channels={channels}: give 1 (grey) or 3 (RGB).")
     folder = _existing_folder(path)
-    files = list_images(folder)
+    files, left_out = files_below(folder, ENDINGS)
     if not files:
         raise DataError(
             f"data.path={folder}: there is no picture in this folder or below it (a file ending in "
@@ -85,7 +84,7 @@ def image_folder(
         value_range=(0.0, 255.0),
         units="intensity of 8 bits",
         class_names=names,
-        note=" ".join(_notes(images, len(bad), len(files))),
+        note=" ".join(filter(None, [left_out, *_notes(images, len(bad), len(files))])),
     )
 
 
@@ -98,17 +97,6 @@ def _notes(images: Tensor, bad: int, count: int) -> Iterator[str]:
             f"No pixel is brighter than {top} of 255, as where 12 bits are saved in 16: "
             "data.normalisation=standardise takes the range that they have."
         )
-
-
-def list_images(folder: Path) -> list[Path]:
-    """The pictures of a folder and those below it, in natural order. Hidden ones do not count."""
-    found = [
-        Path(place, name)
-        for place, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(ENDINGS) and not name.startswith(".")
-    ]
-    return natural_order(found, lambda file: file.relative_to(folder).parts)
 
 
 def _checked_size(size: int | Sequence[int]) -> tuple[int, int]:

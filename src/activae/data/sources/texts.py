@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
-from activae.data.sources.files import encoded, natural_order, read_text, shortened
+from activae.data.sources.files import encoded, files_below, read_text, shortened
 from activae.data.sources.tables import open_table
 from activae.errors import ConfigError, DataError
 
@@ -30,6 +30,7 @@ class _Texts(NamedTuple):
     texts: list[str]
     places: list[str]
     labels: list[str] | None
+    note: str = ""
 
 
 def text(
@@ -81,6 +82,7 @@ def text(
         preparation=preparation,
         train_labels=labels,
         class_names=names,
+        note=found.note,
     )
 
 
@@ -184,14 +186,13 @@ def _read(
 
 
 def _read_folder(folder: Path, encoding: str) -> _Texts:
-    files = [file for file in folder.rglob("*") if file.suffix.lower() == ".txt" and file.is_file()]
+    files, left_out = files_below(folder, (".txt",))
     if not files:
         raise DataError(f"data.path={folder}: holds no .txt file, not in sub-folders either.")
-    files = natural_order(files, lambda file: file.relative_to(folder).parts)
     names = [file.relative_to(folder) for file in files]
     labels = [name.parts[0] if len(name.parts) > 1 else "(no folder)" for name in names]
     texts = [read_text(file, encoding) for file in files]
-    return _Texts(texts, [name.as_posix() for name in names], labels)
+    return _Texts(texts, [name.as_posix() for name in names], labels, left_out)
 
 
 def _read_csv(
@@ -232,6 +233,7 @@ def _without_empty(path: Path, found: _Texts, skip_empty: bool) -> _Texts:
         [found.texts[number] for number in full],
         [found.places[number] for number in full],
         None if found.labels is None else [found.labels[number] for number in full],
+        found.note,
     )
 
 
