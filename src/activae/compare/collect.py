@@ -38,9 +38,13 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class Runs:
-    """The table of runs, and what could not be read: a line for each file, with the reason."""
+    """The table of runs.
+
+    keys: the columns that are of the config; damaged: a line for each file that cannot be read.
+    """
 
     table: pd.DataFrame
+    keys: list[str]
     damaged: list[str]
 
 
@@ -89,8 +93,12 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> Runs:
     if not runs:
         raise UserError("no run can be read:\n" + "\n".join(damaged))
     names = _node_names(runs)
-    rows = [_row(run, names) for run in runs]
-    return Runs(pd.DataFrame(rows, columns=_columns(rows)), damaged)
+    about = [_about(run) for run in runs]
+    configs = [_settings(run, names) for run in runs]
+    figures = [_figures(run.metrics) for run in runs]
+    rows = [a | b | c for a, b, c in zip(about, configs, figures, strict=True)]
+    columns = [*_columns(about), *_columns(configs), *_columns(figures)]
+    return Runs(pd.DataFrame(rows, columns=columns), _columns(configs), damaged)
 
 
 def _run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -135,7 +143,7 @@ def _read(folder: Path) -> _Run:
 
 def _parsed(file: Path) -> Any:
     try:
-        return yaml.load(file.read_bytes(), Loader=_Loader)  # noqa: S506: a SafeLoader
+        return yaml.load(file.read_bytes(), Loader=_Loader)
     except (OSError, yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{file}: cannot be read ({reason}); it was left out") from error
@@ -244,10 +252,14 @@ def _listed(value: Any) -> Any:
     return f"[{','.join(str(_listed(v)) for v in value)}]" if isinstance(value, list) else value
 
 
-def _row(run: _Run, names: _Names) -> dict[str, Any]:
+def _about(run: _Run) -> dict[str, Any]:
     status = _STATUS.get(str(run.metrics.get("status")), UNFINISHED)
-    row = {"path": str(run.folder), "job id": run.metrics.get("id"), "status": status}
-    row |= dict(_leaves(run.config, ""))
+    return {"path": str(run.folder), "job id": run.metrics.get("id"), "status": status}
+
+
+def _settings(run: _Run, names: _Names) -> dict[str, Any]:
+    """Each config key and each node's short name."""
+    row = dict(_leaves(run.config, ""))
     row |= {place: names[_group(place), _text(node)] for place, node in _nodes(run.config, "")}
     halves = [row.get(f"{half}.activation") for half in ("encoder", "decoder")]
     used = dict.fromkeys(half for half in halves if half is not None)
@@ -255,7 +267,6 @@ def _row(run: _Run, names: _Names) -> dict[str, Any]:
         row[ACTIVATION] = " / ".join(used)
     if isinstance(run.config.get("data"), Mapping):
         row["data"] = run.config["data"].get("name")
-    row |= _figures({k: v for k, v in run.metrics.items() if k not in ("id", "seed", "status")})
     return row
 
 
@@ -263,6 +274,8 @@ def _figures(node: Mapping[str, Any], place: str = "") -> dict[str, Any]:
     """Each figure of metrics.json by its path; null is NaN, as it is a number that was not had."""
     found: dict[str, Any] = {}
     for key, value in node.items():
+        if not place and key in ("id", "seed", "status"):
+            continue
         if isinstance(value, Mapping):
             found |= _figures(value, f"{place}{key}/")
         else:

@@ -300,10 +300,16 @@ def _sign_flips(n: int, seed: int) -> Iterator[Array]:
     if n <= _EXACT_SEEDS:
         for start in range(0, 2 ** (n - 1), _CHUNK):
             codes = np.arange(start, min(start + _CHUNK, 2 ** (n - 1)))
-            yield 1.0 - 2.0 * ((codes[:, None] >> np.arange(n)) & 1)
+            yield _signs((codes[:, None] >> np.arange(n)) & 1)
         return
     generator = np.random.default_rng(seed)
     yield np.ones((1, n))
     for start in range(0, _SAMPLED, _CHUNK):
         count = min(_CHUNK, _SAMPLED - start)
-        yield generator.integers(0, 2, size=(count, n)) * 2.0 - 1.0
+        yield _signs(generator.integers(0, 2, size=(count, n)))
+
+
+def _signs(flipped: NDArray[np.int64]) -> Array:
+    """-1.0 for 1, +1.0 for 0."""
+    signs: Array = 1.0 - 2.0 * flipped.astype(np.float64)
+    return signs
