@@ -189,6 +189,25 @@ class TestWhatIsCompared:
         assert found.best == ["gelu"]
         assert not any("split" in caveat for caveat in found.caveats)
 
+    def test_seeds_may_have_been_run_with_different_settings(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        for activation, mean in (("relu", 11), ("gelu", 10)):
+            for seed in range(8):
+                dims = (4, 8) if seed < 2 else (4,)  # dim 8 was begun later
+                for dim in dims:
+                    name, keys = f"{activation}{seed}{dim}", {"encoding.dim": dim}
+                    write_run(name, mean + 5 * (dim == 8), activation, seed=seed, **keys)
+        found = answered(tmp_path)
+        assert list(found.table["n"]) == [8, 8]
+        assert row(found, "relu")["difference"] == pytest.approx(1)
+
+    def test_runs_of_two_splits_do_not_repeat_each_other(self, sweep: Callable[..., Path]) -> None:
+        sweep({"relu": 11, "gelu": 10})
+        found = answered(sweep({"relu": 11, "gelu": 10}, **{"data.split_seed": 7}))
+        assert any(caveat.startswith("averaged over data.split_seed=") for caveat in found.caveats)
+        assert not any("repeat" in caveat for caveat in found.caveats)
+
 
 class TestCaveats:
     def test_each_comes_with_its_mend(self, sweep: Callable[..., Path]) -> None:
@@ -236,7 +255,7 @@ class TestRefusals:
 
     def test_of_runs_that_have_not_ended(self, write_run: WriteRun, tmp_path: Path) -> None:
         write_run("a", None)
-        with pytest.raises(UserError, match="none of 1 runs has ended"):
+        with pytest.raises(UserError, match="none of 1 run has ended"):
             answered(tmp_path)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION, Runs
-from activae.compare.pairing import Paired, pair
+from activae.compare.pairing import Paired, counted, pair
 from activae.compare.statistics import ALPHA, Array
 from activae.errors import UserError
 
@@ -132,7 +132,7 @@ def _verdict(paired: Paired, pairs: Array, leaders: Sequence[int]) -> str:
         return f"no clear winner: no other condition was run with the seeds of {names[best]}"
     if statistics.smallest_p(n) > ALPHA:
         return (
-            f"no clear winner: {_count(n, 'seed')} can show none; "
+            f"no clear winner: {counted(n, 'seed')} can show none; "
             f"{names[best]} has the best mean so far"
         )
     worse = [index for index in statistics.ranking(scores) if index not in leaders]
@@ -168,7 +168,7 @@ def _worse(paired: Paired, best: int, worse: Sequence[int]) -> str:
         diverged = int(np.isinf(scores[:, index]).sum())
         if diverged:
             runs = int((~np.isnan(scores[:, index])).sum())
-            parts.append(f"{name} is worse: {diverged} of {_count(runs, 'run')} diverged")
+            parts.append(f"{name} is worse: {diverged} of {counted(runs, 'run')} diverged")
         elif paired.sign > 0 and np.isfinite(relative[index]):
             span = f"{percent(low[index] / size)}, {percent(high[index] / size)}"
             parts.append(f"{name} is worse by {percent(relative[index])} % [{span}]")
@@ -189,10 +189,6 @@ def percent(part: float) -> str:
 
 def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _above(p: float) -> str:
@@ -218,14 +214,14 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
     n = _pairs_of_seeds(scores, statistics.ranking(scores)[0])
     smallest = statistics.smallest_p(n)
     if smallest > ALPHA:
-        yield f"{_count(n, 'paired seed')} can reach no p below {smallest:.2g}: {_MORE_SEEDS}"
+        yield f"{counted(n, 'paired seed')} can reach no p below {smallest:.2g}: {_MORE_SEEDS}"
     missing = [
         f"{condition} lacks seed {seed}"
         for row, seed in enumerate(paired.seeds)
         for column, condition in enumerate(paired.conditions)
         if np.isnan(scores[row, column])
     ]
-    if missing:
+    if missing and n:
         more = len(missing) - _LISTED
         end = f" and {more} more" if more > 0 else ""
         yield (

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEED = "seed"
+_SPLIT = "data.split_seed"
 # Of the figures in metrics.json; of all others less is better.
-_HIGHER_IS_BETTER = ("PSNR", "SSIM", "explained_variance")
+_HIGHER_IS_BETTER = ("PSNR", "SSIM", "explained_variance", "steps_per_second")
 _HALVES = ("encoder.activation", "decoder.activation")
 
 
@@ -66,7 +67,9 @@ def pair(
         if status not in (DONE, DIVERGED)
     ]
     if ended.empty:
-        raise UserError(f"none of {len(table)} runs has ended: there is nothing to compare yet")
+        raise UserError(
+            f"none of {counted(len(table), 'run')} has ended: there is nothing to compare yet"
+        )
     metric = _metric(ended, metric, runs.keys)
     varying = _varying(ended, runs.keys)
     factor = _factor(ended, varying, by, runs.keys)
@@ -79,6 +82,11 @@ def pair(
     paired = Paired(factor, metric, sign, [], [], np.empty((0, 0)), ended, {}, along, left_out)
     _fill(paired, blocks)
     return paired
+
+
+def counted(n: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _runs_are(count: int) -> str:
@@ -149,8 +157,8 @@ def _varying(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
         key
         for key in keys
         if matters_to_condition(key)
-        and not key.rpartition(".")[2].endswith(SEED)  # data.split_seed goes with the seed
         and table[key].map(str).nunique() > 1
+        and not (key == _SPLIT and _determines(table, SEED, key))  # drawn anew with each seed
     ]
     activation = [key for key in found if key == ACTIVATION]
     rest = sorted((key for key in found if key != ACTIVATION), key=lambda key: key.count("."))
@@ -179,8 +187,8 @@ def _factor(
     own = [key for key in varying if not _follows_another(table, key, varying)]
     if not own:
         raise UserError(
-            f"{len(table)} runs of one condition: there is nothing to compare; run another, as "
-            "python train.py -m activation=relu,gelu 'seed=range(12)'"
+            f"{counted(len(table), 'run')} of one condition: there is nothing to compare; run "
+            "another, as python train.py -m activation=relu,gelu 'seed=range(12)'"
         )
     if len(own) > 1:
         raise UserError(f"several keys vary: {', '.join(own)}; choose one: --by {own[0]}")
@@ -226,10 +234,12 @@ def _fill(paired: Paired, blocks: Sequence[str]) -> None:
     complete = _complete(paired, cells, conditions, blocks)
     seeds = sorted({seed for seed, block, _ in cells if block in complete})
     scores = np.full((len(seeds), len(conditions)), np.nan)
+    run = {(seed, block) for seed, block, _ in cells}
     for row, seed in enumerate(seeds):
+        settings = [block for block in complete if (seed, block) in run]
         for column, condition in enumerate(conditions):
-            # NaN where one of the settings is missing: the others would be another average.
-            found = [cells.get((seed, block, condition), np.nan) for block in complete]
+            # NaN where it lacks one of the seed's settings: the others are another average.
+            found = [cells.get((seed, block, condition), np.nan) for block in settings]
             scores[row, column] = np.mean(found)
     paired.conditions, paired.seeds, paired.scores = conditions, seeds, scores
     if blocks:

@@ -11,11 +11,13 @@ from activae.compare.answer import Answer, percent
 
 WIDTH = 80
 _LONGEST_NAME = 18
+_NO_BREAK = "\u00a0"
 
 
 def shown(answer: Answer) -> str:
     """The answer as text, lines of at most 80 columns."""
-    lines = wrap(answer.verdict, WIDTH)
+    kept = _kept_together(answer.verdict)
+    lines = [line.replace(_NO_BREAK, " ") for line in wrap(kept, WIDTH)]
     lines += ["", *_table(answer)]
     lines += wrap(
         f"difference: to {answer.reference}, of seeds that both have, with its 95 % interval; "
@@ -35,6 +37,13 @@ def shown(answer: Answer) -> str:
             break_on_hyphens=False,
         )
     return "\n".join(lines)
+
+
+def _kept_together(sentence: str) -> str:
+    """The sentence with blanks that no line is broken at: p > .4, 9 %."""
+    for unit in (" % ", "(p > ", "(p = "):
+        sentence = sentence.replace(unit, unit.replace(" ", _NO_BREAK))
+    return sentence
 
 
 def _table(answer: Answer) -> Iterator[str]:
