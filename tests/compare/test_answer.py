@@ -287,6 +287,19 @@ class TestScript:
         assert run(tmp_path) == 1
         assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no run")
 
+    @pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+    def test_is_as_narrow_for_small_and_large_scores(
+        self, scale: float, write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name, mean in (("leaky_relu_with_a_long_name", 11), ("gelu", 10)):
+            for seed in range(6):
+                score = scale * (mean + NOISE[seed] * (mean - 9))
+                write_run(f"{name}{seed}", score, name, seed=seed)
+        assert run(tmp_path) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert any(line.startswith("leaky_re") for line in lines)
+
     def test_a_thousandth_of_the_scale_is_still_told_apart(
         self, sweep: Callable[..., Path], capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from activae.compare.answer import Answer, percent
 
 WIDTH = 80
-_LONGEST_NAME = 18
+_SHORTEST_NAME = 8
 _NO_BREAK = "\u00a0"
 
 
@@ -63,12 +63,12 @@ def _table(answer: Answer) -> Iterator[str]:
                 "" if is_reference else _p(row.p),
             ]
         )
+    widths = [max(len(line[column]) for line in cells) for column in range(1, len(cells[0]))]
+    room = WIDTH - sum(2 + width for width in widths)
+    longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in cells)))
     for line in cells:
-        line[0] = _cut(line[0])
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    for line in cells:
-        first = line[0].ljust(widths[0])
-        rest = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+        first = _cut(line[0], longest).ljust(longest)
+        rest = (cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
         yield "  ".join([first, *rest]).rstrip()
 
 
@@ -113,5 +113,5 @@ def _p(value: float) -> str:
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _cut(name: str, longest: int) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
