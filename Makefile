@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check lint types test tensorboard sweep benchmark
+.PHONY: help check lint types test proof tensorboard sweep benchmark
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,9 @@ types: ## Types (mypy)
 
 test: ## Tests, in parallel (pytest)
 	pytest
+
+proof: ## The statistics on thousands of simulated sweeps (minutes)
+	pytest -m slow -rP
 
 sweep: ## Three activations, two seeds, on all cores
 	python train.py -m activation=relu,tanh,gelu seed=0,1

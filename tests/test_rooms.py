@@ -10,7 +10,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "activae"
 # A room uses those before it, and what is loose on top.
-ORDER = ("config", "data", "activations", "models", "objectives", "training", "results", "sweeps")
+ORDER = (
+    *("config", "data", "activations", "models", "objectives", "training", "results", "sweeps"),
+    "compare",
+)
 LOOSE = {"__init__", "errors", "randomness"}
 ROOMS = (*ORDER, "cli")
 

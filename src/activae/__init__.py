@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from activae.training import light_imports
 
 if TYPE_CHECKING:
+    from activae.compare.collect import collect
     from activae.data.module import AutoencoderDataModule
     from activae.data.source import Source
     from activae.data.spec import DataSpec
@@ -26,6 +27,7 @@ __all__ = [
     "AutoencoderModule",
     "DataSpec",
     "Source",
+    "collect",
     "train",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "AutoencoderModule": "activae.training.module",
     "DataSpec": "activae.data.spec",
     "Source": "activae.data.source",
+    "collect": "activae.compare.collect",
     "train": "activae.results.run",
 }
 

@@ -159,3 +159,9 @@ def test_penalties_of_an_objective_of_ones_own_are_not_inputs_of_a_graph(compose
 
     assert graph_key(settled(0.1)) != graph_key(settled(0.2))
     assert stack_key(settled(0.1)) != stack_key(settled(0.2))
+
+
+def test_keys_that_make_another_condition() -> None:
+    matter = ["activation._target_", "optimizer.lr", "data.path", "data.split_seed", "new.key"]
+    others = ["seed", "version", "logger.images", "trainer.devices", "data.root", "score.test"]
+    assert [key for key in matter + others if identity.matters_to_condition(key)] == matter

@@ -212,3 +212,10 @@ def test_a_callback_of_the_users_own_is_called_around_each_job(
 
     assert outcome.code == 0, outcome.text
     assert (tmp_path / "noted").read_text() == "starts 0\nends 0\nstarts 1\nends 1\n"
+
+
+def test_it_ends_with_the_verdict(train_py: TrainPy) -> None:
+    outcome = train_py("-m", *QUICK, "sweep=told", "activation=relu,gelu", "seed=0,1")
+    assert outcome.code == 0
+    assert "answer no clear winner: 2 seeds can show none; " in outcome.text
+    assert "more: python scripts/compare.py outputs/sweeps/told" in outcome.text

@@ -96,6 +96,16 @@ def condition_key(settled: Any) -> str:
     return _text(_without_paths(_part(settled, "condition"), settled))
 
 
+def matters_to_condition(key: str) -> bool:
+    """Whether runs that differ in a key, given by its dotted path, are of different conditions."""
+    parts = key.split(".")
+    matters = _ALL
+    for depth in range(1, len(parts) + 1):
+        listed = _listed(".".join(parts[:depth]))
+        matters = matters if listed is None else listed
+    return "condition" in matters.split()
+
+
 def data_key(settled: Any) -> str:
     """What runs must agree on to train on the same tensors."""
     return _text(_part(settled, "data"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -51,10 +52,15 @@ class SweepLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Train the jobs, numbered from `initial_job_idx`."""
+        """Train the jobs, numbered from `initial_job_idx`, and say what the sweep's runs tell."""
+        from activae.compare.closing import tell_verdict
+        from activae.sweeps.batches import batch_of
         from activae.sweeps.launch import launch  # here, because it imports torch
 
-        return launch(self.context, self.config, job_overrides, initial_job_idx, self.engine())
+        ended = launch(self.context, self.config, job_overrides, initial_job_idx, self.engine())
+        if batch_of(self.config) is None:  # else the sweeper tells of the whole
+            tell_verdict(Path(str(self.config.hydra.sweep.dir)))
+        return ended
 
 
 class BatchSweeper(Sweeper):

@@ -1,0 +1,101 @@
+"""Say which condition wins, how sure that is, and what weakens the answer.
+
+    python scripts/compare.py outputs/sweeps/NAME             a sweep, at any time
+    python scripts/compare.py outputs                         all runs below a folder
+    python scripts/compare.py SWEEP --by encoding.dim         by another key than activation
+    python scripts/compare.py SWEEP --by activation,encoding.dim
+    python scripts/compare.py SWEEP --metric test/SSIM --baseline relu
+    python scripts/compare.py SWEEP --where data=mnist --where optimizer.lr=1e-3
+
+Runs are paired by seed and by every other key that is equal. The formulas: docs/statistics.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from activae.compare.answer import Answer, answer
+from activae.compare.collect import read_runs
+from activae.compare.terminal import shown
+from activae.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments ask for; return the exit code: 1 where runs cannot be compared."""
+    options = _parser().parse_args(arguments)
+    try:
+        by = [key.strip() for key in options.by.split(",")] if options.by else []
+        found = answer(
+            read_runs(options.paths), by, options.metric, options.baseline, options.where
+        )
+        write(found, options.csv, options.json)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        print(shown(found), flush=True)
+    except BrokenPipeError:  # of `| head`, say, which has seen enough; so has the flush at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def write(found: Answer, csv: Path | None, json_: Path | None) -> None:
+    """Write the table, and the whole answer, where that is asked for."""
+    if csv:
+        found.table.to_csv(csv, index=False)
+    if json_:
+        values = asdict(found) | {"table": found.table.to_dict("records")}
+        json_.write_text(json.dumps(_plain(values), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it: null for what is not a finite number."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a folder that holds runs")
+    parser.add_argument(
+        "--by",
+        metavar="KEY[,KEY]",
+        help="what to compare (default: activation where that varies, otherwise what does)",
+    )
+    parser.add_argument(
+        "--metric", help="a figure of metrics.json (default: test/SE; val/SE where runs lack it)"
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="NAME",
+        help="compare all with this one, adjusted by Holm (default: with the best, all pairs "
+        "adjusted by max-T)",
+    )
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="only runs with this value; may be given several times",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole answer")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""From the table of runs to paired scores: what is compared, and which runs belong together.
+
+In: a table of runs. Out: scores [seeds, conditions], lower is better, and what had to be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from activae.compare.collect import ACTIVATION, DIVERGED, DONE, UNFINISHED, Runs
+from activae.compare.statistics import Array
+from activae.config.identity import matters_to_condition
+from activae.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEED = "seed"
+_SPLIT = "data.split_seed"
+# Of the figures in metrics.json; of all others less is better.
+_HIGHER_IS_BETTER = ("PSNR", "SSIM", "explained_variance", "steps_per_second")
+_HALVES = ("encoder.activation", "decoder.activation")
+
+
+@dataclass
+class Paired:
+    """Scores [seeds, conditions], lower is better: inf diverged, NaN is missing.
+
+    sign: -1 where the metric's own values are the scores' negatives. runs: those compared, with
+    their condition in the column `condition`. averaged: keys whose settings were averaged over
+    within each seed, with their values. along: keys that differ between conditions along with the
+    factor. left_out: sentences about runs that are not compared.
+    """
+
+    factor: list[str]
+    metric: str
+    sign: int
+    conditions: list[str]
+    seeds: list[Any]
+    scores: Array
+    runs: pd.DataFrame
+    averaged: dict[str, list[Any]] = field(default_factory=dict)
+    along: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def pair(
+    runs: Runs, by: Sequence[str] = (), metric: str | None = None, where: Sequence[str] = ()
+) -> Paired:
+    """Find out what varies, and pair by seed and every other key that is equal.
+
+    The seed is the replicate. Where keys beside the factor vary (several data sets, say), a seed's
+    score is the mean over their settings, so that they do not pass for more seeds than there are.
+    Raises UserError where there is nothing to compare, or more than one way to.
+    """
+    table = _selected(runs, where)
+    ended = table[table["status"].isin([DONE, DIVERGED])]
+    left_out = [
+        f"{count} {status} {_runs_are(count)} left out"
+        + ("; start the sweep again to finish them" if status == UNFINISHED else "")
+        for status, count in table["status"].value_counts().items()
+        if status not in (DONE, DIVERGED)
+    ]
+    if ended.empty:
+        raise UserError(
+            f"none of {counted(len(table), 'run')} has ended: there is nothing to compare yet"
+        )
+    metric = _metric(ended, metric, runs.keys)
+    varying = _varying(ended, runs.keys)
+    factor = _factor(ended, varying, by, runs.keys)
+    ended = ended.assign(condition=_labels(ended, factor))
+    others = [key for key in varying if key not in factor and not _is_part(key, factor)]
+    along = [key for key in others if _determines(ended, "condition", key)]
+    blocks = [key for key in others if key not in along]
+    blocks = [key for key in blocks if not _follows_another(ended, key, blocks)]
+    sign = -1 if metric.rpartition("/")[2] in _HIGHER_IS_BETTER else 1
+    paired = Paired(factor, metric, sign, [], [], np.empty((0, 0)), ended, {}, along, left_out)
+    _fill(paired, blocks)
+    return paired
+
+
+def counted(n: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _runs_are(count: int) -> str:
+    return "run is" if count == 1 else "runs are"
+
+
+def _selected(runs: Runs, where: Sequence[str]) -> pd.DataFrame:
+    """The runs of which all KEY=VALUE hold. Raises UserError where none is left."""
+    table = runs.table
+    for condition in where:
+        key, equals, value = condition.partition("=")
+        if not equals:
+            raise UserError(f"--where {condition}: must be KEY=VALUE")
+        _known(key, runs.keys, "--where")
+        kept = table[[_same(found, value) for found in table[key]]]
+        if kept.empty:
+            found = ", ".join(dict.fromkeys(map(str, table[key])))
+            raise UserError(f"--where {condition}: no run has it; {key} is: {found}")
+        table = kept
+    return table
+
+
+def _same(found: Any, wanted: str) -> bool:
+    if str(found).casefold() == wanted.strip("'\"").casefold():
+        return True
+    try:
+        return not isinstance(found, bool) and float(found) == float(wanted)
+    except (TypeError, ValueError):
+        return found is None and wanted == "null"
+
+
+def _known(key: str, keys: Sequence[str], option: str) -> None:
+    if key not in keys:
+        below = [known for known in keys if known.endswith(f".{key}")]
+        near = below or get_close_matches(key, keys, 1, 0.6)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"{option} {key}: the runs have no such config key{hint}")
+
+
+def _metric(table: pd.DataFrame, metric: str | None, keys: Sequence[str]) -> str:
+    """The metric to compare. Raises UserError where no run has it as a number."""
+    done = table[table["status"] == DONE]
+    if metric is None:
+        tested = "test/SE" in table and bool(done["test/SE"].notna().all())
+        metric = "test/SE" if tested else "val/SE"
+        if done.empty:
+            return metric
+    figures = [
+        column
+        for column in table.columns
+        if column not in (*keys, "path", "job id", "status") and _is_number(done[column])
+    ]
+    if metric not in figures:
+        null = metric in table and metric not in keys and bool(done[metric].isna().all())
+        why = "is null in all runs" if null else "is no figure of these runs"
+        main = [name for name in figures if name.startswith(("test/", "val/"))]
+        raise UserError(f"--metric {metric}: {why}; choose from {', '.join(main or figures)}")
+    return metric
+
+
+def _is_number(column: pd.Series[Any]) -> bool:
+    return column.dtype.kind in "if" and bool(column.notna().any())
+
+
+def _varying(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """The keys that make different conditions among the runs, the shortest first."""
+    found = [
+        key
+        for key in keys
+        if matters_to_condition(key)
+        and table[key].map(str).nunique() > 1
+        and not (key == _SPLIT and _determines(table, SEED, key))  # drawn anew with each seed
+    ]
+    activation = [key for key in found if key == ACTIVATION]
+    rest = sorted((key for key in found if key != ACTIVATION), key=lambda key: key.count("."))
+    return activation + rest
+
+
+def _factor(
+    table: pd.DataFrame, varying: Sequence[str], by: Sequence[str], keys: Sequence[str]
+) -> list[str]:
+    """The keys to compare by. Raises UserError where they do not vary or are not clear."""
+    for key in by:
+        _known(key, keys, "--by")
+        if key == SEED:
+            raise UserError(
+                "--by seed: seeds are what conditions are paired by; choose another key"
+            )
+        if table[key].map(str).nunique() == 1:
+            raise UserError(
+                f"--by {key}: is {table[key].iloc[0]} in all runs that have ended; what varies: "
+                f"{', '.join(varying) or 'nothing'}"
+            )
+    if by:
+        return list(by)
+    if ACTIVATION in varying:
+        return [ACTIVATION]
+    own = [key for key in varying if not _follows_another(table, key, varying)]
+    if not own:
+        raise UserError(
+            f"{counted(len(table), 'run')} of one condition: there is nothing to compare; run "
+            "another, as python train.py -m activation=relu,gelu 'seed=range(12)'"
+        )
+    if len(own) > 1:
+        raise UserError(f"several keys vary: {', '.join(own)}; choose one: --by {own[0]}")
+    return own
+
+
+def _is_part(key: str, factor: Sequence[str]) -> bool:
+    """Whether a key lies below one that is compared."""
+    parts = (*factor, *(_HALVES if ACTIVATION in factor else ()))
+    return any(key == part or key.startswith(f"{part}.") for part in parts)
+
+
+def _follows_another(table: pd.DataFrame, key: str, keys: Sequence[str]) -> bool:
+    """Whether a key before it, or one that says more, determines it: encoding.dim with data."""
+    place = keys.index(key)
+    return any(
+        _determines(table, other, key)
+        and (keys.index(other) < place or not _determines(table, key, other))
+        for other in keys
+        if other != key
+    )
+
+
+def _determines(table: pd.DataFrame, key: str, other: str) -> bool:
+    """Whether runs that agree in a key agree in the other."""
+    return bool((table[other].map(str).groupby(table[key].map(str)).nunique() == 1).all())
+
+
+def _labels(table: pd.DataFrame, factor: Sequence[str]) -> list[str]:
+    columns = [table[key] for key in factor]
+    return [", ".join(map(str, values)) for values in zip(*columns, strict=True)]
+
+
+def _fill(paired: Paired, blocks: Sequence[str]) -> None:
+    """Set conditions, seeds and scores."""
+    cells = _cells(paired, blocks)
+    conditions = list(dict.fromkeys(condition for _, _, condition in cells))
+    if len(conditions) < 2:
+        only = conditions[0] if conditions else "none"
+        raise UserError(
+            f"{', '.join(paired.factor)}: only {only} has runs that ended: a comparison needs two"
+        )
+    complete = _complete(paired, cells, conditions, blocks)
+    seeds = sorted({seed for seed, block, _ in cells if block in complete})
+    scores = np.full((len(seeds), len(conditions)), np.nan)
+    run = {(seed, block) for seed, block, _ in cells}
+    for row, seed in enumerate(seeds):
+        settings = [block for block in complete if (seed, block) in run]
+        for column, condition in enumerate(conditions):
+            # NaN where it lacks one of the seed's settings: the others are another average.
+            found = [cells.get((seed, block, condition), np.nan) for block in settings]
+            scores[row, column] = np.mean(found)
+    paired.conditions, paired.seeds, paired.scores = conditions, seeds, scores
+    if blocks:
+        paired.averaged = {
+            key: list(dict.fromkeys(block[place] for block in complete))
+            for place, key in enumerate(blocks)
+        }
+
+
+_Cells = Mapping[tuple[Any, tuple[str, ...], str], float]
+
+
+def _cells(paired: Paired, blocks: Sequence[str]) -> _Cells:
+    """(seed, settings of other keys, condition) -> score."""
+    cells: dict[tuple[Any, tuple[str, ...], str], float] = {}
+    repeated = without = 0
+    for _, run in paired.runs.iterrows():
+        key = (run[SEED], tuple(str(run[block]) for block in blocks), run["condition"])
+        score = np.inf if run["status"] == DIVERGED else paired.sign * float(run[paired.metric])
+        without += np.isnan(score)
+        repeated += key in cells
+        cells.setdefault(key, score)
+    if repeated:
+        paired.left_out.append(f"{repeated} {_runs_are(repeated)} left out that repeat another")
+    if without:
+        paired.left_out.append(f"{without} {_runs_are(without)} left out that lack {paired.metric}")
+    return cells
+
+
+def _complete(
+    paired: Paired, cells: _Cells, conditions: Sequence[str], blocks: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """The settings of other keys with which every condition was run."""
+    every = list(dict.fromkeys(block for _, block, _ in cells))
+    met = {(block, condition) for _, block, condition in cells}
+    complete = [block for block in every if all((block, c) in met for c in conditions)]
+    if not complete:
+        example = f"--where {blocks[0]}={every[0][0]}"
+        raise UserError(
+            f"no setting of {', '.join(blocks)} was run with every {', '.join(paired.factor)}; "
+            f"choose the runs to compare ({example}), or what to compare (--by {blocks[0]})"
+        )
+    if len(complete) < len(every):
+        paired.left_out.append(
+            f"{len(every) - len(complete)} of {len(every)} settings of {', '.join(blocks)} are "
+            "left out, with which not every condition was run"
+        )
+    return complete

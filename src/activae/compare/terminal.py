@@ -1,0 +1,117 @@
+"""An answer in the terminal: the verdict, the table, the caveats, within 80 columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from textwrap import wrap
+from typing import Any
+
+from activae.compare.answer import Answer, percent
+
+WIDTH = 80
+_SHORTEST_NAME = 8
+_NO_BREAK = "\u00a0"
+
+
+def shown(answer: Answer) -> str:
+    """The answer as text, lines of at most 80 columns."""
+    kept = _kept_together(answer.verdict)
+    lines = [line.replace(_NO_BREAK, " ") for line in wrap(kept, WIDTH)]
+    lines += ["", *_table(answer)]
+    lines += wrap(
+        f"difference: to {answer.reference}, of seeds that both have, with its 95 % interval; "
+        "better: the chance that a run of it is better; p: adjusted for all comparisons",
+        WIDTH,
+    )
+    if answer.caveats:
+        lines += ["", "caveats"]
+    for caveat in answer.caveats:
+        # A path or command is not cut: it is there to be copied.
+        lines += wrap(
+            caveat,
+            WIDTH,
+            initial_indent="- ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+def _kept_together(sentence: str) -> str:
+    """The sentence with blanks that no line is broken at: p > .4, 9 %."""
+    for unit in (" % ", "(p > ", "(p = "):
+        sentence = sentence.replace(unit, unit.replace(" ", _NO_BREAK))
+    return sentence
+
+
+def _table(answer: Answer) -> Iterator[str]:
+    rows = list(answer.table.itertuples())
+    number = _fixed(rows)
+    cells = [[answer.factor, "n", answer.metric, "sd", "difference", "", "better", "p"]]
+    for row in rows:
+        is_reference = row.condition == answer.reference
+        cells.append(
+            [
+                str(row.condition),
+                str(row.n),
+                number(row.mean),
+                number(row.sd),
+                *_difference(row, number, is_reference),
+                "" if is_reference else _share(row.p_better),
+                "" if is_reference else _p(row.p),
+            ]
+        )
+    widths = [max(len(line[column]) for line in cells) for column in range(1, len(cells[0]))]
+    room = WIDTH - sum(2 + width for width in widths)
+    longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in cells)))
+    for line in cells:
+        first = _cut(line[0], longest).ljust(longest)
+        rest = (cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
+        yield "  ".join([first, *rest]).rstrip()
+
+
+def _difference(row: Any, number: Callable[[float], str], is_reference: bool) -> list[str]:
+    if is_reference:
+        return ["", ""]
+    if not math.isfinite(row.difference):
+        return [number(row.difference), ""]
+    interval = f"[{number(row.low)}, {number(row.high)}]" if math.isfinite(row.low) else ""
+    relative = f"{percent(row.relative)} %" if math.isfinite(row.relative) else ""
+    return [f"{number(row.difference)} {interval}".rstrip(), relative]
+
+
+def _fixed(rows: list[Any]) -> Callable[[float], str]:
+    """A way to write all numbers: 4 digits of the largest mean, and 3 of the largest difference."""
+    decimals = max(
+        _decimals((row.mean for row in rows), 4), _decimals((row.difference for row in rows), 3)
+    )
+
+    def number(value: float) -> str:
+        if math.isnan(value):
+            return "-"
+        if math.isinf(value):
+            return "diverged"
+        # An exponent keeps tiny scores short.
+        return f"{value:.{decimals}f}" if decimals <= 6 else f"{value:.2e}"
+
+    return number
+
+
+def _decimals(values: Iterable[float], digits: int) -> int:
+    """The decimals with which the largest of the values has so many digits."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
+    return max(0, digits - 1 - math.floor(math.log10(largest))) if largest else 0
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _p(value: float) -> str:
+    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
+def _cut(name: str, longest: int) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

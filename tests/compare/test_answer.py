@@ -1,0 +1,311 @@
+"""The answer: what is compared, the verdict, the table and the caveats of known scores."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import compare as script
+import pandas as pd
+import pytest
+
+from activae.compare.answer import Answer, answer
+from activae.compare.collect import read_runs
+from activae.errors import UserError
+
+WriteRun = Callable[..., Path]
+NOISE = [0.0, 0.3, -0.2, 0.5, 0.1, -0.4, 0.2, -0.1]  # of seeds, the same for all conditions
+# What each condition adds to that: no two differ on average.
+OWN = [
+    [0.03, -0.02, 0.01, -0.03, 0.02, -0.01, 0.02, -0.01],
+    [-0.02, 0.03, 0.02, 0.01, -0.03, 0.01, -0.02, 0.01],
+    [0.01, 0.02, -0.03, 0.02, -0.01, 0.03, -0.01, -0.02],
+]
+
+
+@pytest.fixture
+def sweep(write_run: WriteRun, tmp_path: Path) -> Callable[..., Path]:
+    """`sweep({"relu": 10, "gelu": 9}, seeds=8)`: a run for each, around these scores."""
+
+    def write(means: dict[str, float], seeds: int = 8, **keys: Any) -> Path:
+        for turn, (activation, mean) in enumerate(means.items()):
+            for seed in range(seeds):
+                score = mean + NOISE[seed] + OWN[turn][seed]
+                name = f"activation={activation},seed={seed}{''.join(map(str, keys.values()))}"
+                write_run(name, score, activation, seed=seed, **keys)
+        return tmp_path
+
+    return write
+
+
+def answered(path: Path, **options: Any) -> Answer:
+    return answer(read_runs([path]), **options)
+
+
+def row(found: Answer, condition: str) -> pd.Series:
+    return found.table.set_index("condition").loc[condition]
+
+
+class TestVerdict:
+    def test_names_the_best_and_by_how_much_others_are_worse(
+        self, sweep: Callable[..., Path]
+    ) -> None:
+        found = answered(sweep({"relu": 11, "gelu": 10}))
+        assert found.verdict.startswith("gelu is best; relu is worse by 9.9 % [9.6, 10]")
+        assert (found.factor, found.metric, found.best) == ("activation", "test/SE", ["gelu"])
+
+    def test_names_all_that_cannot_be_told_from_the_best(self, sweep: Callable[..., Path]) -> None:
+        found = answered(sweep({"relu": 11, "gelu": 10, "silu": 10}))
+        assert sorted(found.best) == ["gelu", "silu"]
+        assert "are best: nothing separates them (p " in found.verdict
+        assert found.verdict.index("relu is worse by") > 0
+
+    def test_there_may_be_no_winner(self, sweep: Callable[..., Path]) -> None:
+        found = answered(sweep({"relu": 10, "gelu": 10, "silu": 10}))
+        assert found.verdict.startswith("no clear winner: nothing separates")
+        assert len(found.best) == 3
+
+    def test_five_seeds_can_show_none(self, sweep: Callable[..., Path]) -> None:
+        found = answered(sweep({"relu": 11, "gelu": 10}, seeds=5))
+        assert found.verdict == (
+            "no clear winner: 5 seeds can show none; gelu has the best mean so far"
+        )
+        assert found.caveats[0] == (
+            "5 paired seeds can reach no p below 0.062: run 'seed=range(12)'"
+        )
+
+    def test_without_a_common_seed_nothing_is_compared(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        write_run("a", 1.0, "relu", seed=0)
+        write_run("b", 2.0, "gelu", seed=1)
+        found = answered(tmp_path)
+        assert found.verdict.startswith("no clear winner: no other condition was run with")
+        assert "run 'seed=range(12)'" in found.caveats[0]
+
+    def test_of_a_score_where_more_is_better(self, sweep: Callable[..., Path]) -> None:
+        found = answered(sweep({"relu": 11, "gelu": 10}), metric="test/PSNR")
+        assert found.best == ["gelu"]  # fixture: PSNR is -SE
+        relu = row(found, "relu")
+        assert relu["mean"] < row(found, "gelu")["mean"]
+        assert relu["low"] < relu["difference"] < relu["high"] < 0
+        assert found.verdict.startswith("gelu is best; relu is worse by 1 [0.966, 1.03]")
+
+
+class TestTable:
+    def test_has_a_row_for_each_condition_the_best_first(self, sweep: Callable[..., Path]) -> None:
+        found = answered(sweep({"relu": 12, "gelu": 10, "silu": 11}))
+        assert list(found.table["condition"]) == ["gelu", "silu", "relu"]
+        relu = row(found, "relu")
+        assert (relu["n"], relu["diverged"], relu["p_better"]) == (8, 0, 0)
+        assert relu["difference"] == pytest.approx(2, abs=0.02)
+        assert relu["relative"] == pytest.approx(0.2, abs=0.01)
+        assert relu["p"] == pytest.approx(2 / 2**8)
+
+    def test_a_baseline_is_what_all_are_compared_with(self, sweep: Callable[..., Path]) -> None:
+        found = answered(sweep({"relu": 12, "gelu": 10, "silu": 11}), baseline="ReLU")
+        assert found.reference == "relu"
+        assert row(found, "gelu")["difference"] == pytest.approx(-2, abs=0.02)
+        assert row(found, "gelu")["p"] == pytest.approx(2 * 2 / 2**8)  # Holm, both the least
+
+    def test_diverged_runs_are_worst(self, sweep: Callable[..., Path], write_run: WriteRun) -> None:
+        path = sweep({"gelu": 10})
+        for seed in range(8):
+            write_run(f"silu{seed}", math.inf if seed < 7 else 1.0, "silu", seed=seed)
+        found = answered(path)
+        assert found.best[0] == "gelu"
+        assert row(found, "silu")["diverged"] == 7
+        assert any("runs diverged (7 of 8 of silu)" in caveat for caveat in found.caveats)
+
+    def test_all_diverged_is_an_answer_too(self, write_run: WriteRun, tmp_path: Path) -> None:
+        for activation in ("relu", "gelu"):
+            for seed in range(6):
+                write_run(f"{activation}{seed}", math.inf, activation, seed=seed)
+        assert answered(tmp_path).verdict == "no clear winner: every run diverged"
+
+
+class TestWhatIsCompared:
+    def test_another_key_where_activation_does_not_vary(self, sweep: Callable[..., Path]) -> None:
+        for dim, mean in ((4, 12.0), (8, 10.0)):
+            path = sweep({"relu": mean}, **{"encoding.dim": dim})
+        found = answered(path)
+        assert (found.factor, found.best) == ("encoding.dim", ["8"])
+
+    def test_other_keys_are_averaged_over_within_a_seed(self, sweep: Callable[..., Path]) -> None:
+        for dim in (4, 8):
+            path = sweep({"relu": 11, "gelu": 10}, **{"encoding.dim": dim})
+        found = answered(path)
+        assert found.factor == "activation"
+        assert list(found.table["n"]) == [8, 8]  # seeds, not runs
+        assert "averaged over encoding.dim=4,8; look at one: --where encoding.dim=4" in (
+            found.caveats
+        )
+        assert answered(path, where=["encoding.dim=4"]).verdict == found.verdict
+
+    def test_several_factors_at_once(self, sweep: Callable[..., Path]) -> None:
+        for dim, mean in ((4, 12.0), (8, 10.0)):
+            path = sweep({"relu": mean, "gelu": mean + 1}, **{"encoding.dim": dim})
+        found = answered(path, by=["activation", "encoding.dim"])
+        assert list(found.table["condition"]) == ["relu, 8", "gelu, 8", "relu, 4", "gelu, 4"]
+
+    def test_a_key_that_goes_with_the_factor_is_named(self, sweep: Callable[..., Path]) -> None:
+        sweep({"relu": 11}, **{"encoding.dim": 4})
+        found = answered(sweep({"gelu": 10}, **{"encoding.dim": 8}))
+        assert any(caveat.startswith("encoding.dim differ too") for caveat in found.caveats)
+
+    def test_val_where_a_run_lacks_test(
+        self, sweep: Callable[..., Path], write_run: WriteRun
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10})
+        write_run("tuning", 10.0, "gelu", seed=100, test=False)
+        found = answered(path)
+        assert found.metric == "val/SE"
+        assert any("--where score.test=true" in caveat for caveat in found.caveats)
+        assert answered(path, where=["score.test=true"]).metric == "test/SE"
+
+    def test_unfinished_missing_and_repeated_runs_are_named(
+        self, sweep: Callable[..., Path], write_run: WriteRun
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10}, seeds=7)
+        write_run("half", None, "relu", seed=7)
+        write_run("more", 10.0, "gelu", seed=7)
+        write_run("again", 99.0, "gelu", seed=3, **{"logger.images": 1})
+        text = "\n".join(answered(path).caveats)
+        assert "1 unfinished run is left out" in text
+        assert "relu lacks seed 7" in text
+        assert "1 run is left out that repeat another" in text
+
+    def test_a_split_that_follows_the_seed_is_no_other_condition(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        for activation, mean in (("relu", 11), ("gelu", 10)):
+            for seed in range(6):
+                place = {"data.split_seed": seed}
+                write_run(f"{activation}{seed}", mean + NOISE[seed], activation, seed=seed, **place)
+        found = answered(tmp_path)
+        assert found.best == ["gelu"]
+        assert not any("split" in caveat for caveat in found.caveats)
+
+    def test_seeds_may_have_been_run_with_different_settings(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        for activation, mean in (("relu", 11), ("gelu", 10)):
+            for seed in range(8):
+                dims = (4, 8) if seed < 2 else (4,)  # dim 8 was begun later
+                for dim in dims:
+                    name, keys = f"{activation}{seed}{dim}", {"encoding.dim": dim}
+                    write_run(name, mean + 5 * (dim == 8), activation, seed=seed, **keys)
+        found = answered(tmp_path)
+        assert list(found.table["n"]) == [8, 8]
+        assert row(found, "relu")["difference"] == pytest.approx(1)
+
+    def test_runs_of_two_splits_do_not_repeat_each_other(self, sweep: Callable[..., Path]) -> None:
+        sweep({"relu": 11, "gelu": 10})
+        found = answered(sweep({"relu": 11, "gelu": 10}, **{"data.split_seed": 7}))
+        assert any(caveat.startswith("averaged over data.split_seed=") for caveat in found.caveats)
+        assert not any("repeat" in caveat for caveat in found.caveats)
+
+
+class TestCaveats:
+    def test_each_comes_with_its_mend(self, sweep: Callable[..., Path]) -> None:
+        text = "\n".join(answered(sweep({"relu": 11, "gelu": 10})).caveats)
+        assert "run with 'data.split_seed=${seed}'" in text
+        assert "experiment=tune_lr activation=gelu,relu" in text
+
+    def test_damaged_runs_are_among_them(self, sweep: Callable[..., Path]) -> None:
+        path = sweep({"relu": 11, "gelu": 10})
+        broken = path / "activation=relu,seed=2" / "metrics.json"
+        broken.write_text("{")
+        caveats = answered(path).caveats
+        assert "relu lacks seed 2" in "\n".join(caveats)
+        assert caveats[-1].startswith(str(broken))
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"by": ["lr"]}, "--by lr: the runs have no such config key; did you mean optimizer"),
+            ({"by": ["optimizer.lr"]}, "--by optimizer.lr: is .* in all runs"),
+            ({"by": ["seed"]}, "--by seed: seeds are what conditions are paired by"),
+            ({"metric": "SE"}, "--metric SE: is no figure of these runs; choose from val/SE"),
+            ({"metric": "test/SSIM"}, "--metric test/SSIM: is null in all runs"),
+            ({"baseline": "elu"}, "--baseline elu: is not among those compared: gelu, relu"),
+            ({"where": ["seed"]}, "--where seed: must be KEY=VALUE"),
+            ({"where": ["data=mnist"]}, "--where data=mnist: no run has it; data is: digits"),
+            ({"where": ["activation=relu"]}, "runs of one condition"),
+        ],
+    )
+    def test_say_what_can_be_done(
+        self, options: dict[str, Any], message: str, sweep: Callable[..., Path]
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10}, seeds=2)
+        with pytest.raises(UserError, match=message):
+            answered(path, **options)
+
+    def test_of_several_factors_ask_for_a_choice(self, sweep: Callable[..., Path]) -> None:
+        sweep({"relu": 11}, seeds=2, **{"encoding.dim": 4})
+        sweep({"relu": 11}, seeds=2, **{"encoding.dim": 8})
+        path = sweep({"relu": 11}, seeds=2, **{"encoding.dim": 4, "optimizer.lr": 0.1})
+        with pytest.raises(UserError, match=r"several keys vary: .*choose one: --by"):
+            answered(path)
+
+    def test_of_runs_that_have_not_ended(self, write_run: WriteRun, tmp_path: Path) -> None:
+        write_run("a", None)
+        with pytest.raises(UserError, match="none of 1 run has ended"):
+            answered(tmp_path)
+
+
+class TestScript:
+    def test_prints_the_answer_within_80_columns(
+        self, sweep: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10, "a_very_long_name_of_an_activation": 12})
+        assert run(path) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("gelu is best; relu is worse by 9.9 %")
+        (title,) = [line.split() for line in lines if line.startswith("activation")]
+        assert title[:4] == ["activation", "n", "test/SE", "sd"]
+        assert max(map(len, lines)) <= 80
+
+    def test_writes_csv_and_json(
+        self, sweep: Callable[..., Path], write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10})
+        write_run("d", math.inf, "silu")
+        csv, json_ = tmp_path / "a.csv", tmp_path / "a.json"
+        assert run(path, "--csv", str(csv), "--json", str(json_)) == 0
+        assert list(pd.read_csv(csv)["condition"]) == ["gelu", "relu", "silu"]
+        written = json.loads(json_.read_text())
+        assert written["best"][0] == "gelu"
+        assert written["table"][2]["mean"] is None
+
+    def test_an_error_is_one_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(tmp_path) == 1
+        assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no run")
+
+    @pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+    def test_is_as_narrow_for_small_and_large_scores(
+        self, scale: float, write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name, mean in (("leaky_relu_with_a_long_name", 11), ("gelu", 10)):
+            for seed in range(6):
+                score = scale * (mean + NOISE[seed] * (mean - 9))
+                write_run(f"{name}{seed}", score, name, seed=seed)
+        assert run(tmp_path) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert any(line.startswith("leaky_re") for line in lines)
+
+    def test_a_thousandth_of_the_scale_is_still_told_apart(
+        self, sweep: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run(sweep({"relu": 10_000.2, "gelu": 10_000}))
+        assert "0.2" in capsys.readouterr().out
+
+
+def run(path: Path, *arguments: str) -> int:
+    return script.main([str(path), *arguments])
