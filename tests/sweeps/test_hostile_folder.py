@@ -203,13 +203,11 @@ def test_run_folders_stay_below_the_sweeps(name: str, gift: Path, tmp_path: Path
     (gift / "away").symlink_to(tmp_path)
     fill(gift, jobs={"0123": {"folder": name, "overrides": []}})
 
-    for act in (SweepFolder(gift).index, lambda: commands_of(gift, [])):
-        with pytest.raises(ConfigError, match="is no folder below the sweep's"):
+    for act in (SweepFolder(gift).index, lambda: SweepFolder(gift).enrol([], {})):
+        with pytest.raises(ConfigError, match="is not below the sweep's folder"):
             act()
-    with pytest.raises(ConfigError, match="is no folder below the sweep's"):
-        SweepFolder(gift).enrol([], {})
     fill(gift)
-    with pytest.raises(ConfigError, match="is no folder below the sweep's"):
+    with pytest.raises(ConfigError, match="is not below the sweep's folder"):
         SweepFolder(gift).enrol([], {"0123": (name, [])})
     assert SweepFolder(gift).index()["jobs"] == {}
 
@@ -217,10 +215,28 @@ def test_run_folders_stay_below_the_sweeps(name: str, gift: Path, tmp_path: Path
 def test_locks_are_not_taken_through_a_link(gift: Path, tmp_path: Path) -> None:
     (gift / ".claims").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(ConfigError, match=r"'\.claims' is no folder below"):
+    with pytest.raises(ConfigError, match=r"'\.claims' is not below"):
         SweepFolder(gift).enrol([], {})
 
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("name", ["multirun.yaml", "study.db", "run/train.log", "run/checkpoints"])
+def test_nothing_is_written_through_a_link(
+    name: str, gift: Path, tmp_path: Path, train_py: TrainPy
+) -> None:
+    outside = tmp_path / ".bashrc"
+    outside.write_text("mine")
+    fill(gift, jobs={"0123": {"folder": "run", "overrides": []}})
+    (gift / name).parent.mkdir(exist_ok=True)
+    (gift / name).symlink_to(outside)
+
+    train_py("resume=outputs/sweeps/gift").assert_one_error(name, "the link that leads away")
+
+    assert outside.read_text() == "mine"
+    (gift / name).unlink()
+    (gift / name).symlink_to(gift / "evil.py")  # a link within the folder does no harm
+    assert commands_of(gift, []) != []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -46,7 +47,7 @@ class SweepFolder:
 
         Raises ConfigError for a folder that would not lie below the sweep's.
         """
-        self._refuse_outside(CLAIMS)
+        self.below(CLAIMS)
         (self.path / CLAIMS).mkdir(parents=True, exist_ok=True)
         lock = self._lock("index")
         try:
@@ -57,7 +58,7 @@ class SweepFolder:
             taken = {entry["folder"] for entry in known.values()}
             for id_, (wanted, overrides) in jobs.items():
                 if id_ not in known:
-                    self._refuse_outside(wanted)
+                    self.below(wanted)
                     name = self._free_name(wanted, id_, taken)
                     taken.add(name)
                     known[id_] = {"folder": name, "overrides": list(overrides)}
@@ -82,17 +83,28 @@ class SweepFolder:
                 "is found by the runs' own folders"
             ) from error
         for entry in index["jobs"].values():
-            self._refuse_outside(entry["folder"])
+            self.below(entry["folder"])
         return index
 
-    def _refuse_outside(self, name: str) -> None:
-        """Raise ConfigError unless it is the name of a folder below the sweep's, links followed."""
-        own, found = self.path.resolve(), (self.path / name).resolve()
-        if ".." in Path(name).parts or own not in found.parents:
+    def below(self, name: str) -> Path:
+        """The path of what lies below the sweep's folder by that name, links followed.
+
+        Raises ConfigError where it lies elsewhere.
+        """
+        own, path = self.path.resolve(), self.path / name
+        if ".." in Path(name).parts or own not in path.resolve().parents:
             raise ConfigError(
-                f"{self.path}: {name!r} is no folder below the sweep's, where its runs must lie; "
+                f"{self.path}: {name!r} is not below the sweep's folder, where all of it must lie; "
                 f"correct hydra.sweep.subdir, or the name in {INDEX} or the link that leads away"
             )
+        return path
+
+    def refuse_links_away(self) -> None:
+        """Raise ConfigError for a link that leads out of the folder: a launch may write there."""
+        for folder, folders, files in os.walk(self.path):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                if path.is_symlink():
+                    self.below(str(path.relative_to(self.path)))
 
     def _runs(self) -> dict[str, dict[str, Any]]:
         """What the index would say of the run folders that lie here, if it had not been lost."""

@@ -75,7 +75,8 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
     """The command lines that a sweep was launched with, to be launched again.
 
     Raises ConfigError where `arguments` change what is trained, the sweep's record is damaged or
-    holds what a folder may not say, or it was launched with configs that `arguments` don't name.
+    holds what a folder may not say, a link leads out of the folder, or the sweep was launched with
+    configs that `arguments` don't name.
     """
     flags, rest = _config_flags(arguments)
     others = [a for a in rest if a not in _MULTIRUN and not a.startswith("resume=")]
@@ -85,10 +86,12 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
             f"{' '.join(strange)}: resume={sweep} continues that sweep with its own configs, where "
             "nothing else can be set; to add runs, launch a larger grid under the same name"
         )
+    folder = SweepFolder(sweep)
+    folder.refuse_links_away()
     place = [f"hydra.sweep.dir={sweep}", f"resume={sweep}"]
     said = {key_of(line).lstrip("+~") for line in others}
     commands = []
-    for command in SweepFolder(sweep).index()["commands"]:
+    for command in folder.index()["commands"]:
         noted, lines = _config_flags(command)
         if noted and not flags:
             again = " ".join(map(quote, [*noted, f"resume={sweep}", *others]))
