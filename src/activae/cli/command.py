@@ -24,7 +24,7 @@ from activae.config.settling import container, read
 from activae.config.trust import refuse_untrusted, trusting
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.run_folder import CONFIG, DONE
-from activae.sweeps.resuming import commands_of, resumed_sweep
+from activae.sweeps.resuming import commands_of, resumed, resumed_sweep
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,9 @@ def _names_modules(arguments: Sequence[str]) -> bool:
 
     One that resumes takes its names from a folder, which the working folder may be part of.
     """
-    resumes = any(key_of(argument).lstrip("+") == "resume" for argument in arguments)
-    return not resumes or any("_target_" in a or "trusted_modules" in a for a in arguments)
+    return resumed(arguments) is None or any(
+        "_target_" in argument or key_of(argument) == "trusted_modules" for argument in arguments
+    )
 
 
 def _exit_code(main: Callable[[], object], arguments: Sequence[str]) -> int:

@@ -63,11 +63,16 @@ _WORD = re.compile(r"[\w.,:@+&|*()\[\]-]*")
 
 def resumed_sweep(arguments: Sequence[str]) -> Path | None:
     """The folder of the sweep that a command line resumes, if it does."""
+    folder = resumed(arguments)
+    return folder if folder is not None and (folder / INDEX).is_file() else None
+
+
+def resumed(arguments: Sequence[str]) -> Path | None:
+    """The folder that a command line resumes, whatever it holds."""
     for argument in arguments:
         key, _, value = argument.partition("=")
-        if key == "resume" and value:
-            folder = Path(value.strip("'\""))
-            return folder if (folder / INDEX).is_file() else None
+        if key.lstrip("+") == "resume" and value:
+            return Path(value.strip("'\""))
     return None
 
 
@@ -79,7 +84,7 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
     configs that `arguments` don't name.
     """
     flags, rest = _config_flags(arguments)
-    others = [a for a in rest if a not in _MULTIRUN and not a.startswith("resume=")]
+    others = [a for a in rest if a not in _MULTIRUN and not a.lstrip("+").startswith("resume=")]
     strange = [a for a in others if not a.lstrip("+~").startswith(_HOW)]
     if strange:
         raise ConfigError(
