@@ -13,6 +13,7 @@ import pytest
 from activae.errors import ConfigError
 from activae.sweeps.folder import SweepFolder
 from activae.sweeps.resuming import commands_of
+from activae.training.module import Interrupted
 
 TrainPy = Callable[..., Any]
 
@@ -311,3 +312,22 @@ def test_the_users_own_module_is_trusted_at_each_resume(train_py: TrainPy, tmp_p
     assert resumed.code == 0, resumed.text
     assert done.exists()
     assert len(json.loads((sweep / "sweep.json").read_text())["commands"]) == 1
+
+
+def test_an_interruption_says_all_that_the_user_has_to_vouch_for(
+    extra: Path, train_py: TrainPy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise Interrupted
+
+    (tmp_path / "my_other_one.py").write_text("def f(x):\n    return x * x.sigmoid()\n")
+    monkeypatch.setattr("activae.results.run.train_settled", interrupted)
+    own = ("activation=mine", "activation@output.activation=custom", "sweep=s")
+    function = "output.activation.function=my_other_one.f"
+    outcome = train_py(
+        "--config-dir", "extra", "-m", *QUICK, *own, function, "hydra.launcher.workers=1"
+    )
+
+    assert outcome.code == 130
+    vouched = f"--config-dir={extra} resume=outputs/sweeps/s 'trusted_modules=[my_other_one]'"
+    assert f"continue with: python train.py {vouched}\n" in outcome.text
