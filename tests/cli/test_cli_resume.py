@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from activae.errors import ConfigError
+from activae.training.restoring import load_network
 
 QUICK = ("trainer=debug", "logger=minimal")
 
@@ -154,3 +160,46 @@ def test_a_checkpoint_of_another_model_is_named(unfinished: Path, train_py: Trai
     outcome = train_py(f"resume={unfinished}")
 
     outcome.assert_one_error("last.ckpt", "config.yaml", "size mismatch")
+
+
+EVIL = "open(__file__ + '.canary', 'w').close()\ndef f(x, **_):\n    return x\n\nclass F: ...\n"
+CUSTOM = {"_target_": "activae.activations.Custom", "_partial_": True}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"_target_": "gift.evil.F", "_partial_": True},
+        {**CUSTOM, "function": "gift.evil.f"},
+        {**CUSTOM, "function": "pydoc.pipepager"},
+        "${oc.create:${oc.decode:'{_target_: gift.evil.F, _partial_: true}'}}",
+    ],
+)
+def test_a_run_from_anybody_runs_no_code_of_its_own(
+    node: Any, unfinished: Path, train_py: TrainPy, tmp_path: Path
+) -> None:
+    gift = unfinished.rename(tmp_path / "gift")
+    (gift / "evil.py").write_text(EVIL)
+    config = gift / "config.yaml"
+    harmless = config.read_text()
+    for key in ("activation", "encoder.activation", "regulariser.zz", "callbacks.zz"):
+        saved = yaml.safe_load(harmless)
+        *outer, name = key.split(".")
+        place = saved[outer[0]] if outer else saved
+        place[name] = node
+        config.write_text(yaml.safe_dump(saved))
+
+        resumed = train_py("resume=gift", "trusted_modules=[my_own]")
+        with pytest.raises(ConfigError, match=re.escape(key)):
+            load_network(gift)
+
+        resumed.assert_one_error(key)
+        assert not list(gift.rglob("*.canary"))
+
+
+def test_the_working_folder_is_no_import_path_for_a_run_from_anybody(
+    unfinished: Path, train_py: TrainPy, tmp_path: Path
+) -> None:
+    assert train_py(f"resume={unfinished}").code == 0
+
+    assert str(tmp_path) not in sys.path

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
+from activae.config.settling import read, settle
 from activae.config.trust import refuse_untrusted, untrusted
 from activae.errors import ConfigError
 
@@ -85,6 +87,42 @@ def test_nothing_is_imported_to_find_that_out(
 
     with pytest.raises(ConfigError, match=r"activation\.function=harmful\.f"):
         refuse_untrusted(custom("harmful.f"), [])
+
+
+@pytest.mark.parametrize("key", ["activation", "regulariser"])
+def test_a_folders_config_is_checked_before_it_is_settled(
+    key: str, compose: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "harmful_one.py").write_text("raise SystemExit('imported')\n")
+    cfg = compose()
+    node = {"_target_": "harmful_one.F", "_partial_": True}
+    cfg[key] = node if key == "activation" else {"mine": node}
+
+    with pytest.raises(ConfigError, match=r"_target_=harmful_one\.F: .* may name only"):
+        settle(cfg, trusted=[])
+    with pytest.raises(ConfigError, match="importing harmful_one raised SystemExit"):
+        settle(cfg, trusted=["harmful_one"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["${oc.env:HOME}", "${oc.create:${oc.decode:'{_target_: os.system}'}}", "${decoder}", "a${b}"],
+)
+def test_a_saved_config_holds_no_interpolation(value: str, compose: Any, tmp_path: Path) -> None:
+    saved = OmegaConf.to_container(settle(compose()))
+    assert isinstance(saved, dict)
+    file = tmp_path / "config.yaml"
+    for place, key in ((saved, "activation"), (saved["encoder"], "hidden")):
+        kept = place[key]
+        place[key] = value if place is saved else [1, value]
+        file.write_text(yaml.safe_dump(saved))
+        with pytest.raises(ConfigError, match=rf"config\.yaml: .*{key}.*not interpolations"):
+            read(file)
+        place[key] = kept
+
+    file.write_text(yaml.safe_dump(saved))
+    assert read(file) == settle(compose())
 
 
 def test_nodes_are_found_at_any_depth() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import os
 import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +270,26 @@ def test_hidden_files_are_no_texts(tmp_path: Path) -> None:
     assert len(source.train) == 2
     assert source.class_names == ("a", "b")
     assert source.note == "Files of other kinds are left out: 1 .md."
+
+
+class _Harmful:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.canary),)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_cache_from_anybody_runs_no_code(broken: bool, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    content = pickle.dumps({"train": _Harmful(canary)})
+    if broken:
+        content = content[:-1]
+    cache = tmp_path / "20news-bydate_py3.pkz"
+    cache.write_bytes(zlib.compress(content))
+
+    with pytest.raises(DataError, match=r"20news-bydate_py3\.pkz: is damaged, or not"):
+        newsgroups(tmp_path)
+
+    assert not canary.exists()

@@ -126,41 +126,6 @@ def test_a_resumed_sweep_takes_nothing_else(train_py: TrainPy, sweep: Callable[.
     outcome.assert_one_error("seed=5", "resume=outputs/sweeps/s", "larger grid")
 
 
-def test_a_sweeps_folder_from_elsewhere_runs_no_code_of_its_own(
-    train_py: TrainPy, sweep: Callable[..., Any], tmp_path: Path
-) -> None:
-    sweep("seed=0")
-    index = tmp_path / "outputs" / "sweeps" / "s" / "sweep.json"
-    evil = ["activation._target_=os.system", "hydra.launcher._target_=os.system"]
-    content = json.loads(index.read_text())
-    content["commands"] = [[*content["commands"][0], *evil]]
-    index.write_text(json.dumps(content))
-
-    outcome = train_py("resume=outputs/sweeps/s")
-
-    assert outcome.code == 1
-    assert "os.system" in outcome.text
-    assert "may name only what is in" in outcome.text
-
-
-@pytest.mark.parametrize("sign", ["+", "++", ""])
-def test_a_sweeps_folder_names_no_code_by_adding_to_the_launcher(sign: str, tmp_path: Path) -> None:
-    from activae.sweeps.folder import commands_of
-
-    evil = f"{sign}hydra.launcher._target_=os.system"
-    harmless = "+hydra.launcher.additional_parameters.account=ours"
-    folder = tmp_path / "s"
-    folder.mkdir()
-    (folder / "sweep.json").write_text(
-        json.dumps({"commands": [["seed=0,1", evil, harmless]], "jobs": {}})
-    )
-
-    [command] = commands_of(folder, [])
-
-    assert evil not in command
-    assert {"seed=0,1", harmless} <= set(command)
-
-
 def names(folder: Path) -> list[str]:
     return sorted(config.parent.name for config in folder.glob("*/config.yaml"))
 

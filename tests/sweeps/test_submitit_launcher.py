@@ -44,7 +44,7 @@ def test_a_worker_whose_node_is_taken_away_is_queued_again_and_goes_on(
     outcome = shared_sweep(LOCAL, "hydra.launcher.jobs=1", "seed=0,1")
 
     assert outcome.code == 0, outcome.text
-    [log] = (tmp_path / "outputs/sweeps/s/.submitit").glob("*.out")
+    [log] = (tmp_path / "outputs/sweeps/s/.submitit").glob("*/*.out")
     assert "Requeued job" in log.read_text()
     shared_sweep.assert_as_if_trained_here("seed=0,1")
 

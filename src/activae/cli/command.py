@@ -22,7 +22,9 @@ from yaml import YAMLError
 
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
+from activae.config.names import key_of
 from activae.config.settling import container, read
+from activae.config.trust import refuse_untrusted, trusting
 from activae.errors import (
     END_REQUESTS,
     EXIT_BY_SIGNAL,
@@ -32,7 +34,7 @@ from activae.errors import (
     UserError,
 )
 from activae.results.run_folder import CONFIG, DONE
-from activae.sweeps.folder import commands_of, resumed_sweep
+from activae.sweeps.resuming import commands_of, resumed, resumed_sweep
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,8 @@ def start(main: Callable[[], object]) -> None:
     With HYDRA_FULL_ERROR=1 in the environment it is Hydra's traceback; hydra.verbose=true shows
     that of an error in the job.
     """
-    sys.path.append(os.getcwd())  # activation.function may name a module that lies there
+    if _names_modules(sys.argv[1:]):
+        sys.path.append(os.getcwd())  # activation.function may name a module that lies there
     with _ended_as_by_ctrl_c():
         _start(main, sys.argv[1:])
 
@@ -106,6 +109,16 @@ def _start(main: Callable[[], object], arguments: Sequence[str]) -> None:
         _exit(f"error: {error}")
     codes = [_exit_code(main, command) for command in commands]
     sys.exit(max(codes, default=0))
+
+
+def _names_modules(arguments: Sequence[str]) -> bool:
+    """Whether a command may import from the working folder, because the user himself says so.
+
+    One that resumes takes its names from a folder, which the working folder may be part of.
+    """
+    return resumed(arguments) is None or any(
+        "_target_" in argument or key_of(argument) == "trusted_modules" for argument in arguments
+    )
 
 
 def _exit_code(main: Callable[[], object], arguments: Sequence[str]) -> int:
@@ -221,8 +234,6 @@ def _train(composed: DictConfig, folder: Path) -> float:
 
 def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
     """The config saved in the run folder to continue, once it is known to be harmless."""
-    from activae.config.trust import refuse_untrusted
-
     others = [
         override
         for override in HydraConfig.get().overrides.task
@@ -247,10 +258,7 @@ def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
 
 def _how_to_continue(folder: Path) -> str:
     """The command that resumes the run, with the user's own modules that it has to name."""
-    from activae.config.trust import untrusted
-
     if not (folder / CONFIG).exists():
         return "nothing was computed yet"
-    modules = {path.split(".")[0] for _, path in untrusted(container(read(folder / CONFIG)), ())}
-    trusted = f" 'trusted_modules=[{','.join(sorted(modules))}]'" if modules else ""
-    return f"continue with: python train.py {quote(f'resume={folder}')}{trusted}"
+    trusted = trusting([container(read(folder / CONFIG))])
+    return f"continue with: python train.py {' '.join([quote(f'resume={folder}'), *trusted])}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -17,6 +17,7 @@ from activae.config.instantiating import faults, label
 from activae.config.messages import explain
 from activae.config.migration import migrated
 from activae.config.schema import VERSION, TrainConfig
+from activae.config.trust import refuse_untrusted
 from activae.config.wording import shown
 from activae.errors import ConfigError
 
@@ -40,15 +41,19 @@ _FACTORIES = {
 _PLACES = ("encoder.activation", "decoder.activation", "encoding.activation", "output.activation")
 
 
-def settle(composed: DictConfig) -> DictConfig:
+def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictConfig:
     """The config with every interpolation resolved and every default filled in, checked, read-only.
 
+    trusted: for a config that a folder gave, the modules beside our own that it may name; all is
+    checked before anything is imported. None: the user's own config, which may name any.
     Raises ConfigError with a line for each key at fault: the key, its value and what it may be.
     """
     try:
         missing = sorted(OmegaConf.missing_keys(composed))
         _refuse(f"{key}: needs a value; give {key}=VALUE" for key in missing)
         values: Any = OmegaConf.to_container(composed, resolve=True)
+        if trusted is not None:
+            refuse_untrusted(values, trusted)
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))
         for half in (values["encoder"], values["decoder"]):
@@ -85,6 +90,7 @@ def read(file: Path) -> DictConfig:
         values = OmegaConf.to_container(OmegaConf.load(file))
         if not isinstance(values, dict):
             raise ConfigError(f"{file}: cannot be read as a config: it holds no keys")
+        _refuse(f"{file}: {fault}" for fault in _interpolations(values, ""))
         saved = OmegaConf.merge(_schema(), migrated(values, file))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
         raise ConfigError(f"{file}: {explain(error)}") from error
@@ -95,6 +101,15 @@ def read(file: Path) -> DictConfig:
         raise ConfigError(f"{file}: is damaged: it lacks {', '.join(sorted(missing))}")
     assert isinstance(saved, DictConfig)
     return saved
+
+
+def _interpolations(node: Any, key: str) -> Iterator[str]:
+    """A line for each value that stands for another: once resolved it could name anything."""
+    if isinstance(node, (dict, list)):
+        for name, inner in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _interpolations(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, str) and "${" in node:
+        yield f"{key}={node!r}: a saved config holds values, not interpolations; write the value"
 
 
 def container(node: Any) -> Any:

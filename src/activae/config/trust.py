@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from activae.config.instantiating import locate, targets
@@ -45,6 +45,12 @@ def untrusted(config: Mapping[str, Any], trusted: Sequence[str]) -> Iterator[tup
             path = node.get(name)
             if isinstance(path, str) and not (_is_inside(path, trusted) or _is_ours(path)):
                 yield f"{place}.{name}", path
+
+
+def trusting(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The argument that names the modules that configs of the user's own need, if they need any."""
+    modules = {path.split(".")[0] for config in configs for _, path in untrusted(config, ())}
+    return [f"'trusted_modules=[{','.join(sorted(modules))}]'"] if modules else []
 
 
 def _is_ours(path: str) -> bool:

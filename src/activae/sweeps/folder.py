@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from activae.errors import ConfigError, UserError
 from activae.results.run_folder import CONFIG, DONE, FAILED, METRICS, write_text
 from activae.sweeps.job import Job, Outcome
 
+INDEX = "sweep.json"
 CLAIMS = ".claims"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
@@ -41,7 +43,11 @@ class SweepFolder:
     def enrol(
         self, command: Sequence[str], jobs: Mapping[str, tuple[str, Sequence[str]]]
     ) -> dict[str, Path]:
-        """Give every job (id -> wanted name, overrides) a folder; those known keep theirs."""
+        """Give every job (id -> wanted name, overrides) a folder; those known keep theirs.
+
+        Raises ConfigError for a folder that would not lie below the sweep's.
+        """
+        self.below(CLAIMS)
         (self.path / CLAIMS).mkdir(parents=True, exist_ok=True)
         lock = self._lock("index")
         try:
@@ -52,6 +58,7 @@ class SweepFolder:
             taken = {entry["folder"] for entry in known.values()}
             for id_, (wanted, overrides) in jobs.items():
                 if id_ not in known:
+                    self.below(wanted)
                     name = self._free_name(wanted, id_, taken)
                     taken.add(name)
                     known[id_] = {"folder": name, "overrides": list(overrides)}
@@ -61,25 +68,51 @@ class SweepFolder:
         return {id_: self.path / known[id_]["folder"] for id_ in jobs}
 
     def index(self) -> dict[str, Any]:
-        """What `sweep.json` holds. Raises ConfigError where it is damaged."""
+        """What `sweep.json` holds.
+
+        Raises ConfigError where it is damaged, or names a folder that is not below the sweep's.
+        """
         file = self.path / INDEX
         if not file.exists():
             return {"commands": [], "jobs": self._runs()}
         try:
-            index: dict[str, Any] = json.loads(file.read_text())
-            return {"commands": index["commands"], "jobs": index["jobs"]}
-        except (ValueError, LookupError) as error:
+            index = _checked(json.loads(file.read_text()))
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise ConfigError(
                 f"{file}: is damaged ({error}); delete it and launch the sweep again: what is done "
                 "is found by the runs' own folders"
             ) from error
+        for entry in index["jobs"].values():
+            self.below(entry["folder"])
+        return index
+
+    def below(self, name: str) -> Path:
+        """The path of what lies below the sweep's folder by that name, links followed.
+
+        Raises ConfigError where it lies elsewhere.
+        """
+        own, path = self.path.resolve(), self.path / name
+        if ".." in Path(name).parts or own not in path.resolve().parents:
+            raise ConfigError(
+                f"{self.path}: {name!r} is not below the sweep's folder, where all of it must lie; "
+                f"correct hydra.sweep.subdir, or the name in {INDEX} or the link that leads away"
+            )
+        return path
+
+    def refuse_links_away(self) -> None:
+        """Raise ConfigError for a link that leads out of the folder: a launch may write there."""
+        for folder, folders, files in os.walk(self.path):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                if path.is_symlink():
+                    self.below(str(path.relative_to(self.path)))
 
     def _runs(self) -> dict[str, dict[str, Any]]:
         """What the index would say of the run folders that lie here, if it had not been lost."""
         found = {}
         for config in sorted(self.path.glob(f"*/{CONFIG}")):
             record = config.parent / ".hydra" / "overrides.yaml"
-            overrides = list(OmegaConf.load(record)) if record.exists() else []
+            loaded = OmegaConf.load(record) if record.exists() else OmegaConf.create([])
+            overrides = OmegaConf.to_container(loaded)
             found[_id_of(config.parent) or ""] = {
                 "folder": config.parent.name,
                 "overrides": overrides,
@@ -123,6 +156,25 @@ class SweepFolder:
                 "processes share a sweep; choose another folder with hydra.sweep.dir=FOLDER"
             ) from error
         return lock
+
+
+def _checked(index: Any) -> dict[str, Any]:
+    """The index, if it has the shape it should have. Raises ValueError or LookupError if not."""
+    commands, jobs = index["commands"], index["jobs"]
+    if not (isinstance(commands, list) and all(map(_are_lines, commands))):
+        raise ValueError("commands: must be lists of overrides")
+    if not (isinstance(jobs, dict) and all(isinstance(job, dict) for job in jobs.values())):
+        raise ValueError("jobs: must be a folder and overrides for each id")
+    for job in jobs.values():
+        if not (isinstance(job["folder"], str) and "\0" not in job["folder"]):
+            raise ValueError("folder: must be a name")
+        if not _are_lines(job["overrides"]):
+            raise ValueError("overrides: must be a list of text")
+    return {"commands": commands, "jobs": jobs}
+
+
+def _are_lines(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(line, str) for line in found)
 
 
 def outcome_of(job: Job) -> Outcome | None:
@@ -174,48 +226,3 @@ def _id_of(folder: Path) -> str | None:
         return job_id(read(folder / CONFIG)) if (folder / CONFIG).exists() else None
     except UserError:
         return ""
-
-
-INDEX = "sweep.json"
-_FLAGS = ("-m", "--multirun")
-# What the command that resumes a sweep may set: how it runs, not what.
-_HOW = ("hydra.", "hydra/", "trusted_modules=")
-
-
-def resumed_sweep(arguments: Sequence[str]) -> Path | None:
-    """The folder of the sweep that a command line resumes, if it does."""
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key == "resume" and value:
-            folder = Path(value.strip("'\""))
-            return folder if (folder / INDEX).is_file() else None
-    return None
-
-
-def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
-    """The command lines that a sweep was launched with, to be launched again.
-
-    Raises ConfigError where `arguments` change what is trained, or the sweep's record is damaged.
-    """
-    others = [a for a in arguments if a not in _FLAGS and not a.startswith("resume=")]
-    strange = [a for a in others if not a.startswith(_HOW)]
-    if strange:
-        raise ConfigError(
-            f"{' '.join(strange)}: resume={sweep} continues that sweep with its own configs, where "
-            "nothing else can be set; to add runs, launch a larger grid under the same name"
-        )
-    try:
-        commands: list[list[str]] = json.loads((sweep / INDEX).read_text())["commands"]
-    except (OSError, ValueError, LookupError) as error:
-        raise ConfigError(f"resume={sweep}: {sweep / INDEX} is damaged: {error}") from error
-    place = [f"hydra.sweep.dir={sweep}", f"resume={sweep}"]
-    return [["-m", *filter(_is_harmless, command), *place, *others] for command in commands]
-
-
-def _is_harmless(override: str) -> bool:
-    """Whether it names neither code nor configs, which a folder from elsewhere must not."""
-    if not override.lstrip("+~").startswith(("hydra.", "hydra@", "hydra=")):
-        return True
-    ours = ("hydra.launcher.", "hydra.sweeper.", "+hydra.launcher.additional_parameters.")
-    # A line break would end the comment that sbatch takes such a parameter from.
-    return override.startswith(ours) and "_target_" not in override and "\n" not in override

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.identity import ID_LENGTH, job_id
 from activae.config.names import key_of, varying
 from activae.config.settling import container, settle
-from activae.config.trust import refuse_untrusted
+from activae.config.trust import trusting
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.sweeps.batches import Pruning, batch_of, prunings
 from activae.sweeps.composing import compose_jobs
@@ -91,7 +91,8 @@ def launch(
                 display(Ended(id_, Outcome("failed", reason=mistake)))
             engine([j for j in unique.values() if j.id not in mistakes], sweep, around, display)
     except KeyboardInterrupt:
-        log.warning("interrupted; continue with: python train.py %s", _resume(sweep))
+        how = _resume(config, sweep, unique.values())
+        log.warning("interrupted; continue with: python train.py %s", how)
         sys.exit(EXIT_INTERRUPTED)
     for job in unique.values():
         if job.id not in display.outcomes:  # its process died between the end and the telling
@@ -138,9 +139,8 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
     try:
         if resumed and Path(resumed).resolve() != sweep.path.resolve():
             raise ConfigError(f"resume={resumed}: continues one run; leave out --multirun")
-        settled = container(settle(config))
-        if resumed:
-            refuse_untrusted(settled, settled["trusted_modules"])
+        # A resumed sweep's lines come from its folder; its commands give no trusted_modules.
+        settled = container(settle(config, list(config.trusted_modules) if resumed else None))
     except UserError as error:
         task = {key: value for key, value in composed.items() if key != "hydra"}
         text = json.dumps(task, sort_keys=True, default=str)
@@ -208,7 +208,23 @@ def _command(config: DictConfig) -> list[str]:
     overrides = config.hydra.overrides
     where = ("hydra.mode=", "hydra.sweep.dir=")  # given again when the sweep is resumed
     hydra = [line for line in _lines(overrides.hydra) if not line.startswith(where)]
-    return [*hydra, *(line for line in _lines(overrides.task) if not line.startswith("resume="))]
+    # The user says at each resume what he trusts: the folder's word for it would be worth nothing.
+    task = [line for line in _lines(overrides.task) if key_of(line) not in _EACH_TIME]
+    return [*_config_flags(config), *hydra, *task]
+
+
+_EACH_TIME = ("resume", "trusted_modules")
+
+
+def _config_flags(config: DictConfig) -> list[str]:
+    """The flags that say where Hydra found configs beside our own."""
+    flags = [
+        f"--config-dir={source.path}"
+        for source in OmegaConf.select(config, "hydra.runtime.config_sources") or ()
+        if source.provider == "command-line"
+    ]
+    name = OmegaConf.select(config, "hydra.job.config_name")
+    return flags if name in (None, "train") else [*flags, f"--config-name={name}"]
 
 
 def _lines(overrides: Any) -> list[str]:
@@ -217,5 +233,9 @@ def _lines(overrides: Any) -> list[str]:
     return list(lines)
 
 
-def _resume(sweep: SweepFolder) -> str:
-    return quote(f"resume={sweep.path}")
+def _resume(config: DictConfig, sweep: SweepFolder, jobs: Iterable[Job]) -> str:
+    """What continues the sweep, with what only the user can vouch for."""
+    flags = _config_flags(config)
+    return " ".join(
+        [*map(quote, flags), quote(f"resume={sweep.path}"), *trusting(j.settled for j in jobs)]
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import pickle
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -146,9 +148,44 @@ def as_rows(texts: Sequence[str]) -> np.ndarray:
     return rows
 
 
+_CACHE = "20news-bydate_py3.pkz"  # scikit-learn's, which it unpickles
+_MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
+# What such a cache is made of, beside text and lists.
+_PARTS = {
+    *(("sklearn.utils", "Bunch"), ("sklearn.utils._bunch", "Bunch")),
+    *(("numpy", "ndarray"), ("numpy", "dtype")),
+    *((module, "_reconstruct") for module in _MULTIARRAY),
+    *(("numpy.core.numeric", "_frombuffer"), ("numpy._core.numeric", "_frombuffer")),
+}
+
+
+class _PartsAlone(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _PARTS:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _refuse_code(cache: Path) -> None:
+    """Raise DataError for a cache that would do more than give texts: data.root may be anybody's.
+
+    One that cannot be read to its end is refused too: up to there it could do anything.
+    """
+    if not cache.exists():
+        return
+    try:
+        _PartsAlone(io.BytesIO(zlib.decompress(cache.read_bytes()))).load()
+    except Exception as error:  # whatever unpickling damaged bytes comes upon
+        raise DataError(
+            f"{cache}: is damaged, or not what scikit-learn keeps of the newsgroups ({error}); "
+            "delete it, and it is downloaded anew"
+        ) from error
+
+
 def _fetch(root: Path, part: str, remove: Sequence[str]):  # type: ignore[no-untyped-def]
     from sklearn.datasets import fetch_20newsgroups
 
+    _refuse_code(root / _CACHE)
     try:
         return fetch_20newsgroups(
             data_home=str(root), subset=part, remove=tuple(remove), shuffle=False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from activae.errors import ConfigError
@@ -50,7 +52,10 @@ def train_with_submitit(
         parts = shares(jobs, sweep, surroundings, count, cpus_per_task, compiling)
         submitted: list[Any] = []
         if parts:
-            folder = sweep.path / FOLDER
+            # A fresh one: submitit unpickles what it finds there by a job's number.
+            inside = sweep.below(FOLDER)
+            inside.mkdir(parents=True, exist_ok=True)
+            folder = Path(mkdtemp(prefix="", dir=inside))
             try:
                 executor = submitit.AutoExecutor(folder, cluster=cluster)
                 executor.update_parameters(name="activae", cpus_per_task=cpus_per_task, **given)
