@@ -116,7 +116,7 @@ def test_an_activation_of_ones_own_lies_in_the_working_directory(
         (["optimizer.lrr=1"], ["optimizer.lrr", "Did you mean lr?", "betas"]),
         (["seed=x"], ["seed=x: must be a whole number"]),
         (["optimizer.lr"], ["optimizer.lr", "KEY=VALUE"]),
-        (["activation=null"], ["activation=null", "one of its options"]),
+        (["activation=null"], ["error: activation=null: a group", "one of its options"]),
         (["--config-dir", "nowhere"], ["nowhere", "not found"]),
         (["resume=nowhere"], ["resume=nowhere"]),
         (["hydra/launcher=nowhere"], ["hydra/launcher=nowhere", "basic"]),
@@ -275,3 +275,33 @@ def test_a_task_function_that_the_launchers_would_not_call_is_refused(
     called = python("mine.py", "-m", "hydra/launcher=basic", "seed=3,4", *QUICK)
     assert "edited 3" in called.stdout
     assert "edited 4" in called.stdout
+
+
+@pytest.mark.parametrize(
+    "flags", [["--cfg", "job"], ["--cfg", "all", "--resolve"], ["--info", "config"], ["--help"]]
+)
+def test_what_only_shows_makes_no_folder(
+    flags: list[str], train_py: TrainPy, tmp_path: Path
+) -> None:
+    assert train_py("data=digits", *flags, "seed=1").code == 0
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_while_hydra_composes_looks_like_one(
+    train_py: TrainPy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("hydra._internal.hydra.Hydra.run", broken)
+
+    with pytest.raises(ValueError, match="a bug"):
+        train_py(*QUICK)
+
+
+@pytest.mark.parametrize("name", ["lr=0.1", "für"])
+def test_a_run_folder_of_any_name(name: str, train_py: TrainPy, tmp_path: Path) -> None:
+    assert train_py(f"hydra.run.dir={tmp_path / name}", *QUICK).code == 0
+
+    assert (tmp_path / name / "DONE").exists()

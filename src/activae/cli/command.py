@@ -17,6 +17,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from activae.cli.arguments import for_hydra, shows_only, with_home
+from activae.config import names
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.settling import container, read
@@ -37,6 +39,7 @@ _UNUSABLE = (
     YAMLError,
     UnicodeError,
 )
+_NULL_GROUP = "Config group override must be"  # how Hydra's ValueError for GROUP=null starts
 _failures: list[str] = []
 
 
@@ -51,7 +54,7 @@ def start(main: Callable[[], object]) -> None:
     that of an error in the job.
     """
     sys.path.append(os.getcwd())  # activation.function may name a module that lies there
-    arguments = sys.argv[1:]
+    arguments = list(map(with_home, sys.argv[1:]))
     sweep = resumed_sweep(arguments)
     if sweep is None:
         _run(main, arguments)
@@ -77,9 +80,9 @@ def _exit_code(main: Callable[[], object], arguments: Sequence[str]) -> int:
 
 def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
     """One command, from Hydra to the exit code."""
-    # Hydra's parser refuses the flag between overrides.
-    ordered = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
-    sys.argv[1:] = map(_quote_path, ordered)
+    sys.argv[1:] = for_hydra(arguments)
+    if shows_only(arguments):
+        names.register(claim=False)
     _failures.clear()
     if os.environ.get(FULL_ERRORS) == "1":
         main()
@@ -96,13 +99,24 @@ def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
         _exit(f"error: {error}")
     except _UNUSABLE as error:
         _exit(f"error: {explain(error)}")
-    except ValueError as error:  # GROUP=null, which Hydra does not name
-        command = " ".join(sys.argv[1:])
-        _exit(f"error: {command}: a group takes the name of one of its options ({error})")
+    except ValueError as error:
+        if not str(error).startswith(_NULL_GROUP):
+            raise
+        _exit(f"error: {_null_groups(arguments)}")
     except KeyboardInterrupt:
         _exit("interrupted", EXIT_INTERRUPTED)
     finally:
         os.environ.pop(FULL_ERRORS, None)
+
+
+def _null_groups(arguments: Sequence[str]) -> str:
+    """What to do about GROUP=null, where Hydra does not say which group it is."""
+    settings = [a for a in arguments if a.endswith("=null") and not set(".@") & set(a)]
+    found = [a for a in settings if not a.startswith(("sweep=", "resume="))]
+    return (
+        f"{' '.join(found or arguments)}: a group cannot be null; give the name of one of its "
+        "options, which --help lists"
+    )
 
 
 def run_job(composed: DictConfig) -> float:
@@ -127,21 +141,6 @@ def run_job(composed: DictConfig) -> float:
     except Exception as error:
         log.exception("unexpected error")
         _fail(folder, f"{type(error).__name__}: {error}")
-
-
-def _quote_path(argument: str) -> str:
-    """The argument with quotes where it sets a path: a run's folder has = and , in its name.
-
-    Hydra's grammar has other uses for these. What is no path that exists may be a sweep of several.
-    """
-    key, _, value = argument.partition("=")
-    is_path = key in ("resume", "hydra.sweep.dir") or (
-        key in ("data.path", "data.root") and Path(value).exists()
-    )
-    if not is_path or not value or value == "null" or value[0] in "'\"":
-        return argument
-    escaped = value.replace('"', '\\"')
-    return f'{key}="{escaped}"'
 
 
 def _fail(folder: Path, reason: str) -> NoReturn:

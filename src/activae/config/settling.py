@@ -17,7 +17,7 @@ from activae.config.instantiating import faults, label
 from activae.config.messages import explain
 from activae.config.migration import migrated
 from activae.config.schema import VERSION, TrainConfig
-from activae.config.wording import shown
+from activae.config.wording import home_expanded, shown
 from activae.errors import ConfigError
 
 CONFIG = "config.yaml"  # the settled config in a run's folder
@@ -49,6 +49,7 @@ def settle(composed: DictConfig) -> DictConfig:
         missing = sorted(OmegaConf.missing_keys(composed))
         _refuse(f"{key}: needs a value; give {key}=VALUE" for key in missing)
         values: Any = OmegaConf.to_container(composed, resolve=True)
+        _expand_home(values["data"])
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))
         for half in (values["encoder"], values["decoder"]):
@@ -106,6 +107,14 @@ def _refuse(problems: Iterator[str]) -> None:
     lines = list(problems)
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _expand_home(node: Any) -> None:
+    """Put the home folder for the ~ of a data set's paths."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key in ("path", "root") and isinstance(value, str):
+            node[key] = home_expanded(value)
+        _expand_home(value)
 
 
 def _misplaced(values: dict[str, Any]) -> Iterator[str]:
