@@ -140,13 +140,26 @@ def test_a_mistake_found_before_the_job_leaves_nothing(
         (["activation@output.activation=tanh"], ["output.activation=Tanh", "[0, 1]"]),
     ],
 )
-def test_a_mistake_found_in_the_job_is_logged_too(
+def test_a_mistake_found_in_the_job_leaves_nothing_either(
     arguments: list[str], said: list[str], train_py: TrainPy, tmp_path: Path
 ) -> None:
     train_py(*arguments, *QUICK).assert_one_error(*said)
 
-    [run] = runs(tmp_path)
-    assert said[0] in (run / "train.log").read_text()
+    assert [*(tmp_path / "outputs").iterdir()] == []
+
+
+def test_a_folder_that_the_user_named_stays_with_the_log(train_py: TrainPy, tmp_path: Path) -> None:
+    train_py("optimizer.lr=-1", "hydra.run.dir=mine", *QUICK).assert_one_error("optimizer.lr=-1")
+
+    assert "optimizer.lr=-1" in (tmp_path / "mine" / "train.log").read_text()
+
+
+def test_a_mistake_that_all_members_share_is_told_once(train_py: TrainPy, tmp_path: Path) -> None:
+    outcome = train_py("-m", "activation=relu,tanh", "optimizer.lr=-1", *QUICK)
+
+    outcome.assert_one_error("optimizer.lr=-1: must be", "all 2 runs")
+    assert outcome.text.count("must be") == 1
+    assert [*(tmp_path / "outputs" / "sweeps").iterdir()] == []
 
 
 def test_a_mistake_in_one_member_is_found_before_the_first_starts(

@@ -6,8 +6,10 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
+from shutil import rmtree
 from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
@@ -137,6 +139,8 @@ def run_job(composed: DictConfig) -> float:
 
         if isinstance(error, OSError) and (folder / LAST).exists():
             log.warning("after fixing that, %s", _how_to_continue(folder))
+        if isinstance(error, UserError):
+            _remove_if_refused(folder, composed)
         _fail(folder, str(error))
     except Exception as error:
         log.exception("unexpected error")
@@ -148,6 +152,28 @@ def _fail(folder: Path, reason: str) -> NoReturn:
         _failures.append(f"  {folder}: {reason}")
         raise JobFailed(_failures[-1])
     sys.exit(1)
+
+
+def _remove_if_refused(folder: Path, composed: DictConfig) -> None:
+    """Remove the folder that this launch made for a run whose config was refused.
+
+    It stays where the user named it, where a run is resumed or in a sweep, and where there is
+    anything but the config, Hydra's record and the log.
+    """
+    hydra = HydraConfig.get()
+    named = any(line.startswith("hydra.run.dir=") for line in hydra.overrides.hydra)
+    log_file = f"{hydra.job.name}.log"
+    if composed.resume or named or hydra.mode is RunMode.MULTIRUN:
+        return
+    if {entry.name for entry in folder.iterdir()} - {".hydra", CONFIG, log_file}:
+        return
+    for handler in list(logging.getLogger().handlers):
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder:
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+    with suppress(OSError):
+        rmtree(folder)
+        folder.parent.rmdir()  # that of the day, unless it holds other runs
 
 
 def _exit(message: str, code: int = 1) -> NoReturn:
