@@ -267,6 +267,7 @@ def test_mistake_in_a_yaml(
     [
         ("optimizer.lr", ["optimizer.lr: cannot be read as KEY=VALUE"]),
         ("data.path=/a(1).npy", ["data.path=/a(1).npy: cannot", "two pairs of quotes"]),
+        ("data.name=für", ["data.name=für: cannot", "'ü', character 12", "two pairs of quotes"]),
         ("seed=0,1", ["seed=0,1", "--multirun"]),
     ],
 )

@@ -116,7 +116,7 @@ def test_an_activation_of_ones_own_lies_in_the_working_directory(
         (["optimizer.lrr=1"], ["optimizer.lrr", "Did you mean lr?", "betas"]),
         (["seed=x"], ["seed=x: must be a whole number"]),
         (["optimizer.lr"], ["optimizer.lr", "KEY=VALUE"]),
-        (["activation=null"], ["activation=null", "one of its options"]),
+        (["activation=null"], ["error: activation=null: a group", "one of its options"]),
         (["--config-dir", "nowhere"], ["nowhere", "not found"]),
         (["resume=nowhere"], ["resume=nowhere"]),
         (["hydra/launcher=nowhere"], ["hydra/launcher=nowhere", "basic"]),
@@ -140,13 +140,26 @@ def test_a_mistake_found_before_the_job_leaves_nothing(
         (["activation@output.activation=tanh"], ["output.activation=Tanh", "[0, 1]"]),
     ],
 )
-def test_a_mistake_found_in_the_job_is_logged_too(
+def test_a_mistake_found_in_the_job_leaves_nothing_either(
     arguments: list[str], said: list[str], train_py: TrainPy, tmp_path: Path
 ) -> None:
     train_py(*arguments, *QUICK).assert_one_error(*said)
 
-    [run] = runs(tmp_path)
-    assert said[0] in (run / "train.log").read_text()
+    assert [*(tmp_path / "outputs").iterdir()] == []
+
+
+def test_a_folder_that_the_user_named_stays_with_the_log(train_py: TrainPy, tmp_path: Path) -> None:
+    train_py("optimizer.lr=-1", "hydra.run.dir=mine", *QUICK).assert_one_error("optimizer.lr=-1")
+
+    assert "optimizer.lr=-1" in (tmp_path / "mine" / "train.log").read_text()
+
+
+def test_a_mistake_that_all_members_share_is_told_once(train_py: TrainPy, tmp_path: Path) -> None:
+    outcome = train_py("-m", "activation=relu,tanh", "optimizer.lr=-1", *QUICK)
+
+    outcome.assert_one_error("optimizer.lr=-1: must be", "all 2 runs")
+    assert outcome.text.count("must be") == 1
+    assert [*(tmp_path / "outputs" / "sweeps").iterdir()] == []
 
 
 def test_a_mistake_in_one_member_is_found_before_the_first_starts(
@@ -275,3 +288,33 @@ def test_a_task_function_that_the_launchers_would_not_call_is_refused(
     called = python("mine.py", "-m", "hydra/launcher=basic", "seed=3,4", *QUICK)
     assert "edited 3" in called.stdout
     assert "edited 4" in called.stdout
+
+
+@pytest.mark.parametrize(
+    "flags", [["--cfg", "job"], ["--cfg", "all", "--resolve"], ["--info", "config"], ["--help"]]
+)
+def test_what_only_shows_makes_no_folder(
+    flags: list[str], train_py: TrainPy, tmp_path: Path
+) -> None:
+    assert train_py("data=digits", *flags, "seed=1").code == 0
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_while_hydra_composes_looks_like_one(
+    train_py: TrainPy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("hydra._internal.hydra.Hydra.run", broken)
+
+    with pytest.raises(ValueError, match="a bug"):
+        train_py(*QUICK)
+
+
+@pytest.mark.parametrize("name", ["lr=0.1", "für"])
+def test_a_run_folder_of_any_name(name: str, train_py: TrainPy, tmp_path: Path) -> None:
+    assert train_py(f"hydra.run.dir={tmp_path / name}", *QUICK).code == 0
+
+    assert (tmp_path / name / "DONE").exists()

@@ -30,7 +30,7 @@ def for_hydra(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 @pytest.mark.parametrize(
     "value", ["12-00-00_activation=tanh,seed=1", "[final] (x).npy", "it's.npy", 'a "b".npy', "層"]
 )
-@pytest.mark.parametrize("key", ["resume", "data.path", "data.root"])
+@pytest.mark.parametrize("key", ["resume", "data.path", "data.root", "hydra.run.dir"])
 def test_paths_are_taken_literally(
     key: str,
     value: str,
@@ -64,3 +64,36 @@ def test_other_arguments_are_left_as_they_are(
 
 def test_the_flag_of_a_sweep_may_stand_anywhere(for_hydra: Callable[..., list[str]]) -> None:
     assert for_hydra("a=1,2", "-m", "seed=0,1") == ["-m", "a=1,2", "seed=0,1"]
+
+
+@pytest.mark.parametrize("key", ["resume", "data.path", "data.root", "hydra.run.dir"])
+def test_a_tilde_is_the_home_folder(
+    key: str, for_hydra: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+
+    assert for_hydra(f"{key}=~/new/lr=0.1") == [f'{key}="/home/me/new/lr=0.1"']
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ordered"),
+    [
+        (["a=1", "--cfg", "job", "seed=1"], ["--cfg", "job", "a=1", "seed=1"]),
+        (["a=1", "--info", "seed=1"], ["--info=all", "a=1", "seed=1"]),
+        (["a=1", "-i", "plugins", "seed=1"], ["-i", "plugins", "a=1", "seed=1"]),
+        (["--cfg=all", "a=1", "--resolve"], ["--cfg=all", "--resolve", "a=1"]),
+        (["a=1", "-cd", "mine", "~b"], ["-cd", "mine", "a=1", "~b"]),
+    ],
+)
+def test_flags_may_stand_between_overrides(
+    arguments: list[str], ordered: list[str], for_hydra: Callable[..., list[str]]
+) -> None:
+    assert for_hydra(*arguments) == ordered
+
+
+def test_a_config_path_starts_from_the_working_folder(
+    for_hydra: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert for_hydra("seed=1", "-cp", "mine")[-2:] == [f"--config-path={tmp_path}/mine", "seed=1"]

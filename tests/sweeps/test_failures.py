@@ -57,7 +57,7 @@ def test_a_diverged_job_is_closed_and_disturbs_nobody(
     assert outcome.code == 1
     assert (diverged / "DONE").read_text() == "diverged\n"
     assert (fine / "DONE").read_text() == "completed\n"
-    assert "1 of the sweep's jobs failed:" in outcome.text
+    assert "1 of the sweep's jobs failed (1 of them diverged):" in outcome.text
     assert "diverged" in outcome.text
 
     again = sweep("optimizer=sgd", "optimizer.lr=1e30,0.1", "trainer.detect_anomaly=false")

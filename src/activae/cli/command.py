@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
+from shutil import rmtree
 from types import FrameType
 from typing import NoReturn
 
@@ -20,6 +21,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from activae.cli.arguments import for_hydra, shows_only, with_home
+from activae.config import names
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.names import key_of
@@ -49,6 +52,7 @@ _UNUSABLE = (
     YAMLError,
     UnicodeError,
 )
+_NULL_GROUP = "Config group override must be"  # how Hydra's ValueError for GROUP=null starts
 _failures: list[str] = []
 
 
@@ -62,10 +66,11 @@ def start(main: Callable[[], object]) -> None:
     With HYDRA_FULL_ERROR=1 in the environment it is Hydra's traceback; hydra.verbose=true shows
     that of an error in the job.
     """
-    if _names_modules(sys.argv[1:]):
+    arguments = list(map(with_home, sys.argv[1:]))
+    if _names_modules(arguments):
         sys.path.append(os.getcwd())  # activation.function may name a module that lies there
     with _ended_as_by_ctrl_c():
-        _start(main, sys.argv[1:])
+        _start(main, arguments)
 
 
 @contextmanager
@@ -134,9 +139,9 @@ def _exit_code(main: Callable[[], object], arguments: Sequence[str]) -> int:
 
 def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
     """One command, from Hydra to the exit code."""
-    # Hydra's parser refuses the flag between overrides.
-    ordered = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
-    sys.argv[1:] = map(_quote_path, ordered)
+    sys.argv[1:] = for_hydra(arguments)
+    if shows_only(arguments):
+        names.register(claim=False)
     _failures.clear()
     if os.environ.get(FULL_ERRORS) == "1":
         main()
@@ -153,13 +158,24 @@ def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
         _exit(f"error: {error}")
     except _UNUSABLE as error:
         _exit(f"error: {explain(error)}")
-    except ValueError as error:  # GROUP=null, which Hydra does not name
-        command = " ".join(sys.argv[1:])
-        _exit(f"error: {command}: a group takes the name of one of its options ({error})")
+    except ValueError as error:
+        if not str(error).startswith(_NULL_GROUP):
+            raise
+        _exit(f"error: {_null_groups(arguments)}")
     except KeyboardInterrupt:
         _exit("interrupted", EXIT_INTERRUPTED)
     finally:
         os.environ.pop(FULL_ERRORS, None)
+
+
+def _null_groups(arguments: Sequence[str]) -> str:
+    """What to do about GROUP=null, where Hydra does not say which group it is."""
+    settings = [a for a in arguments if a.endswith("=null") and not set(".@") & set(a)]
+    found = [a for a in settings if not a.startswith(("sweep=", "resume="))]
+    return (
+        f"{' '.join(found or arguments)}: a group cannot be null; give the name of one of its "
+        "options, which --help lists"
+    )
 
 
 def run_job(composed: DictConfig) -> float:
@@ -181,25 +197,12 @@ def run_job(composed: DictConfig) -> float:
 
         if isinstance(error, OSError) and (folder / LAST).exists():
             log.warning("after fixing that, %s", _how_to_continue(folder))
+        if isinstance(error, UserError):
+            _remove_if_refused(folder, composed)
         _fail(folder, str(error))
     except Exception as error:
         log.exception("unexpected error")
         _fail(folder, f"{type(error).__name__}: {error}")
-
-
-def _quote_path(argument: str) -> str:
-    """The argument with quotes where it sets a path: a run's folder has = and , in its name.
-
-    Hydra's grammar has other uses for these. What is no path that exists may be a sweep of several.
-    """
-    key, _, value = argument.partition("=")
-    is_path = key in ("resume", "hydra.sweep.dir") or (
-        key in ("data.path", "data.root") and Path(value).exists()
-    )
-    if not is_path or not value or value == "null" or value[0] in "'\"":
-        return argument
-    escaped = value.replace('"', '\\"')
-    return f'{key}="{escaped}"'
 
 
 def _fail(folder: Path, reason: str) -> NoReturn:
@@ -207,6 +210,28 @@ def _fail(folder: Path, reason: str) -> NoReturn:
         _failures.append(f"  {folder}: {reason}")
         raise JobFailed(_failures[-1])
     sys.exit(1)
+
+
+def _remove_if_refused(folder: Path, composed: DictConfig) -> None:
+    """Remove the folder that this launch made for a run whose config was refused.
+
+    It stays where the user named it, where a run is resumed or in a sweep, and where there is
+    anything but the config, Hydra's record and the log.
+    """
+    hydra = HydraConfig.get()
+    named = any(line.startswith("hydra.run.dir=") for line in hydra.overrides.hydra)
+    log_file = f"{hydra.job.name}.log"
+    if composed.resume or named or hydra.mode is RunMode.MULTIRUN:
+        return
+    if {entry.name for entry in folder.iterdir()} - {".hydra", CONFIG, log_file}:
+        return
+    for handler in list(logging.getLogger().handlers):
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder:
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+    with suppress(OSError):
+        rmtree(folder)
+        folder.parent.rmdir()  # that of the day, unless it holds other runs
 
 
 def _exit(message: str, code: int = 1) -> NoReturn:

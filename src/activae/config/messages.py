@@ -73,9 +73,17 @@ def _unknown_option(path: str, options: list[str]) -> str:
 
 
 def _unreadable_override(error: OverrideParseException) -> str:
-    reason = str(error.message).removeprefix(f"Error parsing override '{error.override}'")
+    reason = _first_line(
+        str(error.message).removeprefix(f"Error parsing override '{error.override}'").strip()
+    )
+    lexed = re.search(r"^(?:token recognition error at|LexerNoViableAlt)", reason)
+    odd = re.search(r"[^\x20-\x7e]", str(error.override))
+    if odd:
+        reason = f"{odd[0]!r}, character {odd.start() + 1}, needs quotes"
+    elif lexed:
+        reason = "it has a character that needs quotes"
     return (
-        f"{error.override}: cannot be read as KEY=VALUE ({_first_line(reason.strip())}); a value "
+        f"{error.override}: cannot be read as KEY=VALUE ({reason}); a value "
         "with other characters than letters, digits and -_./:% goes in two pairs of quotes: "
         "'KEY=\"VALUE\"'"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,16 @@ def _is_swept(override: str) -> bool:
     return OverridesParser.create().parse_override(override).is_sweep_override()
 
 
-def run_dir(stem: str, overrides: str, resume: str | None) -> str:
+def run_dir(stem: str, overrides: str, resume: str | None, *, claim: bool = True) -> str:
     """The folder of a single run: that of the run it resumes, or a new one at `stem`_OVERRIDES.
+
+    With `claim` false the new one is named and not made.
 
     Raises ConfigError if there is no run to resume.
     """
     if not resume:
-        return new_dir(f"{stem}_{run_name(overrides)}")
+        wanted = f"{stem}_{run_name(overrides)}"
+        return new_dir(wanted) if claim else wanted
     if not (Path(resume) / CONFIG).is_file():
         raise ConfigError(
             f"resume={resume}: is not the folder of a run: there is no {Path(resume) / CONFIG}"
@@ -102,12 +106,19 @@ def hydra_subdir(resume: str | None) -> str | None:
     return None if resume else ".hydra"
 
 
-def register() -> None:
-    """Make these functions known to OmegaConf as resolvers."""
+def register(*, claim: bool = True) -> None:
+    """Make these functions known to OmegaConf as resolvers.
+
+    With `claim` false none makes a folder: for commands that only show what would be done.
+    """
     for name, function, cached in (
         ("run_name", run_name, False),
         ("hydra_subdir", hydra_subdir, False),
-        ("run_dir", run_dir, True),  # asked again, a launch gets the folder it has
+        (
+            "run_dir",
+            partial(run_dir, claim=claim),
+            True,
+        ),  # asked again, a launch gets the folder it has
         # Asked by a job, with other overrides, it is the sweep's all the same.
         ("sweep_dir", _asked_once(sweep_dir), False),
     ):

@@ -18,7 +18,7 @@ from activae.config.messages import explain
 from activae.config.migration import migrated
 from activae.config.schema import VERSION, TrainConfig
 from activae.config.trust import refuse_untrusted
-from activae.config.wording import shown
+from activae.config.wording import home_expanded, shown
 from activae.errors import ConfigError
 
 CONFIG = "config.yaml"  # the settled config in a run's folder
@@ -54,6 +54,7 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
         values: Any = OmegaConf.to_container(composed, resolve=True)
         if trusted is not None:
             refuse_untrusted(values, trusted)
+        _expand_home(values["data"])
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))
         for half in (values["encoder"], values["decoder"]):
@@ -121,6 +122,14 @@ def _refuse(problems: Iterator[str]) -> None:
     lines = list(problems)
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _expand_home(node: Any) -> None:
+    """Put the home folder for the ~ of a data set's paths."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key in ("path", "root") and isinstance(value, str):
+            node[key] = home_expanded(value)
+        _expand_home(value)
 
 
 def _misplaced(values: dict[str, Any]) -> Iterator[str]:

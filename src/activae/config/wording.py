@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import EllipsisType, NoneType, UnionType
@@ -21,6 +22,11 @@ def shown(value: Any) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def home_expanded(path: str) -> str:
+    """The path with the home folder for a leading ~; as it is where there is no such user."""
+    return os.path.expanduser(path)
 
 
 def fits(value: Any, hint: Any) -> bool:

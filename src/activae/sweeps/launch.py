@@ -76,11 +76,13 @@ def launch(
         _check(composed, sweep, keys)
         for composed in compose_jobs(context.config_loader, config, job_overrides, first)
     ]
+    whole = batch_of(config) is None  # else the sweeper tells of the whole
+    if whole:
+        _refuse_what_all_share(found, sweep)
     trials = prunings(config, first)
     jobs = _with_folders(found, sweep, _command(config), trials)
     unique = {job.id: job for job in jobs}
     mistakes = {each.id: each.mistake for each in found if each.mistake}
-    whole = batch_of(config) is None  # else the sweeper tells of the whole
     if whole:
         log.info("sweep  %s\n       %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
@@ -100,6 +102,18 @@ def launch(
     if whole:
         _conclude(unique, display.outcomes, sweep, perf_counter() - started)
     return _returns(jobs, display.outcomes)
+
+
+def _refuse_what_all_share(found: Sequence[_Composed], sweep: SweepFolder) -> None:
+    """Raise ConfigError for a mistake that is in every job: it is no job's, but the command's."""
+    mistakes = {each.mistake for each in found}
+    if len(found) < 2 or len(mistakes) > 1 or "" in mistakes:
+        return
+    record = sweep.path / "multirun.yaml"  # Hydra has written it already
+    if [*sweep.path.iterdir()] == [record]:
+        record.unlink()
+        sweep.path.rmdir()
+    raise ConfigError(f"{mistakes.pop()}\nThis is so in all {len(found)} runs; none was started")
 
 
 def _varying(
@@ -196,11 +210,26 @@ def _conclude(
 
 def _returns(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[JobReturn]:
     failed = {job.id: job for job in jobs if not outcomes[job.id].ok}
-    lines = [f"  {job.folder}: {outcomes[job.id].reason}" for job in failed.values()]
-    failure = SweepFailed(f"{len(lines)} of the sweep's jobs failed:\n" + "\n".join(lines))
+    failure = SweepFailed(_failures([(job.folder, outcomes[job.id]) for job in failed.values()]))
     return [
         job_return(job, failure if job.id in failed else outcomes[job.id].se_val) for job in jobs
     ]
+
+
+def _failures(failed: Sequence[tuple[Path, Outcome]]) -> str:
+    """Each reason, once, with the folder of the job, or of the first of those that share it."""
+    sharing: dict[str, list[Path]] = {}
+    for folder, outcome in failed:
+        sharing.setdefault(outcome.reason, []).append(folder)
+    diverged = sum(outcome.status == "diverged" for _, outcome in failed)
+    head = f"{len(failed)} of the sweep's jobs failed"
+    if diverged:
+        head += f" ({diverged} of them diverged)"
+    lines = [
+        f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}"
+        for reason, (folder, *others) in sharing.items()
+    ]
+    return "\n".join([f"{head}:", *lines])
 
 
 def _command(config: DictConfig) -> list[str]:
