@@ -148,7 +148,12 @@ def _ended_as(status: str, metrics: dict[str, Any]) -> Outcome:
     if status == "diverged":
         reason = f"training diverged at step {metrics['step']}; {metrics['where']}"
         return Outcome("diverged", reason=reason, fresh=False)
-    return Outcome(status, metrics["val"]["SE"], fresh=False, seconds=metrics["seconds"]["all"])
+    return Outcome(
+        "pruned" if status == "pruned" else "completed",
+        metrics["val"]["SE"],
+        fresh=False,
+        seconds=metrics["seconds"]["all"],
+    )
 
 
 def note_failure(folder: Path, reason: str) -> None:
