@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,16 @@ def test_a_run_whose_metrics_are_lost_is_scored_anew(
     assert train(cfg, tmp_path)["test"] == scores
     with pytest.raises(ConfigError, match="has ended here already"):
         train(cfg, tmp_path)
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append("content"), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("name"), replace(a, b)))
+
+    run_folder.write_metrics(tmp_path, {})
+
+    assert done[:2] == ["content", "name"]

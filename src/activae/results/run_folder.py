@@ -48,9 +48,9 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     write_text(folder / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
-def write_text(file: Path, text: str) -> None:
+def write_text(file: Path, text: str, *, durable: bool = True) -> None:
     """Write the file whole or not at all: see `write_whole`."""
-    write_whole(file, text.encode())
+    write_whole(file, text.encode(), durable=durable)
 
 
 def close(folder: Path, status: str) -> None:

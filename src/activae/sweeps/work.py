@@ -221,7 +221,7 @@ def _save_record(job: Job) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"config": values, "hydra": {"hydra": hydra}, "overrides": list(job.overrides)}
     for name, part in parts.items():
-        write_text(folder / f"{name}.yaml", _yaml(part))
+        write_text(folder / f"{name}.yaml", _yaml(part), durable=False)
 
 
 def _yaml(values: Any) -> str:

@@ -18,26 +18,29 @@ BEST = f"{FOLDER}/best.ckpt"
 LAST = f"{FOLDER}/last.ckpt"
 
 
-def write_whole(file: Path, content: bytes | memoryview) -> None:
+def write_whole(file: Path, content: bytes | memoryview, *, durable: bool = True) -> None:
     """Write the file: a process or machine that stops here leaves what was there before.
 
     A link in the file's place, or in that of the partial file beside it, is replaced and not
-    followed. Raises OSError, with the file's name.
+    followed. Where it isn't `durable`, only a process may stop: that spares waiting for the disk.
+    Raises OSError, with the file's name.
     """
     partial = file.with_name(f"{file.name}.partial")
     try:
         partial.unlink(missing_ok=True)
         with partial.open("xb") as handle:
             handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())  # or the new name may outlive a crash and the content not
+            if durable:  # or the new name may outlive a crash and the content not
+                handle.flush()
+                os.fsync(handle.fileno())
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         # What writes says nothing of the file in its error.
         raise OSError(error.errno, error.strerror, str(file)) from error
     os.replace(partial, file)
-    _write_names(file.parent)
+    if durable:
+        _write_names(file.parent)
 
 
 @contextmanager
