@@ -36,7 +36,7 @@ from activae.errors import (
     SweepFailed,
     UserError,
 )
-from activae.results.run_folder import CONFIG, DONE
+from activae.results.run_folder import CONFIG, ended, refuse_links
 from activae.sweeps.resuming import commands_of, resumed, resumed_sweep
 
 log = logging.getLogger(__name__)
@@ -105,6 +105,12 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
 
 def _start(main: Callable[[], object], arguments: Sequence[str]) -> None:
     sweep = resumed_sweep(arguments)
+    try:
+        folder = resumed(arguments)
+        if folder is not None and sweep is None:
+            refuse_links(folder)  # before Hydra writes to its log
+    except ConfigError as error:
+        _exit(f"error: {error}")
     if sweep is None:
         _run(main, arguments)
         return
@@ -271,8 +277,8 @@ def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
         )
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise ConfigError(f"resume={composed.resume}: continues one run; leave out --multirun")
-    if (folder / DONE).exists():
-        status = (folder / DONE).read_text().strip()
+    status = ended(folder)
+    if status:
         raise ConfigError(
             f"resume={composed.resume}: this run has ended ({status}); there is nothing to continue"
         )

@@ -95,7 +95,7 @@ def read(file: Path) -> DictConfig:
         saved = OmegaConf.merge(_schema(), migrated(values, file))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
         raise ConfigError(f"{file}: {explain(error)}") from error
-    except (YAMLError, OSError, ValueError) as error:
+    except (YAMLError, OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: cannot be read as a config: {error}") from error
     missing = OmegaConf.missing_keys(saved)
     if missing:

@@ -146,9 +146,10 @@ def _counting_work(net: nn.Module) -> Iterator[dict[nn.Module, int]]:
     is not called, because its owner uses the weight itself, counts once.
     """
     found = [module for module in net.modules() if is_weight_layer(module)]
-    work = {layer: layer.weight.numel() for layer in found}
+    work: dict[nn.Module, int] = {layer: layer.weight.numel() for layer in found}
 
     def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        assert is_weight_layer(layer)
         # A transposed convolution applies its weight to every position of the input.
         spread = isinstance(layer, nn.modules.conv._ConvTransposeNd)
         positions = inputs[0] if spread else output

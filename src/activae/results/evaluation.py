@@ -19,6 +19,7 @@ from activae.randomness import generator
 from activae.results.pca import PCA
 from activae.results.scores import DISTANCE, ReconstructionScores
 from activae.training.checkpoint import BEST, load_checkpoint
+from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
 from activae.training.shared import Shared, data_key
 
@@ -49,7 +50,10 @@ def score(
     # A fit leaves the network on the CPU; a run resumed after its last step had none.
     device, dtype = data.samples["train"].device, best["state_dict"]["normalisation.scale"].dtype
     data.to(device, dtype)
-    model.to(device, dtype).load_state_dict(best["state_dict"])
+    model.to(device, dtype)
+    with parts_of(folder / BEST):
+        model.load_state_dict(best["state_dict"])
+        reached = {"best_epoch": best["epoch"], "best_step": best["global_step"]}
     model.eval()
     on, dim = (data_key(cfg), str((dtype, device)), cfg.score.test), cfg.encoding.dim
     reference = shared.once(on, lambda: Reference.of(data, test=cfg.score.test))
@@ -59,8 +63,7 @@ def score(
     metrics |= {
         "ratio_to_pca": ratio_to_pca("SE", metrics["test"], pca["test"]),
         "train_samples": reference.count("train"),
-        "best_epoch": best["epoch"],
-        "best_step": best["global_step"],
+        **reached,
         "steps": model.step,
         "parameters": sum(p.numel() for p in model.net.parameters()),
         "steps_per_second": model.step / model.seconds,

@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from activae.errors import DataError
 from activae.results.run_folder import write_text
 from activae.training.module import AutoencoderModule, Row
+
+
+def _rows_up_to(step: int, text: str) -> str:
+    """The table without the rows of later steps, and without a last one that was cut off."""
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    rows = csv.DictReader(lines)
+    kept = [line for line, row in zip(lines[1:], rows, strict=True) if int(row["step"]) <= step]
+    if lines and "step" not in (rows.fieldnames or ()):
+        raise ValueError("its first line names no column step")
+    return "".join(lines[:1] + kept)
 
 
 class History(pl.Callback):
@@ -23,15 +34,14 @@ class History(pl.Callback):
         assert isinstance(pl_module, AutoencoderModule)
         if not self.file.exists():
             return
-        text = self.file.read_text()
-        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        rows = csv.DictReader(lines)
-        kept = [
-            line
-            for line, row in zip(lines[1:], rows, strict=True)
-            if int(row["step"]) <= pl_module.step
-        ]
-        write_text(self.file, "".join(lines[:1] + kept))
+        try:
+            kept = _rows_up_to(pl_module.step, self.file.read_text())
+        except (ValueError, LookupError, TypeError, csv.Error) as error:
+            raise DataError(
+                f"{self.file}: is damaged ({type(error).__name__}: {error}); mend it, or move it "
+                "away: the run then records the epochs that are left, and its result is the same"
+            ) from error
+        write_text(self.file, kept)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Append the epoch's row."""

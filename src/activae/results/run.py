@@ -17,6 +17,7 @@ from activae.config.settling import settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
 from activae.results import run_folder
+from activae.results.claims import claim
 from activae.results.diagnosis import figures
 from activae.results.evaluation import score
 from activae.results.machine import versions
@@ -41,10 +42,12 @@ def train(composed: DictConfig, folder: Path) -> dict[str, Any]:
     """Train, score and record the run that a composed config describes, in `folder`.
 
     A folder with an unfinished run of that config is continued. Returns what metrics.json holds.
-    Raises UserError for what the user can correct, Interrupted when asked to stop; what was
-    computed until then is in the folder.
+    Raises UserError for what the user can correct, also where another process is at work there,
+    Interrupted when asked to stop; what was computed until then is in the folder.
     """
-    return train_settled(settle(composed), folder, Shared())
+    cfg = settle(composed)
+    with claim(folder):
+        return train_settled(cfg, folder, Shared())
 
 
 def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,31 @@ from omegaconf import DictConfig, OmegaConf
 
 from activae.config.settling import CONFIG, container, read
 from activae.errors import ConfigError
+from activae.training.files import FOLDER, write_whole
 
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 DONE = "DONE"
 FAILED = "FAILED"
+CLAIM = ".claim"  # locked by the process that is at work on the run
+
+STATUSES = ("completed", "pruned", "diverged")  # what DONE may say
+# What a run writes by these names or others like them; what else lies there is not touched.
+_OWN = {CONFIG, METRICS, HISTORY, DONE, FAILED, CLAIM, FOLDER, ".hydra", "projector_config.pbtxt"}
+_OWN_ENDINGS = (".log", ".partial")
 
 
 def record(cfg: DictConfig, folder: Path) -> None:
     """Write a settled config into its run's folder, made if need be.
 
-    Raises ConfigError if another run, or one that has ended, is there already.
+    Raises ConfigError if another run, or one that has ended, is there already, or a link in the
+    place of something that a run writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     file = folder / CONFIG
     advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
-    if (folder / DONE).exists():
+    if ended(folder):
         raise ConfigError(f"{folder}: a run has ended here already; {advice}")
     if file.exists() and container(read(file)) != container(cfg):
         raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
@@ -38,13 +48,60 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     write_text(folder / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
-def write_text(file: Path, text: str) -> None:
-    """Write the file whole or not at all: a process killed here leaves what was there before."""
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, file)
+def write_text(file: Path, text: str, *, durable: bool = True) -> None:
+    """Write the file whole or not at all: see `write_whole`."""
+    write_whole(file, text.encode(), durable=durable)
 
 
 def close(folder: Path, status: str) -> None:
     """Mark the run as ended: nothing in the folder will change any more."""
     write_text(folder / DONE, f"{status}\n")
+
+
+def ended(folder: Path) -> str | None:
+    """How the run in a folder ended; None where there is something left to do.
+
+    A DONE that says something else, or has no whole metrics.json beside it, closes nothing: such a
+    run is scored anew from its checkpoints.
+    """
+    try:
+        status = (folder / DONE).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return status if status in STATUSES and read_metrics(folder) is not None else None
+
+
+def read_metrics(folder: Path) -> dict[str, Any] | None:
+    """What metrics.json holds; None where it is missing or damaged."""
+    try:
+        metrics = json.loads((folder / METRICS).read_text())
+    except (OSError, ValueError):
+        return None
+    return metrics if isinstance(metrics, dict) else None
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise ConfigError where a link stands for something that a run writes: it may lead anywhere.
+
+    The folder itself may be a link, or lie in one.
+    """
+    for path in _written(folder):
+        if path.is_symlink():
+            raise ConfigError(
+                f"{path}: is a link, through which a run would write to {os.readlink(path)}; put "
+                "what it leads to in its place, or remove it"
+            )
+
+
+def _written(folder: Path) -> Iterator[Path]:
+    """What lies in a folder by a name that a run gives, and all that lies in folders of these."""
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        name = path.name
+        projector = name.isdigit()  # TensorBoard's, by the step
+        if not (name in _OWN or name.endswith(_OWN_ENDINGS) or projector or "tfevents" in name):
+            continue
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from path.rglob("*")

@@ -21,7 +21,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from activae.errors import SweepFailed, UserError
-from activae.results.run_folder import DONE, FAILED
+from activae.results.run_folder import FAILED, ended
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ class Batches:
     def _result(self, returned: JobReturn) -> Result:
         assert returned.working_dir is not None
         folder = Path(returned.working_dir)
-        done = folder / DONE
-        status = done.read_text().strip() if done.exists() else "failed"
+        status = ended(folder) or "failed"
         try:
             return Result(status, float(returned.return_value), folder)
         except (UserError, CompactHydraException) as error:

@@ -1,18 +1,15 @@
 """The folder of a sweep: which job lies where, how each ended, who is at work on which.
 
-Claims are locks of the operating system on a file for each job: taken by one process at a time, on
-a shared file system too, and let go by the kernel however that process ends. The commands that the
-sweep was launched with are kept too: `resume=outputs/sweeps/NAME` launches them again.
+Claims are locks on a file for each job (`results.claims`). The commands that the sweep was launched
+with are kept too: `resume=outputs/sweeps/NAME` launches them again.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +18,20 @@ from omegaconf import OmegaConf
 
 from activae.config.identity import job_id
 from activae.config.settling import read
-from activae.errors import ConfigError, UserError
-from activae.results.run_folder import CONFIG, DONE, FAILED, METRICS, write_text
+from activae.errors import ConfigError, DataError, UserError
+from activae.results.claims import Claimed, NoLocks, claim, take_lock
+from activae.results.run_folder import (
+    CONFIG,
+    FAILED,
+    METRICS,
+    ended,
+    read_metrics,
+    write_text,
+)
 from activae.sweeps.job import Job, Outcome
 
 INDEX = "sweep.json"
 CLAIMS = ".claims"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 class SweepFolder:
@@ -127,35 +131,30 @@ class SweepFolder:
 
     @contextmanager
     def claim(self, job: Job) -> Iterator[bool]:
-        """Whether the job is ours to train, as long as the context lasts."""
-        try:
-            lock = self._lock(job.id, blocking=False)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        """Whether the job is ours to train, as long as the context lasts.
+
+        It is not while another launch is at it, nor while its run is resumed by itself.
+        """
+        with ExitStack() as held:
+            try:
+                held.callback(self._lock(job.id, blocking=False).release)
+                held.enter_context(claim(job.folder))
+                ours = True
+            except (Timeout, Claimed):
+                ours = False
+            yield ours
 
     def _lock(self, name: str, *, blocking: bool = True) -> FileLock:
         """Take a lock, to be released. Raises Timeout if it is taken and we are not to wait for it,
         ConfigError where the file system has none.
         """
-        lock = FileLock(self.path / CLAIMS / f"{name}.lock")
         try:
-            with warnings.catch_warnings():
-                # filelock's substitute for a lock outlives the process that took it.
-                warnings.filterwarnings("error", message="flock not supported")
-                lock.acquire(blocking=blocking)
-        except (OSError, NotImplementedError, UserWarning) as error:
-            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
-                raise
+            return take_lock(self.path / CLAIMS / f"{name}.lock", blocking=blocking)
+        except NoLocks as error:
             raise ConfigError(
-                f"{self.path}: lies on a file system without locks for files ({error}), by which "
-                "processes share a sweep; choose another folder with hydra.sweep.dir=FOLDER"
+                f"{error}, by which processes share a sweep; choose another folder with "
+                "hydra.sweep.dir=FOLDER"
             ) from error
-        return lock
 
 
 def _checked(index: Any) -> dict[str, Any]:
@@ -178,23 +177,35 @@ def _are_lines(found: Any) -> bool:
 
 
 def outcome_of(job: Job) -> Outcome | None:
-    """How a job ended, as its folder tells it; None where there is something left to do."""
-    if (job.folder / DONE).exists():
-        status = (job.folder / DONE).read_text().strip()
-        metrics = json.loads((job.folder / METRICS).read_text())
-        if status == "diverged":
-            reason = f"training diverged at step {metrics['step']}; {metrics['where']}"
-            return Outcome("diverged", reason=reason, fresh=False)
-        return Outcome(
-            "pruned" if status == "pruned" else "completed",
-            metrics["val"]["SE"],
-            fresh=False,
-            seconds=metrics["seconds"]["all"],
-        )
+    """How a job ended, as its folder tells it; None where there is something left to do.
+
+    Raises DataError where its metrics.json lacks what a run writes.
+    """
+    status = ended(job.folder)
+    if status is not None:
+        try:
+            return _ended_as(status, read_metrics(job.folder) or {})
+        except (LookupError, TypeError) as error:
+            raise DataError(
+                f"{job.folder / METRICS}: is damaged ({type(error).__name__}: {error}); delete it "
+                "and launch the sweep again: the run is then scored anew from its checkpoints"
+            ) from error
     noted = failure_noted(job.folder)
     if noted is None or noted == job.old_failure:
         return None
     return Outcome("failed", reason=(job.folder / FAILED).read_text().strip(), fresh=False)
+
+
+def _ended_as(status: str, metrics: dict[str, Any]) -> Outcome:
+    if status == "diverged":
+        reason = f"training diverged at step {metrics['step']}; {metrics['where']}"
+        return Outcome("diverged", reason=reason, fresh=False)
+    return Outcome(
+        "pruned" if status == "pruned" else "completed",
+        metrics["val"]["SE"],
+        fresh=False,
+        seconds=metrics["seconds"]["all"],
+    )
 
 
 def note_failure(folder: Path, reason: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from activae.results.run import TrainingDiverged
+from activae.results.run_folder import refuse_links
 from activae.sweeps.batches import judges
 from activae.sweeps.folder import SweepFolder, forget_failure, outcome_of
 from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
@@ -96,6 +97,7 @@ class Lockstep:
         self.report(Stepped(job.id, 0, 0))
         try:
             job.folder.mkdir(parents=True, exist_ok=True)
+            refuse_links(job.folder)
             forget_failure(job.folder)
             with self.surroundings(job):  # leaves Hydra's record
                 return True

@@ -20,7 +20,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from activae.errors import UserError
-from activae.results.run_folder import write_text
+from activae.results.run_folder import refuse_links, write_text
 from activae.sweeps.batches import judges
 from activae.sweeps.folder import SweepFolder, forget_failure, note_failure, outcome_of
 from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
@@ -72,6 +72,7 @@ def _train(job: Job, shared: Shared, surroundings: Surroundings, report: Report)
     report(Stepped(job.id, 0, 0))
     try:
         job.folder.mkdir(parents=True, exist_ok=True)
+        refuse_links(job.folder)
         forget_failure(job.folder)
         with surroundings(job), judges(job.pruning) as pruning:
             shared.watchers = [Watcher(job, report), *pruning]
@@ -220,7 +221,7 @@ def _save_record(job: Job) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"config": values, "hydra": {"hydra": hydra}, "overrides": list(job.overrides)}
     for name, part in parts.items():
-        write_text(folder / f"{name}.yaml", _yaml(part))
+        write_text(folder / f"{name}.yaml", _yaml(part), durable=False)
 
 
 def _yaml(values: Any) -> str:

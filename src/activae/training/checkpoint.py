@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from pathlib import Path
 from time import monotonic
@@ -13,8 +12,9 @@ import torch
 
 from activae.data.preparation import stored
 from activae.training.epoch_sums import clone_tensors
+from activae.training.files import BEST, FOLDER, LAST, write_whole
 from activae.training.module import AutoencoderModule, Interrupted
-from activae.training.restoring import BEST, FOLDER, LAST, load_checkpoint
+from activae.training.restoring import load_checkpoint
 
 __all__ = ["BEST", "FOLDER", "LAST", "RunCheckpoint", "load_checkpoint"]
 
@@ -53,7 +53,7 @@ class RunCheckpoint(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best score of the run that is resumed."""
-        self.best_score = state_dict["best_score"]
+        self.best_score = float(state_dict["best_score"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember where fitting starts: a run may diverge within its first epoch."""
@@ -110,16 +110,10 @@ class RunCheckpoint(pl.Callback):
             **self.of_data,
             "pytorch-lightning_version": pl.__version__,
         }
-        # torch.save says nothing of a full disk in its error, so the file is written here.
+        # torch.save says nothing of a full disk in its error, so the file is not written by it.
         serialised = BytesIO()
         torch.save(whole, serialised)
-        partial = self.folder / f"{name}.partial"
-        try:
-            partial.write_bytes(serialised.getbuffer())
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(self.folder / name)) from error
-        os.replace(partial, self.folder / name)
+        write_whole(self.folder / name, serialised.getbuffer())
 
     def _snapshot(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         assert isinstance(pl_module, AutoencoderModule)

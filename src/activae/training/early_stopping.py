@@ -26,8 +26,8 @@ class EarlyStopping(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue counting from there."""
-        self.best_score = state_dict["best_score"]
-        self.epochs_without = state_dict["epochs_without"]
+        self.best_score = float(state_dict["best_score"])
+        self.epochs_without = int(state_dict["epochs_without"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count the epoch."""

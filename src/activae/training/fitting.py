@@ -19,9 +19,10 @@ from activae.config.devices import device_count
 from activae.config.instantiating import build
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
-from activae.errors import ConfigError, DataError
+from activae.errors import ConfigError
 from activae.training.checkpoint import LAST, RunCheckpoint, load_checkpoint
 from activae.training.early_stopping import EarlyStopping
+from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
 from activae.training.process import choose_threads, stopping_on_interrupt
 
@@ -73,7 +74,7 @@ def fit(
     if watchers is None:
         watchers = recorders.progress(cfg)
     callbacks = run_callbacks(cfg, folder, [*watchers, *recorders.callbacks(cfg, folder)])
-    restore_callbacks(callbacks, snapshot)
+    restore_callbacks(callbacks, snapshot, folder / LAST)
     logger = recorders.logger(cfg, folder, model.step)
     trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
     with stopping_on_interrupt(model):
@@ -89,10 +90,7 @@ def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any]
     if not last.exists():
         return None
     snapshot = load_checkpoint(last)
-    try:
-        model.restore(snapshot)
-    except (LookupError, RuntimeError) as error:
-        raise DataError(f"{last}: does not fit the run's config.yaml: {error}") from error
+    model.restore(snapshot, last)
     log.info("resumed at step %d of %d", model.step, model.total_steps)
     return snapshot
 
@@ -126,12 +124,20 @@ def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
     return [*callbacks, *([EarlyStopping(patience)] if patience else [])]
 
 
-def restore_callbacks(callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None) -> None:
-    """Give the callbacks the states that a snapshot has of them."""
+def restore_callbacks(
+    callbacks: Sequence[pl.Callback], snapshot: dict[str, Any] | None, file: Path | None = None
+) -> None:
+    """Give the callbacks the states that a snapshot has of them.
+
+    file: where it was read from, if it was. Raises DataError where a state does not fit.
+    """
     for callback in callbacks:
-        state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
+        with parts_of(file):
+            state = (snapshot or {}).get("callbacks", {}).get(callback.state_key)
+        ours = type(callback).__module__.startswith("activae.")
         if state:
-            callback.load_state_dict(state)
+            with parts_of(file if ours else None):  # a user's own may fail by a mistake in it
+                callback.load_state_dict(state)
 
 
 class OwnSigterm(pl.Callback):

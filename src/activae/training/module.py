@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from math import isfinite
+from math import inf, isfinite
+from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
 from activae.training.epoch_sums import Sums, clone_tensors
+from activae.training.files import parts_of
 from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
@@ -89,6 +91,7 @@ class AutoencoderModule(pl.LightningModule):
         self.epoch_sums = Sums()
         self._evaluation = {"train": Sums(), "val": Sums()}
         self._restored: dict[str, Any] | None = None
+        self._restored_from: Path | None = None
         self.sync_optimizer: Callable[[], None]  # completes the state that the optimizer holds
 
     def forward(self, x: Tensor) -> Tensor:
@@ -138,8 +141,9 @@ class AutoencoderModule(pl.LightningModule):
         data.to(self.device, next(self.net.parameters()).dtype)
         self.optimizer = optimizer
         if self._restored is not None:
-            self.load_optimizer(optimizer, self._restored)
-            torch.set_rng_state(self._restored["rng_state"])
+            with parts_of(self._restored_from):
+                self.load_optimizer(optimizer, self._restored)
+                torch.set_rng_state(self._restored["rng_state"])
             if self.device.type == "cuda" and self._restored["cuda_rng_state"] is not None:
                 torch.cuda.set_rng_state(self._restored["cuda_rng_state"], self.device)
 
@@ -329,18 +333,33 @@ class AutoencoderModule(pl.LightningModule):
             ),
         }
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot; the optimizer's state is restored when fitting starts."""
+    def restore(self, snapshot: dict[str, Any], file: Path | None = None) -> None:
+        """Continue from a snapshot; the optimizer's state is restored when fitting starts.
+
+        file: where it was read from, if it was. Raises DataError where it does not fit.
+        """
+        with parts_of(file):
+            self._restore(snapshot)
+        self._restored, self._restored_from = snapshot, file
+
+    def _restore(self, snapshot: dict[str, Any]) -> None:
         self.to(snapshot["state_dict"]["normalisation.scale"].dtype)  # float64 would be rounded
         self.load_state_dict(snapshot["state_dict"])
-        self.step = snapshot["global_step"]
-        self.epoch = snapshot["epoch"]
-        self.seconds = snapshot["seconds"]
+        self.step = _number(snapshot, "global_step", int)
+        self.epoch = _number(snapshot, "epoch", int)
+        self.seconds = _number(snapshot, "seconds", int, float)
         self.epoch_sums.load(snapshot["epoch_sums"])
         phase = self._phase_at(self.step).name
         if isinstance(self.schedule, Adaptive) and snapshot.get("phase", phase) == phase:
             self.schedule.load_state_dict(snapshot["schedule"])
-        self._restored = snapshot
+
+
+def _number(snapshot: dict[str, Any], name: str, *kinds: type) -> Any:
+    """A number of 0 or more of a snapshot."""
+    value = snapshot[name]
+    if type(value) not in kinds or not 0 <= value < inf:
+        raise ValueError(f"{name} is {value!r}, not a number of 0 or more")
+    return value
 
 
 def with_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

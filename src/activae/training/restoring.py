@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from omegaconf import DictConfig
@@ -22,11 +23,8 @@ from activae.data.preparation import Preparation, restored
 from activae.data.spec import DataSpec
 from activae.errors import DataError
 from activae.models import Autoencoder
+from activae.training.files import BEST, parts_of
 from activae.training.network import build_network
-
-FOLDER = "checkpoints"
-BEST = f"{FOLDER}/best.ckpt"
-LAST = f"{FOLDER}/last.ckpt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +57,19 @@ def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
     config = read(folder / CONFIG)
     refuse_untrusted(container(config), trusted)
     checkpoint = load_checkpoint(folder / BEST)
-    spec = _spec(checkpoint, config)
+    with parts_of(folder / BEST):
+        spec = _spec(checkpoint, config)
+        preparation = restored(checkpoint["preparation"])
     with torch.random.fork_rng(devices=[]):  # layers draw weights, which are replaced
         net = build_network(config, spec)
     normalisation = Normalisation(torch.zeros(spec.shape), torch.ones(spec.shape), (0.0, 1.0))
     state: dict[str, Tensor] = checkpoint["state_dict"]
     dtype = state["normalisation.scale"].dtype
-    try:
+    with parts_of(folder / BEST):
         for module, name in ((net, "net."), (normalisation, "normalisation.")):
             own = {k.removeprefix(name): v for k, v in state.items() if k.startswith(name)}
             module.to(dtype).load_state_dict(own)
-    except RuntimeError as error:
-        raise DataError(f"{folder / BEST}: does not fit the run's {CONFIG}: {error}") from error
-    return Restored(net.eval(), normalisation, restored(checkpoint["preparation"]), spec, config)
+    return Restored(net.eval(), normalisation, preparation, spec, config)
 
 
 def _spec(checkpoint: dict[str, Any], config: DictConfig) -> DataSpec:
@@ -86,11 +84,16 @@ def _spec(checkpoint: dict[str, Any], config: DictConfig) -> DataSpec:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's tensors and primitives, on the CPU; never runs code from the file.
 
-    Raises DataError where the file is damaged or holds anything else.
+    Raises DataError where the file is damaged, be it in one bit, or holds anything else.
     """
     try:
+        with ZipFile(path) as archive:
+            altered = archive.testzip()  # which torch does not look at
+        if altered is not None:
+            raise ValueError(f"{altered} differs from its checksum")
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["state_dict"]
+        if not checkpoint["state_dict"]["normalisation.scale"].is_floating_point():
+            raise TypeError("its normalisation is of integers")
     except Exception as error:  # whatever unpickling damaged bytes comes upon
         reason = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
         raise DataError(

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import Logger
 from activae.data.module import AutoencoderDataModule
 from activae.data.normalisation import Samples
 from activae.results.recording import Recorders
-from activae.training.checkpoint import RunCheckpoint
+from activae.training.checkpoint import LAST, RunCheckpoint
 from activae.training.fitting import restore_callbacks, restore_checkpoint, run_callbacks
 from activae.training.module import AutoencoderModule, Row
 
@@ -79,7 +79,7 @@ class Member:
             make = Recorders(in_a_sweep=True)
             recording = [*self.watchers, *make.callbacks(self.cfg, self.folder)]
             self.callbacks = run_callbacks(self.cfg, self.folder, recording)
-            restore_callbacks(self.callbacks, snapshot)
+            restore_callbacks(self.callbacks, snapshot, self.folder / LAST)
             self.logger = make.logger(self.cfg, self.folder, self.model.step)
 
     def start(self, device: torch.device, placed: dict[int, tuple[Samples, Samples]]) -> None:

@@ -20,6 +20,7 @@ from activae.data.module import AutoencoderDataModule
 from activae.errors import END_REQUESTS, ConfigError, DataError, UserError
 from activae.training.assembly import build_model
 from activae.training.endings import Diverged, Interrupted
+from activae.training.files import LAST
 from activae.training.fitting import (
     Recorders,
     configured_callbacks,
@@ -121,7 +122,7 @@ def _train(
         recording = [*make.progress(cfg), *make.callbacks(cfg, here.folder)]
         callbacks = run_callbacks(cfg, here.folder, recording)
         logger = make.logger(cfg, here.folder, model.step)
-    restore_callbacks(callbacks, snapshot)
+    restore_callbacks(callbacks, snapshot, here.folder / LAST)
     device = model.team.device
     accelerator = "gpu" if device.type == "cuda" else "cpu"
     trainer = new_trainer(
