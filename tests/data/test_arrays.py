@@ -270,3 +270,14 @@ def test_no_path_at_all_is_an_error() -> None:
 def test_a_label_column_is_for_tables(npy: Callable[[Array], Path]) -> None:
     with pytest.raises(ConfigError, match=r"label_column=0 is for tables"):
         array(npy(ramp(5, 7)), label_column=0)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr", "dia"])
+def test_a_sparse_matrix_is_named_as_such(form: str, tmp_path: Path) -> None:
+    import scipy.sparse
+
+    matrix = scipy.sparse.random(60, 20, 0.3, random_state=0).asformat(form)
+    scipy.sparse.save_npz(tmp_path / "s.npz", matrix)
+
+    with pytest.raises(DataError, match="is a scipy sparse matrix"):
+        array(tmp_path / "s.npz")

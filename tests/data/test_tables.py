@@ -233,7 +233,7 @@ def test_an_empty_cell_is_named(save: Save) -> None:
 
 
 def test_pandas_row_index_is_no_feature(save: Save) -> None:
-    with pytest.raises(DataError, match=r"__index_level_0__: is pandas' row index"):
+    with pytest.raises(DataError, match=r"__index_level_0__: is probably a row index"):
         array(save(a=[1.0, 2.0, 3.0], __index_level_0__=[0, 2, 3]))
     source = array(save(a=[1.0, 2.0, 3.0], __index_level_0__=[0, 2, 3]), columns=["a"])
     assert source.sample_shape == (1,)

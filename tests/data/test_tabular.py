@@ -193,3 +193,111 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
         tabular(tmp_path / "none.csv")
     with pytest.raises(DataError, match=r"unknown ending '\.xlsx'.*\.csv, \.parquet"):
         tabular(write(tmp_path, name="mine.xlsx"))
+
+
+def of_cells(folder: Path, cells: list[str], header: str = "a;p") -> Path:
+    """A table with numbers in column a and these cells in column p, separated by semicolons."""
+    file = folder / "mine.csv"
+    rows = [f"{number % 7}.5;{cell}" for number, cell in enumerate(cells)]
+    file.write_text("\n".join([header, *rows]) + "\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("cell", "how"),
+    [
+        ("{}.5".replace(".", ","), "a decimal comma"),
+        ("{},000", "a thousands separator"),
+        ("{},000,000.25", "a thousands separator"),
+        ("{} %", "a percent sign"),
+        ("{}.5%", "a percent sign"),
+        ("${}.00", "a currency sign"),
+        ("{} €", "a currency sign"),
+    ],
+)
+def test_numbers_written_otherwise_are_no_categories(cell: str, how: str, tmp_path: Path) -> None:
+    file = of_cells(tmp_path, [cell.format(number % 40 + 1) for number in range(100)])
+
+    with pytest.raises(DataError, match=rf"line 2, column 'p': .*{how}.*categorical=\[p\]"):
+        tabular(file)
+
+    assert tabular(file, categorical=["p"]).train.categorical_names == ["p"]
+
+
+@pytest.mark.parametrize("mark", ["-", "#N/A", "<NA>", ".", "--"])
+def test_marks_of_gaps_among_numbers_are_gaps(mark: str, tmp_path: Path) -> None:
+    cells = [mark if number % 5 == 0 else str(number) for number in range(100)]
+
+    rows = tabular(of_cells(tmp_path, cells)).train
+
+    assert rows.numeric_names == ["a", "p"]
+    assert np.isnan(rows.numeric[::5, 1]).all()
+    assert rows.numeric[1, 1] == 1
+
+
+@pytest.mark.parametrize("mark", ["inf", "n. d.", "missing"])
+def test_one_word_among_many_numbers_is_refused(mark: str, tmp_path: Path) -> None:
+    cells = [mark if number % 5 == 0 else str(number) for number in range(100)]
+
+    with pytest.raises(
+        DataError, match=f"line 2, column 'p': '{mark}' is no finite number, and 80"
+    ):
+        tabular(of_cells(tmp_path, cells))
+
+
+def test_words_that_mark_gaps_among_numbers_are_words_among_words(tmp_path: Path) -> None:
+    rows = tabular(of_cells(tmp_path, ["+", "-"] * 20)).train
+
+    assert set(rows.categorical[:, 0]) == {"+", "-"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (",a,b\n0,1,x\n1,2,y\n", "first column has no name"),
+        ("Unnamed: 0,a,b\n0,1,x\n1,2,y\n", "Unnamed: 0: is probably a row index"),
+        ("a,b,\n1,x,\n2,y,\n", "column 3 has no name"),
+        ("0.5,1.5\n2,3\n4,5\n", r"first line holds numbers \(0\.5, 1\.5\)"),
+    ],
+)
+def test_columns_without_names_of_their_own_are_refused(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        tabular(tmp_path / "mine.csv")
+
+
+def test_what_a_parquet_file_holds_as_text_or_categories_stays_so(tmp_path: Path) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {
+            "a": np.linspace(0, 1, 90),
+            "zip": ["01067", "1067", "10670"] * 30,
+            "site": pd.Categorical([1, 2, 9] * 30),
+        }
+    )
+    table.to_parquet(tmp_path / "mine.parquet", index=False)
+    table[table.a > 0.5].to_parquet(tmp_path / "index.parquet")
+
+    rows = tabular(tmp_path / "mine.parquet").train
+
+    assert (rows.numeric_names, rows.categorical_names) == (["a"], ["zip", "site"])
+    with pytest.raises(DataError, match="__index_level_0__: is probably a row index"):
+        tabular(tmp_path / "index.parquet")
+    assert tabular(tmp_path / "index.parquet", drop=["__index_level_0__"]).train
+
+
+def test_it_says_what_became_of_the_columns_and_what_it_guessed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("a|zip|target\n" + "".join(f"{i}|00{i % 9}|{'xy'[i % 2]}\n" for i in range(60)))
+
+    note = tabular(file).note
+
+    assert "Columns read as numbers: a, zip; categories: target." in note
+    assert "data.source.categorical=[zip] keeps them as codes" in note
+    assert "data.source.label_column=target" in note
+    assert tabular(file, label_column="target", categorical=["zip"]).note == (
+        "Columns read as numbers: a; categories: zip."
+    )

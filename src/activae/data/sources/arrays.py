@@ -244,6 +244,11 @@ def read_numpy(file: Path, columns: Sequence[str] | None) -> Content:
         raise _damaged(file, error) from error
     if columns is not None:
         raise _no_columns(file, columns)
+    if {"format", "shape", "data"} <= set(arrays):
+        raise DataError(
+            f"{file}: is a scipy sparse matrix, of which nothing is read but whole arrays; save it "
+            "as one: numpy.save('FILE.npy', scipy.sparse.load_npz('FILE.npz').toarray())."
+        )
     return _pick_arrays(file, arrays)
 
 

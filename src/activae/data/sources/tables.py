@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -26,6 +27,7 @@ Array = NDArray[Any]
 
 LONGEST_CELL = 2**30  # csv's own limit is 131,072 characters, which some documents exceed
 LONGEST_SHOWN = 40  # characters of a cell in a message
+_UNNAMED = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class Table(ABC):
     """The columns of a file. Each method reads the file, and keeps only what it returns.
 
     names: of the columns; of a CSV file without a header, the cells of its first line.
+    text_columns: the names of those that the file itself holds as text or categories.
     """
 
     path: Path
     names: list[str]
     has_header: bool
+    text_columns: frozenset[str] = frozenset()
 
     @abstractmethod
     def numbers(self, columns: Sequence[int]) -> Array:
@@ -62,9 +66,33 @@ class Table(ABC):
     def cells(self) -> Cells:
         """Everything, as text."""
 
-    @abstractmethod
-    def refuse_row_index(self) -> None:
-        """Raise DataError where a column is likely the row index that pandas wrote."""
+    def refuse_row_index(self, left_out: Sequence[str] = ()) -> None:
+        """Raise DataError where a column is likely the row index that pandas wrote, or nameless."""
+        for place, name in enumerate(self.names):
+            is_index = name.startswith("__index_level_") or _UNNAMED.fullmatch(name)
+            if name in left_out or not self.has_header or not (is_index or not name):
+                continue
+            if name or place == 0:
+                what = f"column {name}: is" if name else "the first column has no name, so it is"
+                raise DataError(
+                    f"{self.path}: {what} probably a row index, which is no feature. Write the "
+                    f"file without it (pandas: to_{self.path.suffix[1:].lower()}(path, "
+                    "index=False)), or choose others with "
+                    "data.source.columns=[...] or data.source.drop=[...]."
+                )
+            raise DataError(
+                f"{self.path}: column {place + 1} has no name. Give it one in the first line, or "
+                "remove the separator that ends the lines."
+            )
+
+    def refuse_numbers_as_names(self) -> None:
+        """Raise DataError where the names are numbers, so that a header is probably missing."""
+        counts = [str(number) for number in range(len(self.names))]
+        if all(map(is_number, self.names)) and self.names not in (counts, ["0"]):
+            raise DataError(
+                f"{self.path}: the first line holds numbers ({shortened(self.names, 3)}), and "
+                "names of columns are expected there. Add a line of names above it."
+            )
 
     def index(self, key: str, column: str | int) -> int:
         """The index of a column given by its name or index (-1: the last).
@@ -94,7 +122,7 @@ def open_table(
     """The table in a `.csv` or `.parquet` file.
 
     Columns of a CSV file are separated by a comma, or by semicolons or tabs where the first line
-    has any. Blanks around a cell do not count, nor do empty lines.
+    has any, or by | where it has no comma. Blanks around a cell do not count, nor do empty lines.
 
     Args:
         path: the file.
@@ -210,7 +238,8 @@ class _Csv(Table):
         self.keeps_gaps = has_header is not None  # numbers: a row of gaps is an error, named below
         self.delimiter = ","
         first = next((line for line in self._decoded() if line.strip()), "")
-        self.delimiter = next((mark for mark in ";\t" if mark in first), ",")
+        marks = ";\t" if "," in first else ";\t|"
+        self.delimiter = next((mark for mark in marks if mark in first), ",")
         rows = self._all_rows()
         self.names = [cell.strip() for cell in next(rows, (0, []))[1]]
         if not self.names:
@@ -242,13 +271,6 @@ class _Csv(Table):
         lines, rows = zip(*self._rows(), strict=True)
         columns = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
         return Cells(columns, [f"line {line}" for line in lines])
-
-    def refuse_row_index(self) -> None:
-        if self.has_header and self.names[0] == "":
-            raise DataError(
-                f"{self.path}: the first column has no name, so it is probably a row index, which "
-                "is no feature. Write the file without it (pandas: to_csv(path, index=False))."
-            )
 
     def _no_number(self, line: int, row: list[str], columns: Sequence[int]) -> DataError:
         column = next(column for column in columns if not is_number(row[column]))
@@ -300,7 +322,7 @@ class _Parquet(Table):
     def __init__(self, path: Path) -> None:
         try:
             import pyarrow
-            from pyarrow import parquet
+            from pyarrow import parquet, types
         except ImportError as error:
             raise ConfigError(
                 f"data.path={path}: reading .parquet needs pyarrow: pip install 'activae[parquet]'"
@@ -313,6 +335,13 @@ class _Parquet(Table):
             raise self._damaged(error) from error
         self.names = self.file.schema_arrow.names
         self.has_header = True
+        are_text = (types.is_dictionary, types.is_string, types.is_large_string)
+        schema = self.file.schema_arrow
+        of_pandas = (schema.pandas_metadata or {}).get("columns", [])
+        self.text_columns = frozenset(
+            [field.name for field in schema if any(is_text(field.type) for is_text in are_text)]
+            + [each["name"] for each in of_pandas if each["pandas_type"] == "categorical"]
+        )
         rows = self.file.metadata.num_rows
         if not rows or not self.names:
             raise DataError(f"{path} has no samples: {rows} rows of {len(self.names)} columns.")
@@ -344,14 +373,6 @@ class _Parquet(Table):
             for values in self._read(range(len(self.names)))
         ]
         return Cells(columns, [f"row {number}" for number in range(len(columns[0]))])
-
-    def refuse_row_index(self) -> None:
-        for name in self.names:
-            if name.startswith("__index_level_"):
-                raise DataError(
-                    f"{self.path}, column {name}: is pandas' row index, which is no feature. Write "
-                    "the file with index=False, or choose others with data.source.columns=[...]."
-                )
 
     def _read(self, columns: Sequence[int]) -> list[Any]:
         names = [self.names[column] for column in columns]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -15,14 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
+from activae.data.sources.columns import MISSING, Columns, columns_of, with_gaps
 from activae.data.sources.files import encoded, existing_file, shortened
-from activae.data.sources.tables import Cells, Table, is_number, open_table
+from activae.data.sources.tables import Table, open_table
 from activae.errors import ConfigError, DataError
 
 ENDINGS = (".csv", ".parquet")
-GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})  # in any case
-# A column with more numbers than this is likely meant to be one, whatever else it holds.
-MOSTLY_NUMBERS = 0.9
+OTHER = "(other)"  # all the rare categories together
 
 
 def tabular(
@@ -36,10 +34,11 @@ def tabular(
 ) -> Unprepared:
     """A table from a `.csv` file, whose first line names the columns, or a `.parquet` file.
 
-    A column in which every cell that is not a gap is a number is numeric, any other categorical;
-    one of numbers with a few other cells is refused. `numeric` and `categorical` decide instead.
-    Gaps are empty cells, NA, N/A, NaN, null, None and ?. What is made of the columns is learnt from
-    the training split alone (`ColumnFeatures`).
+    A column in which every cell that is not a gap is a number is numeric, any other categorical,
+    as is one that a Parquet file holds as text; numbers written otherwise, or with a few other
+    cells, are refused. `numeric` and `categorical` decide instead. Gaps are empty cells, NA, N/A,
+    NaN, null, None and ?; among numbers also #N/A, <NA>, - and a lone dot. What is made of the
+    columns is learnt from the training split alone (`ColumnFeatures`).
 
     Args:
         path: the file.
@@ -52,7 +51,8 @@ def tabular(
 
     Raises:
         ConfigError: a setting is invalid, or names a column that the file does not have.
-        DataError: the file cannot be read as a table, or a few cells of a column are no numbers.
+        DataError: the file cannot be read as a table, its columns have no names, or a column can be
+            meant in two ways.
     """
     preparation = partial(ColumnFeatures, min_frequency=min_frequency)
     preparation()  # checks its setting before the file is read
@@ -62,25 +62,20 @@ def tabular(
     if label_column is not None:
         kinds["label_column"] = [label_column]
     _check_names(table, kinds)
-    cells = _with_gaps(table.cells()) if file.suffix.lower() == ".csv" else table.cells()
+    table.refuse_row_index(drop or ())
+    table.refuse_numbers_as_names()
+    cells = with_gaps(table.cells()) if file.suffix.lower() == ".csv" else table.cells()
     found = [] if label_column is None else cells.columns[table.names.index(label_column)]
     labels, names = encoded([MISSING if cell is None else cell for cell in found])
+    columns, notes = columns_of(table, cells, kinds)
     return Unprepared(
         name=str(file),
-        train=_columns(table, cells, kinds),
+        train=columns,
         preparation=preparation,
         train_labels=labels,
         class_names=names,
+        note=" ".join(notes),
     )
-
-
-def _with_gaps(cells: Cells) -> Cells:
-    """The same cells, None in the place of empty text, NA, NaN and the other words for a gap."""
-    columns = [
-        [None if (cell or "").lower() in GAPS else cell for cell in column]
-        for column in cells.columns
-    ]
-    return Cells(columns, cells.places)
 
 
 def _check_names(table: Table, kinds: dict[str, Sequence[str] | None]) -> None:
@@ -92,87 +87,6 @@ def _check_names(table: Table, kinds: dict[str, Sequence[str] | None]) -> None:
             if name in seen:
                 raise ConfigError(f"{key}={name}: this column is in {seen[name]} already.")
             seen[name] = key
-
-
-def _columns(table: Table, cells: Cells, kinds: dict[str, Sequence[str] | None]) -> Columns:
-    left_out = {*(kinds["drop"] or ()), *(kinds.get("label_column") or ())}
-    numbers: dict[str, list[float]] = {}
-    categories: dict[str, list[str]] = {}
-    for name, column in zip(table.names, cells.columns, strict=True):
-        if name in left_out:
-            continue
-        if _is_numeric(table.path, cells, name, column, kinds):
-            numbers[name] = [math.nan if cell is None else float(cell) for cell in column]
-        else:
-            categories[name] = [MISSING if cell is None else cell for cell in column]
-    if not numbers and not categories:
-        raise DataError(f"{table.path}: no column is left to train on.")
-    rows = len(cells.places)
-    return Columns(
-        list(numbers),
-        np.array(list(numbers.values()), dtype=np.float64).reshape(-1, rows).T,
-        list(categories),
-        np.array(list(categories.values()), dtype=object).reshape(-1, rows).T,
-    )
-
-
-def _is_numeric(
-    file: Path,
-    cells: Cells,
-    name: str,
-    column: list[str | None],
-    kinds: dict[str, Sequence[str] | None],
-) -> bool:
-    """Whether a column is numbers. Raises DataError where it has a cell that it should not."""
-    if name in (kinds["categorical"] or ()):
-        return False
-    full = [place for place, cell in enumerate(column) if cell is not None]
-    bad = [place for place in full if not _is_finite(column[place])]
-    is_said_to_be = name in (kinds["numeric"] or ())
-    if bad and (is_said_to_be or len(bad) < (1 - MOSTLY_NUMBERS) * len(full)):
-        remedy = (
-            f"take {name} out of data.source.numeric"
-            if is_said_to_be
-            else f"say that they are categories, data.source.categorical=[{name}]"
-        )
-        raise DataError(
-            f"{file}, {cells.places[bad[0]]}, column '{name}': '{column[bad[0]]}' is no number, "
-            f"but {len(full) - len(bad)} of {len(full)} cells are. Correct or empty such cells, or "
-            f"{remedy}."
-        )
-    return not bad
-
-
-def _is_finite(cell: str | None) -> bool:
-    return cell is not None and is_number(cell) and math.isfinite(float(cell))
-
-
-MISSING = "(missing)"  # a category like any other
-OTHER = "(other)"  # all the rare ones together
-
-
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """Rows of a table: numbers, NaN where one is missing, and categories as text.
-
-    numeric: names and values [N, p] float64; categorical: names and values [N, q] str objects.
-    """
-
-    numeric_names: list[str]
-    numeric: NDArray[np.float64]
-    categorical_names: list[str]
-    categorical: NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.numeric)
-
-    def __getitem__(self, places: Any) -> Columns:
-        return Columns(
-            self.numeric_names,
-            self.numeric[places],
-            self.categorical_names,
-            self.categorical[places],
-        )
 
 
 class ColumnFeatures(Preparation):

@@ -1,0 +1,193 @@
+"""Which columns of a table are numbers and which categories, as far as its cells tell.
+
+What can be meant in two ways is refused, by its row and column; what is a guess is noted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activae.data.sources.files import shortened
+from activae.data.sources.tables import Cells, Table, is_number
+from activae.errors import DataError
+
+GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})  # in any case
+# Among numbers these are gaps too; among words they may be words.
+GAPS_AMONG_NUMBERS = frozenset({"#n/a", "<na>", "-", "--", ".", "n.a."})
+# A column with more numbers than this is likely meant to be one, whatever else it holds.
+MOSTLY_NUMBERS = 0.9
+MISSING = "(missing)"  # a category like any other
+
+# Numbers as people write them and files should not: how, and what the pattern is.
+_WRITTEN_OTHERWISE = {
+    "a thousands separator": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"),
+    "a decimal comma": re.compile(r"[+-]?\d+,\d+"),
+    "a percent sign": re.compile(r"[+-]?\d+([.,]\d+)?\s*%"),
+    "a currency sign": re.compile(r"([$€£¥]\s*[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s*[$€£¥])"),
+}
+_CODE = re.compile(r"0\d+")  # 007: as a number it would be 7
+_LABELS = frozenset({"label", "labels", "target", "class", "y", "species", "outcome", "diagnosis"})
+
+Kinds = dict[str, Sequence[str] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Rows of a table: numbers, NaN where one is missing, and categories as text.
+
+    numeric: names and values [N, p] float64; categorical: names and values [N, q] str objects.
+    """
+
+    numeric_names: list[str]
+    numeric: NDArray[np.float64]
+    categorical_names: list[str]
+    categorical: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.numeric)
+
+    def __getitem__(self, places: Any) -> Columns:
+        return Columns(
+            self.numeric_names,
+            self.numeric[places],
+            self.categorical_names,
+            self.categorical[places],
+        )
+
+
+def with_gaps(cells: Cells) -> Cells:
+    """The same cells, None in the place of empty text, NA, NaN and the other words for a gap."""
+    columns = [
+        [None if (cell or "").lower() in GAPS else cell for cell in column]
+        for column in cells.columns
+    ]
+    return Cells(columns, cells.places)
+
+
+def columns_of(table: Table, cells: Cells, kinds: Kinds) -> tuple[Columns, list[str]]:
+    """The columns to train on, and what to tell the user of them.
+
+    kinds: the names said to be numeric, categorical, label_column, or to drop. Raises DataError
+    where a column can be meant in two ways.
+    """
+    left_out = {*(kinds["drop"] or ()), *(kinds.get("label_column") or ())}
+    numbers: dict[str, list[float]] = {}
+    categories: dict[str, list[str]] = {}
+    codes = []
+    for name, column in zip(table.names, cells.columns, strict=True):
+        if name in left_out:
+            continue
+        found = _Column(table, cells.places, name, column)
+        if found.is_numeric(kinds):
+            numbers[name] = found.numbers()
+            codes += [name] if found.holds_codes() and name not in (kinds["numeric"] or ()) else []
+        else:
+            categories[name] = [MISSING if cell is None else cell for cell in column]
+    if not numbers and not categories:
+        raise DataError(f"{table.path}: no column is left to train on.")
+    rows = len(cells.places)
+    columns = Columns(
+        list(numbers),
+        np.array(list(numbers.values()), dtype=np.float64).reshape(-1, rows).T,
+        list(categories),
+        np.array(list(categories.values()), dtype=object).reshape(-1, rows).T,
+    )
+    return columns, list(_notes(columns, codes, labelled=bool(kinds.get("label_column"))))
+
+
+def _notes(columns: Columns, codes: Sequence[str], *, labelled: bool) -> Iterator[str]:
+    kinds = {"numbers": columns.numeric_names, "categories": columns.categorical_names}
+    named = [f"{kind}: {shortened(names, 6)}" for kind, names in kinds.items() if names]
+    yield f"Columns read as {'; '.join(named)}."
+    if codes:
+        yield (
+            f"Cells such as 007 are numbers in {shortened(codes, 3)}; "
+            f"data.source.categorical=[{','.join(codes[:3])}] keeps them as codes."
+        )
+    likely = [n for n in columns.numeric_names + columns.categorical_names if n.lower() in _LABELS]
+    if likely and not labelled:
+        yield (
+            f"{likely[0]} is trained on like any other column; if it holds labels, set it apart "
+            f"with data.source.label_column={likely[0]}."
+        )
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column's name and cells, None being a gap, and where its rows stand in the table."""
+
+    table: Table
+    places: list[str]
+    name: str
+    cells: list[str | None]
+
+    def is_numeric(self, kinds: Kinds) -> bool:
+        """Whether it is numbers. Raises DataError where that cannot be told."""
+        if self.name in (kinds["categorical"] or ()):
+            return False
+        said = self.name in (kinds["numeric"] or ())
+        if self.name in self.table.text_columns and not said:
+            return False
+        full = [place for place, cell in enumerate(self.cells) if cell is not None]
+        bad = [place for place in full if not _is_finite(self.cells[place])]
+        true = [place for place in bad if not _is_gap_among_numbers(self.cells[place])]
+        if not true:
+            return len(bad) < len(full) or not bad
+        if said or len(bad) < (1 - MOSTLY_NUMBERS) * len(full):
+            raise self._no_number(true[0], len(full) - len(bad), len(full), said=said)
+        self._refuse_written_otherwise(true, len(full) - len(bad))
+        return False
+
+    def numbers(self) -> list[float]:
+        """The cells as numbers, NaN for gaps."""
+        return [float(cell) if cell and _is_finite(cell) else math.nan for cell in self.cells]
+
+    def holds_codes(self) -> bool:
+        """Whether some cells are digits after a 0, which a number does not keep."""
+        return any(_CODE.fullmatch(cell) for cell in self.cells if cell)
+
+    def _refuse_written_otherwise(self, bad: list[int], numbers: int) -> None:
+        """Raise DataError where the cells that are no numbers are likely meant to be some."""
+        words = [str(self.cells[place]) for place in bad]
+        for how, pattern in _WRITTEN_OTHERWISE.items():
+            alike = [n for n, word in enumerate(words) if pattern.fullmatch(word)]
+            if alike and len(alike) + numbers > MOSTLY_NUMBERS * (len(words) + numbers):
+                raise DataError(
+                    f"{self._where(bad[alike[0]])}: '{words[alike[0]]}' seems a number with {how}, "
+                    f"which would be a category. Write plain numbers (1234.5), or {self._remedy}."
+                )
+        if len(set(words)) <= 2 and numbers > len(words):
+            raise DataError(
+                f"{self._where(bad[0])}: '{words[0]}' is no finite number, and {numbers} of "
+                f"{numbers + len(words)} cells are. If it marks gaps, empty those cells; otherwise "
+                f"{self._remedy}."
+            )
+
+    def _no_number(self, place: int, numbers: int, full: int, *, said: bool) -> DataError:
+        remedy = f"take {self.name} out of data.source.numeric" if said else self._remedy
+        return DataError(
+            f"{self._where(place)}: '{self.cells[place]}' is no number, but {numbers} of {full} "
+            f"cells are. Correct or empty such cells, or {remedy}."
+        )
+
+    def _where(self, place: int) -> str:
+        return f"{self.table.path}, {self.places[place]}, column '{self.name}'"
+
+    @property
+    def _remedy(self) -> str:
+        return f"say that they are categories, data.source.categorical=[{self.name}]"
+
+
+def _is_finite(cell: str | None) -> bool:
+    return cell is not None and is_number(cell) and math.isfinite(float(cell))
+
+
+def _is_gap_among_numbers(cell: str | None) -> bool:
+    return cell is not None and cell.lower() in GAPS_AMONG_NUMBERS
