@@ -179,6 +179,12 @@ def _without_paths(part: dict[str, Any], settled: Any) -> dict[str, Any]:
     return part | {"data": data | {"source": source, "path": content}}
 
 
+def data_content(settled: Any) -> str | None:
+    """A hash of the content of the run's own data file or folder; None where it has none."""
+    path = settled["data"]["path"]
+    return None if path is None or not Path(path).exists() else _fingerprint(Path(path))
+
+
 def _text(values: Any) -> str:
     return json.dumps(values, sort_keys=True, default=str)
 

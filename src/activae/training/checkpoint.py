@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from activae.config.identity import data_content
 from activae.data.preparation import stored
 from activae.training.epoch_sums import clone_tensors
 from activae.training.files import BEST, FOLDER, LAST, write_whole
@@ -62,6 +63,7 @@ class RunCheckpoint(pl.Callback):
         self.of_data = {
             "spec": data.spec.to_dict(),
             "preparation": stored(data.source.preparation),
+            "data_content": data_content(self.hyper_parameters),
         }
         self.last = self._snapshot(trainer, pl_module)
 

@@ -16,10 +16,11 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
 from activae.config.devices import device_count
+from activae.config.identity import data_content
 from activae.config.instantiating import build
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
-from activae.errors import ConfigError
+from activae.errors import ConfigError, DataError
 from activae.training.checkpoint import LAST, RunCheckpoint, load_checkpoint
 from activae.training.early_stopping import EarlyStopping
 from activae.training.files import parts_of
@@ -63,6 +64,7 @@ def fit(
     )
     model.data = data
     snapshot = restore_checkpoint(model, folder)
+    refuse_other_data(cfg, snapshot)
     if snapshot is not None and snapshot.get("finished"):
         return
     if device_count(cfg.trainer) > 1:
@@ -93,6 +95,17 @@ def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any]
     model.restore(snapshot, last)
     log.info("resumed at step %d of %d", model.step, model.total_steps)
     return snapshot
+
+
+def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None) -> None:
+    """Raise DataError where the data file is not the one that a snapshot was trained on."""
+    known = (snapshot or {}).get("data_content")  # unknown in checkpoints of earlier versions
+    if known is not None and known != data_content(cfg):
+        raise DataError(
+            f"data.path={cfg.data.path}: has changed since this run was interrupted, whose "
+            "checkpoint holds the normalisation and split of the old data. Put the old data back, "
+            "or start a new run"
+        )
 
 
 def run_callbacks(

@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
 
+from activae.errors import DataError
 from activae.results.run import TrainingDiverged, train
 from activae.results.run_folder import DONE, METRICS
 from activae.training.checkpoint import LAST, load_checkpoint
@@ -193,3 +195,23 @@ def test_resuming_leaves_the_global_generator_alone(
     train(small("activation=rrelu"), tmp_path)
 
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_run_whose_data_have_changed_since_is_not_resumed(
+    small: Small, interrupt: Interrupt, tmp_path: Path
+) -> None:
+    """The checkpoint holds the normalisation of the old file, which would mis-scale the new."""
+    file = tmp_path / "mine.npy"
+    values = np.random.default_rng(0).normal(size=(200, 5))
+    np.save(file, values)
+    data = ("data=array", f"data.path={file}", "encoding.dim=2", "data.train_fraction=1")
+    cfg = small(*data)
+    interrupt(cfg, tmp_path / "run", 3)
+    np.save(file, 100 + 5 * values)
+
+    with pytest.raises(DataError, match=r"mine\.npy: has changed since this run was interrupted"):
+        train(cfg, tmp_path / "run")
+
+    np.save(file, values)
+
+    assert train(cfg, tmp_path / "run")["status"] == "completed"
