@@ -96,6 +96,12 @@ def noisy(x):
 
 def in_place(x):
     return x.relu_()
+
+def doubles(x):
+    return x.relu() + torch.zeros(1, dtype=torch.float64)
+
+def halved(x):
+    return x.half().relu()
 """
 
 
@@ -239,7 +245,9 @@ def test_a_path_does_not_lead_through_what_a_module_imported(path: str) -> None:
     [
         ("constant", "is 3.0, neither a function nor a module class"),
         ("breaks", "raised RuntimeError on a tensor: out of cheese"),
-        ("in_place", "raised RuntimeError on a tensor"),
+        ("in_place", "writes into its input"),
+        ("doubles", "turns torch.float32 into torch.float64"),
+        ("halved", "into torch.float16"),
         ("by_numpy", "raised RuntimeError on a tensor"),
         ("Bag", "raised TypeError on a tensor"),
         ("pair", "returns tuple, not a tensor"),
@@ -264,6 +272,13 @@ def test_a_function_that_is_no_activation_is_refused(name: str, reason: str) -> 
 
     assert str(caught.value).startswith(f"activation.function={path!r}")
     assert reason in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_scripted_function_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("math.tau", torch.jit.script(nn.functional.softsign))
+    with pytest.raises(ConfigError, match="is a scripted function"):
+        Custom("math.tau")
 
 
 @pytest.mark.parametrize("kwargs", [{"dim": -1}, {"dim": 0}])

@@ -41,8 +41,14 @@ class Custom(nn.Module):
             self.call_kwargs = self.kwargs
         else:
             raise ConfigError(f"{where} is {target!r}, neither a function nor a module class.")
+        if isinstance(target, torch.jit.ScriptFunction):
+            raise ConfigError(
+                f"{where} is a scripted function, which cannot be copied with a network; name the "
+                "Python function that it was made from."
+            )
         with torch.inference_mode(False), torch.enable_grad():
             _check(where, in_float64(self))
+            _check_type(where, self.forward)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return f(x), in the shape of x."""
@@ -67,7 +73,15 @@ def _build(where: str, kind: type[nn.Module], kwargs: Mapping[str, Any]) -> nn.M
 def _check(where: str, function: Callable[[Tensor], Any]) -> None:
     """Raise ConfigError unless f is an elementwise, finite function that autograd can follow."""
     x = torch.linspace(-3.1, 2.9, 24, dtype=torch.float64, device="cpu").reshape(4, 6)
+    given = x.clone()
     leaf = x.clone().requires_grad_()
+    with torch.no_grad():
+        _call(where, function, given)
+    if not torch.equal(given, x):
+        raise ConfigError(
+            f"{where} writes into its input, which other parts of a network may need as it was; "
+            "let it return a new tensor."
+        )
     output = _call(where, function, leaf)
     if not isinstance(output, Tensor):
         raise ConfigError(f"{where} returns {type(output).__name__}, not a tensor.")
@@ -85,6 +99,17 @@ def _check(where: str, function: Callable[[Tensor], Any]) -> None:
         )
     _check_gradient(where, leaf, output)
     _check_elementwise(where, function, x, output.detach())
+
+
+def _check_type(where: str, function: Callable[[Tensor], Any]) -> None:
+    """Raise ConfigError where numbers in single precision, the usual one, come out as others."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):  # one in training mode may draw
+        returned = _call(where, function, torch.linspace(-3.1, 2.9, 24)).dtype
+    if returned != torch.get_default_dtype():
+        raise ConfigError(
+            f"{where} turns {torch.get_default_dtype()} into {returned}; an activation keeps the "
+            "type of its input, in which the network's weights are."
+        )
 
 
 def _check_gradient(where: str, x: Tensor, output: Tensor) -> None:
