@@ -131,6 +131,7 @@ def test_a_folder_belongs_to_one_config(compose: Compose, tmp_path: Path) -> Non
 
 def test_a_folder_whose_run_has_ended_is_left_as_it_is(compose: Compose, tmp_path: Path) -> None:
     record(settle(compose()), tmp_path)
+    (tmp_path / "metrics.json").write_text('{"status": "completed"}')
     (tmp_path / "DONE").write_text("completed\n")
 
     with pytest.raises(ConfigError, match=r"has ended here already; .*hydra\.run\.dir"):

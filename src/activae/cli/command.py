@@ -36,7 +36,7 @@ from activae.errors import (
     SweepFailed,
     UserError,
 )
-from activae.results.run_folder import CONFIG, ended, refuse_links
+from activae.results.run_folder import CLAIM, CONFIG, ended, refuse_links
 from activae.sweeps.resuming import commands_of, resumed, resumed_sweep
 
 log = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ def _remove_if_refused(folder: Path, composed: DictConfig) -> None:
     log_file = f"{hydra.job.name}.log"
     if composed.resume or named or hydra.mode is RunMode.MULTIRUN:
         return
-    if {entry.name for entry in folder.iterdir()} - {".hydra", CONFIG, log_file}:
+    if {entry.name for entry in folder.iterdir()} - {".hydra", CLAIM, CONFIG, log_file}:
         return
     for handler in list(logging.getLogger().handlers):
         if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder:
