@@ -13,6 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from activae.errors import ConfigError, SweepFailed
+from activae.results.run_folder import close, write_metrics
 from activae.sweeps.tuning import Grid, tune
 
 GRID = {
@@ -53,12 +54,17 @@ class StandIn:
             (folder / "FAILED").write_text("no room\n")
             found = Failed(working_dir=str(folder))
         elif math.isinf(value):
-            (folder / "DONE").write_text("diverged\n")
+            self._close(folder, "diverged")
             found = Failed(working_dir=str(folder))
         else:
-            (folder / "DONE").write_text("completed\n")
+            self._close(folder, "completed")
             found._return_value = value
         return found
+
+    @staticmethod
+    def _close(folder: Path, status: str) -> None:
+        write_metrics(folder, {"status": status})
+        close(folder, status)
 
 
 class Failed(JobReturn):

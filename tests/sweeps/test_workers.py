@@ -95,4 +95,4 @@ def test_a_file_system_without_locks_is_named(
 
     outcome = train_py("-m", "sweep=s", "seed=0,1")
 
-    outcome.assert_one_error("error: outputs/sweeps/s: ", "locks", "hydra.sweep.dir=FOLDER")
+    outcome.assert_one_error("error: outputs/sweeps/s", "locks", "hydra.sweep.dir=FOLDER")

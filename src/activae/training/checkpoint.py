@@ -120,7 +120,8 @@ class RunCheckpoint(pl.Callback):
     def _snapshot(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         assert isinstance(pl_module, AutoencoderModule)
         states = {
-            callback.state_key: clone_tensors(callback.state_dict())
+            callback.state_key: clone_tensors(state)
             for callback in trainer.callbacks  # type: ignore[attr-defined]
+            if (state := callback.state_dict())
         }
         return pl_module.snapshot() | {"callbacks": states}
