@@ -66,6 +66,7 @@ _MATTERS = {
     "logger": "identity",
     "score": "identity",
     "logger.progress_bar": "",
+    "race": "",
     "version": "",
     "sweep": "",
     "resume": "",

@@ -39,7 +39,7 @@ _KEYS = {field.name for field in fields(TrainConfig)} - set(_EACH_TIME)
 _SCALARS = ("seed", "sweep", "version")  # without a dot and yet no group
 _OPTIONS = {
     "hydra/launcher": ("basic", "joblib", "ray", "slurm", "stacked", "submitit_local"),
-    "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna"),
+    "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna", "race"),
 }
 _ELSEWHERE = ("hydra.searchpath", "hydra.sweeper.storage")
 _PARAMS = "hydra.sweeper.params"
