@@ -98,6 +98,8 @@ def standing(scores: Array, alpha: float = ALPHA) -> Standing:
     scores = np.array(scores, dtype=np.float64)
     k = scores.shape[1]
     left = np.zeros(k, dtype=np.int64)
+    if not len(scores):
+        return Standing(left, np.ones(k), np.arange(k))
     while True:
         each = capital(minus(scores[:, :, None], scores[:, None, :]))
         each[:, range(k), range(k)] = -np.inf
