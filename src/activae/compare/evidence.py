@@ -104,19 +104,28 @@ def standing(scores: Array, alpha: float = ALPHA) -> Standing:
         each = capital(minus(scores[:, :, None], scores[:, None, :]))
         each[:, range(k), range(k)] = -np.inf
         against = logsumexp(each, axis=2) - np.log(k - 1)
-        passed = (against >= -np.log(alpha)) & (left == 0)
-        rows = np.flatnonzero(passed.any(1))
-        if not len(rows):
+        if not _leave(against, left, scores, -np.log(alpha)):
             break
-        out = passed[rows[0]]
-        if (out | (left > 0)).all():
-            out[np.argmin(np.where(left == 0, against[rows[0]], np.inf))] = False
-            if not out.any():
-                break
-        left[out] = rows[0] + 1
-        scores[rows[0] + 1 :, out] = np.nan
     rival = np.where(each[-1].max(1) > 0, each[-1].argmax(1), np.arange(k))
     return Standing(left, np.exp(against[-1]), rival)
+
+
+def _leave(against: Array, left: NDArray[np.int64], scores: Array, bar: float) -> bool:
+    """Note in `left` who leaves, row by row, and take their later scores out.
+
+    True if there were such: `against` is then out of date, and has to be found anew.
+    """
+    for row in range(int(left.max()), len(scores)):
+        passed = (against[row] >= bar) & (left == 0)
+        if (passed | (left > 0)).all():  # somebody stays
+            passed[np.argmin(np.where(left == 0, against[row], np.inf))] = False
+        if passed.any():
+            left[passed] = row + 1
+            later = scores[row + 1 :, passed]
+            if not np.isnan(later).all():
+                scores[row + 1 :, passed] = np.nan
+                return True
+    return False
 
 
 def _log_marginal(n: Array, total: Array, squares: Array) -> Array:

@@ -61,21 +61,21 @@ class Budget:
 
 @dataclass
 class Race:
-    """What is known so far. scores: [seeds, conditions], as `evidence` takes them."""
+    """What is known so far: scores [seeds, conditions], as `evidence` takes them, and who is in."""
 
     conditions: list[Condition]
     rates: list[float]
     budget: Budget
     scores: Array
     failed: set[int] = field(default_factory=set)
+    standing: Standing = field(init=False)
 
-    def standing(self) -> Standing:
-        """Who is in, by the scores so far."""
-        return standing(self.scores, self.budget.alpha)
+    def __post_init__(self) -> None:
+        self.standing = standing(self.scores, self.budget.alpha)
 
     def racing(self) -> list[int]:
         """The conditions that are trained on: they have not left, and none of their runs failed."""
-        return [index for index in self.standing().still_in if index not in self.failed]
+        return [index for index in self.standing.still_in if index not in self.failed]
 
     def add(self, racing: Sequence[int], results: Sequence[Result]) -> None:
         """Take in how a seed went for those that were racing."""
@@ -86,13 +86,12 @@ class Race:
             else:
                 row[0, index] = _test_score(result)
         self.scores = np.concatenate([self.scores, row])
+        self.standing = standing(self.scores, self.budget.alpha)
 
     def scored(self) -> Scored:
         """What the tables tell of."""
         names = [each.name for each in self.conditions]
-        return Scored(
-            names, self.rates, self.scores, self.standing(), self.failed, self.budget.alpha
-        )
+        return Scored(names, self.rates, self.scores, self.standing, self.failed, self.budget.alpha)
 
 
 @dataclass
@@ -188,7 +187,7 @@ def _run(race: Race, batches: Batches, grid: Grid, seeds: Sequence[str], spent: 
         results = batches.launch(
             [each.job(WITH_TEST, grid.line(each.best()), seed) for seed, each in jobs]
         )
-        before = race.standing()
+        before = race.standing
         for number in range(len(batch)):
             race.add(racing, results[number * len(racing) : (number + 1) * len(racing)])
         spent.look(len(race.scores))
