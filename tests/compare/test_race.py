@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -300,9 +299,21 @@ class TestWhatItSays:
     def test_a_terminal_has_one_where_somebody_leaves(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         text = run(of_means(relu=0, tanh=0.2, gelu=20), seeds=12).text
         assert text.count("\nrace   seed ") == 1
+
+    def test_on_a_terminal_the_table_is_no_higher_than_it(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        names = [f"a{n}" for n in range(30)]
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("LINES", "24")
+        run(of_means(**dict.fromkeys(names, 0.0)), f"activation={','.join(names)}", seeds=1)
+        lines = capsys.readouterr().out.splitlines()
+        first = next(n for n, line in enumerate(lines) if "0 of 1 seeds" in line)
+        assert lines[first + 20] == "and 12 more"
+        assert len(lines) == first + 21
 
     def test_the_guarantee_is_stated(self, run: Run) -> None:
         text = " ".join(run(clear, alpha=0.01).text.split())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from activae.sweeps import display as module
-from activae.sweeps.display import Display, clipped, wrapped
+from activae.sweeps.display import Display, clipped, show_early, wrapped
 from activae.sweeps.job import Ended, Job, Outcome, Said, Stepped
 
 LONG = "activation=leaky_relu,encoder.hidden=[512,256,128],optimizer.lr=0.0001,seed=4"
@@ -106,7 +106,10 @@ class TestABatchWithAHeading:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         monkeypatch.setenv("COLUMNS", "80")
         monkeypatch.setenv("FORCE_COLOR", "1")
+        show_early(self.HEADING)
         self.show(jobs)
-        out = capsys.readouterr().out
+        early, wiped, out = capsys.readouterr().out.partition("\x1b[2F\x1b[J")
+        assert early.splitlines() == self.HEADING.splitlines()
+        assert wiped
         assert out.index("gelu leads") < out.index("sweep ")
         assert out.rstrip().endswith("\x1b[2K")  # the last thing done is to wipe a line

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+from shutil import get_terminal_size
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from activae.sweeps.display import clipped, wrapped
 _HEAD = ("", "lr", "seeds", "test/SE", "difference", "evidence", "")
 _SHORTEST_NAME = 8
 _MOST = 999  # of evidence, as it is shown
-_FEW = 4  # so many are named one by one
+_BELOW = 4  # lines of a terminal, for the bar and what comes next
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,18 @@ class Scored:
 
 
 def told_while_racing(scored: Scored, seeds: int, seconds: float) -> str:
-    """The table, of at most 80 columns, under a line that says how far the race is."""
+    """The table, of at most 80 columns, under a line that says how far the race is.
+
+    On a terminal that is not high enough the worst are left out.
+    """
     done, still_in = len(scored.scores), len(scored.best())
     took = f" in {seconds / 60:.1f} minutes" if seconds else ""
     head = f"race   {done} of {seeds} seeds{took}; {still_in} of {len(scored.names)} are in"
-    return "\n".join([f"{head}; out at evidence {1 / scored.alpha:g}", *table(scored)])
+    lines = [f"{head}; out at evidence {1 / scored.alpha:g}", *table(scored)]
+    room = get_terminal_size().lines - _BELOW
+    if len(lines) > room + 1:
+        lines[room:] = [f"and {len(lines) - room} more"]
+    return "\n".join(lines)
 
 
 def told_of_a_look(scored: Scored, before: Standing) -> str:
@@ -161,6 +169,8 @@ def table(scored: Scored) -> Iterator[str]:
     """A line for each condition, the best first."""
     rows = scored.rows()
     cells = [list(_HEAD), *(_cells(rows[index]) for index in scored.order())]
+    if scored.best():
+        cells[1][4] = ""  # of the one that leads, to itself
     widths = [max(len(line[column]) for line in cells) for column in range(1, len(_HEAD))]
     room = WIDTH - sum(2 + width for width in widths)
     longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in cells)))

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from activae.errors import SweepFailed, UserError
 from activae.results.run_folder import FAILED, ended
+from activae.sweeps.display import show_early
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Batches:
         self, overrides: Sequence[Sequence[str]], pruning: Sequence[dict[str, Any]] | None = None
     ) -> list[Result]:
         """See a batch to its end. `pruning`: for each job, what `Pruning` takes."""
+        if self.heading is not None:
+            show_early(self.heading)
         with open_dict(self.config):
             self.config.hydra.sweeper[BATCH] = {"pruning": pruning, "heading": self.heading}
         returned = self.launcher.launch(overrides, initial_job_idx=self._launched)

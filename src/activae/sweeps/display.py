@@ -48,6 +48,8 @@ class Display:
 
     def __enter__(self) -> Display:
         if sys.stdout.isatty():
+            if self.heading is not None:
+                _wipe(self.heading)
             columns = (
                 TextColumn("sweep "),
                 BarColumn(bar_width=BAR_WIDTH),
@@ -160,6 +162,22 @@ class Display:
         left = room - len(name) - len(took) - 2
         reason = textwrap.shorten(outcome.reason.splitlines()[0], left, placeholder=" ...")
         return f"{head}{name}  {reason}{took}"  # the closing message has the whole reason
+
+
+def show_early(heading: str) -> None:
+    """Show the heading of a batch on a terminal while the batch is prepared, which takes seconds.
+
+    The display of that batch takes its place.
+    """
+    if sys.stdout.isatty():
+        Console().print(Text(heading))
+
+
+def _wipe(heading: str) -> None:
+    """Clear what `show_early` has shown, as many lines as it took."""
+    width = Console().width
+    lines = sum(max(1, -(-len(line) // width)) for line in heading.splitlines())
+    sys.stdout.write(f"\x1b[{lines}F\x1b[J")
 
 
 class _Bar(Progress):
