@@ -319,12 +319,22 @@ class TestWhatItSays:
         text = " ".join(run(clear, alpha=0.01).text.split())
         assert "the chance that the best of the 3 has left is 1 % at most" in text
 
+    def test_it_ends_with_the_command_that_trains_the_best(self, run: Run) -> None:
+        lines = ("activation=relu,tanh", "experiment=race", "sweep=mine", "data.path='my data.csv'")
+        text = run(of_means(relu=20, tanh=0), *lines).text
+        command = """'data.path='"'"'my data.csv'"'"''"""
+        assert f"use    python train.py activation=tanh {command} optimizer.lr=0.008\n" in text
+
     def test_lines_have_80_columns_at_most(self, run: Run) -> None:
         names = [f"a_long_name_of_an_activation_{n}" for n in range(12)]
         landscape = of_means(**{name: 3.0 * n for n, name in enumerate(names)})
         text = run(landscape, f"activation={','.join(names)}", seeds=12).text
         ours = text[text.index("race   seed 1:") :].splitlines()
-        assert [line for line in ours if len(line) > 80 and "compare.py" not in line] == []
+        assert [
+            line
+            for line in ours
+            if len(line) > 80 and "compare.py" not in line and "train.py" not in line
+        ] == []
 
 
 class TestFromTheCommandLine:

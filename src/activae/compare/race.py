@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
+from shlex import quote
 from time import monotonic
 from typing import Any
 
@@ -28,6 +29,7 @@ from activae.compare.answer import RACE
 from activae.compare.evidence import Standing, standing
 from activae.compare.race_table import Scored, told_at_the_end, told_of_a_look, told_while_racing
 from activae.compare.statistics import Array
+from activae.config.names import key_of
 from activae.errors import ConfigError
 from activae.results.run_folder import read_metrics, write_text
 from activae.sweeps.batches import Batches, Result
@@ -39,6 +41,7 @@ from activae.training.process import cores
 log = logging.getLogger(__name__)
 
 _SECONDS_A_MINUTE = 60
+_OF_THE_SWEEP = ("experiment", "score.test", "sweep", "resume")
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def race(
     tell_rates(conditions, grid, len(tuning), folder)
     the_race = _entered(conditions, grid, budget)
     _run(the_race, batches, grid, seeds, spent)
-    _conclude(the_race, spent, folder)
+    _conclude(the_race, grid, spent, folder)
     batches.conclude()
 
 
@@ -209,11 +212,21 @@ def _keep(race: Race, spent: _Spent, **more: Any) -> None:
     write_text(spent.file, json.dumps(found, indent=1) + "\n")
 
 
-def _conclude(race: Race, spent: _Spent, folder: Path) -> None:
+def _conclude(race: Race, grid: Grid, spent: _Spent, folder: Path) -> None:
     """Tell the answer."""
     scored = race.scored()
     _keep(race, spent, best=[scored.names[i] for i in scored.best()], verdict=scored.verdict())
-    log.info("%s", told_at_the_end(scored, folder))
+    log.info("%s", told_at_the_end(scored, folder, _command(race, grid)))
+
+
+def _command(race: Race, grid: Grid) -> str:
+    """What trains the one that leads, by itself, with its best rate."""
+    leader = next(iter(race.scored().best()), None)
+    if leader is None:
+        return ""
+    each = race.conditions[leader]
+    lines = [line for line in each.overrides if key_of(line) not in _OF_THE_SWEEP]
+    return " ".join(["python train.py", *map(quote, lines), grid.line(each.best())])
 
 
 def _test_score(result: Result) -> float:

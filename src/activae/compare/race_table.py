@@ -17,12 +17,13 @@ from activae.compare import statistics
 from activae.compare.evidence import Standing
 from activae.compare.pairing import counted
 from activae.compare.statistics import Array
-from activae.compare.terminal import WIDTH
+from activae.compare.terminal import WIDTH, decimals_for
 from activae.sweeps.display import clipped, wrapped
 
 _HEAD = ("", "lr", "seeds", "test/SE", "difference", "evidence", "")
 _SHORTEST_NAME = 8
 _MOST = 999  # of evidence, as it is shown
+_LONGEST = 6  # decimals
 _BELOW = 4  # lines of a terminal, for the bar and what comes next
 
 
@@ -51,7 +52,9 @@ class Scored:
     def order(self) -> list[int]:
         """Those that are in, then those that left, the last of them first, then the failed."""
         best = self.best()
-        others = np.argsort(-self.standing.left, kind="stable").tolist()
+        means = [_mean(column) for column in self.scores.T]
+        worst = [math.inf if mean is None else mean for mean in means]
+        others = np.lexsort((worst, -self.standing.left)).tolist()
         return [*best, *(index for index in others if index not in best)]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -143,8 +146,11 @@ def told_of_a_look(scored: Scored, before: Standing) -> str:
     return wrapped("; out: ".join([line, ", ".join(gone)]) if gone else line, WIDTH)
 
 
-def told_at_the_end(scored: Scored, folder: Path) -> str:
-    """The answer, what it may be relied on for, the table, and what to do next."""
+def told_at_the_end(scored: Scored, folder: Path, command: str) -> str:
+    """The answer, what it may be relied on for, the table, and what to do next.
+
+    command: trains the one that leads.
+    """
     best = [scored.names[index] for index in scored.best()]
     lines = [
         wrapped(f"answer {scored.verdict()}", WIDTH),
@@ -159,16 +165,20 @@ def told_at_the_end(scored: Scored, folder: Path) -> str:
         ).replace("\n       ", "\n"),
         "",
     ]
-    if len(best) > 1 and len(best) < len(scored.names):
-        lines.append("next   more seeds: the same command with a larger race.seeds or race.minutes")
-    lines.append(f"       more: python scripts/compare.py {quote(str(folder))}")
+    if len(best) > 1:
+        lines.append("longer the same command with a larger race.seeds or race.minutes")
+    if best:
+        lines.append(f"use    {command}")
+    lines.append(f"more   python scripts/compare.py {quote(str(folder))}")
     return "\n".join(lines)
 
 
 def table(scored: Scored) -> Iterator[str]:
     """A line for each condition, the best first."""
     rows = scored.rows()
-    cells = [list(_HEAD), *(_cells(rows[index]) for index in scored.order())]
+    means = [row[key] for row in rows for key in ("test/SE", "difference") if row[key] is not None]
+    decimals = decimals_for(means, 4)
+    cells = [list(_HEAD), *(_cells(rows[index], decimals) for index in scored.order())]
     if scored.best():
         cells[1][4] = ""  # of the one that leads, to itself
     widths = [max(len(line[column]) for line in cells) for column in range(1, len(_HEAD))]
@@ -180,7 +190,7 @@ def table(scored: Scored) -> Iterator[str]:
         yield "  ".join([name, *figures, line[-1]]).rstrip()
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], decimals: int) -> list[str]:
     state = "in"
     if row["left after"]:
         state = f"out, seed {row['left after']}"
@@ -190,11 +200,16 @@ def _cells(row: dict[str, Any]) -> list[str]:
         state = ""
     diverged = "diverged" if row["diverged"] else "-"
     mean, difference = (
-        diverged if row[key] is None else f"{row[key]:.4g}" for key in ("test/SE", "difference")
+        diverged if row[key] is None else _fixed(row[key], decimals)
+        for key in ("test/SE", "difference")
     )
     lr = "-" if row["lr"] is None else f"{row['lr']:.4g}"
     seeds = str(row["seeds"])
     return [row["condition"], lr, seeds, mean, difference, _evidence(row), state]
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}" if decimals <= _LONGEST else f"{value:.2e}"
 
 
 def _evidence(row: dict[str, Any]) -> str:
