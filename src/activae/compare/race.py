@@ -35,7 +35,7 @@ from activae.results.run_folder import read_metrics, write_text
 from activae.sweeps.batches import Batches, Result
 from activae.sweeps.display import wrapped
 from activae.sweeps.space import WITH_TEST
-from activae.sweeps.tuning import Condition, Grid, find_rates, planned, tell_rates
+from activae.sweeps.tuning import Condition, Grid, find_rates_in_rounds, planned, tell_rates
 from activae.training.process import cores
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ def race(
     spent = _Spent(folder / RACE, [each.name for each in conditions])
     batches = Batches(launcher, config)
     batches.heading = f"race   tuning {grid.key}, with the validation split"
-    find_rates(batches, conditions, grid, tuning)
+    find_rates_in_rounds(batches, conditions, grid, tuning)
     tell_rates(conditions, grid, len(tuning), folder)
     the_race = _entered(conditions, grid, budget)
     _run(the_race, batches, grid, seeds, spent)

@@ -54,7 +54,8 @@ class Scored:
         best = self.best()
         means = [_mean(column) for column in self.scores.T]
         worst = [math.inf if mean is None else mean for mean in means]
-        others = np.lexsort((worst, -self.standing.left)).tolist()
+        left = self.standing.left.tolist()
+        others = sorted(range(len(left)), key=lambda index: (-left[index], worst[index]))
         return [*best, *(index for index in others if index not in best)]
 
     def rows(self) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 TUNED = "tuned_lr.yaml"
 TABLE = "tuned_lr.json"
+_FINALISTS = 3  # the best by the first seed, and, in a valley, its neighbours
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,15 @@ class Grid:
 
 @dataclass
 class Condition:
-    """A combination to tune, and what is known of its learning rates, by point of the grid."""
+    """A combination to tune, and what is known of its learning rates, by point of the grid.
+
+    finalists: where not all points were trained with all seeds, those that were.
+    """
 
     name: str
     overrides: tuple[str, ...]
     results: dict[int, list[Result]] = field(default_factory=dict)
+    finalists: list[int] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
@@ -102,7 +107,7 @@ class Condition:
 
     def best(self) -> int:
         """The point with the lowest mean; where all diverged, the lowest point."""
-        return min(sorted(self.results), key=self.mean)
+        return min(self.finalists or sorted(self.results), key=self.mean)
 
     def next_points(self, grid: Grid) -> list[int]:
         """The points to train now: all at first, then those beyond the edge with the best.
@@ -198,6 +203,26 @@ def find_rates(
         results = iter(batches.launch(jobs))
         for condition, point in todo:
             condition.results[point] = [next(results) for _ in seeds]
+
+
+def find_rates_in_rounds(
+    batches: Batches, conditions: Sequence[Condition], grid: Grid, seeds: Sequence[str]
+) -> None:
+    """As `find_rates`, in two thirds of the runs: the other seeds train the best few of the first.
+
+    After Jamieson & Talwalkar 2016, Non-stochastic best arm identification and hyperparameter
+    optimization (successive halving), with seeds for the resource.
+    """
+    find_rates(batches, conditions, grid, seeds[:1])
+    known = [each for each in conditions if not each.failed]
+    for each in known:
+        each.finalists = sorted(sorted(sorted(each.results), key=each.mean)[:_FINALISTS])
+    todo = [(each, point) for each in known for point in each.finalists]
+    if others := seeds[1:]:
+        jobs = [each.job(grid.line(point), seed) for each, point in todo for seed in others]
+        results = iter(batches.launch(jobs))
+        for each, point in todo:
+            each.results[point] += [next(results) for _ in others]
 
 
 def _score(
