@@ -18,7 +18,7 @@ class RaceSweeper(BatchSweeper):
         self, loader: ConfigLoader, config: DictConfig, launcher: Launcher, lines: list[str]
     ) -> None:
         """Race what the lines combine."""
-        from activae.compare.race import Budget, race  # here, because it imports torch
+        from activae.compare.race.racing import Budget, race  # here, because it imports torch
         from activae.sweeps.tuning import Grid
 
         grid = {key: value for key, value in self.settings.items() if key != "race"}

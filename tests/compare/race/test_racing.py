@@ -16,8 +16,8 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from activae.compare import race as module
-from activae.compare.race import Budget, race
+from activae.compare.race import racing as module
+from activae.compare.race.racing import Budget, race
 from activae.errors import ConfigError, SweepFailed
 from activae.results.run_folder import close, write_metrics
 from activae.sweeps.tuning import Grid

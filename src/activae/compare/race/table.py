@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from activae.compare import statistics
-from activae.compare.evidence import Standing
 from activae.compare.pairing import counted
+from activae.compare.race.evidence import Standing
 from activae.compare.statistics import Array
 from activae.compare.terminal import WIDTH, decimals_for
 from activae.sweeps.display import clipped, wrapped

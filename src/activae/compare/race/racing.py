@@ -26,8 +26,8 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from activae.compare.answer import RACE
-from activae.compare.evidence import Standing, standing
-from activae.compare.race_table import Scored, told_at_the_end, told_of_a_look, told_while_racing
+from activae.compare.race.evidence import Standing, standing
+from activae.compare.race.table import Scored, told_at_the_end, told_of_a_look, told_while_racing
 from activae.compare.statistics import Array
 from activae.config.names import key_of
 from activae.errors import ConfigError

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from activae.compare.evidence import capital, standing
+from activae.compare.race.evidence import capital, standing
 from activae.compare.statistics import Array
 
 INF, NAN = np.inf, np.nan
