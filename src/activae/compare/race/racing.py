@@ -217,6 +217,8 @@ def _conclude(race: Race, grid: Grid, spent: _Spent, folder: Path) -> None:
     scored = race.scored()
     _keep(race, spent, best=[scored.names[i] for i in scored.best()], verdict=scored.verdict())
     log.info("%s", told_at_the_end(scored, folder, _command(race, grid)))
+    runs, minutes = int((~np.isnan(race.scores)).sum()), spent.seconds / _SECONDS_A_MINUTE
+    log.info("took   %.1f minutes, tuning included, and %d runs after it", minutes, runs)
 
 
 def _command(race: Race, grid: Grid) -> str:
@@ -225,8 +227,15 @@ def _command(race: Race, grid: Grid) -> str:
     if leader is None:
         return ""
     each = race.conditions[leader]
-    lines = [line for line in each.overrides if key_of(line) not in _OF_THE_SWEEP]
+    lines = [_unquoted(line) for line in each.overrides if key_of(line) not in _OF_THE_SWEEP]
     return " ".join(["python train.py", *map(quote, lines), grid.line(each.best())])
+
+
+def _unquoted(line: str) -> str:
+    """As the user gave it: activae.cli puts a path in quotes for Hydra."""
+    key, _, value = line.partition("=")
+    is_path = key in ("data.path", "data.root") and len(value) > 1 and value[0] == value[-1] == '"'
+    return f"{key}={value[1:-1]}" if is_path else line
 
 
 def _test_score(result: Result) -> float:
