@@ -31,8 +31,9 @@ _CONFIG_FLAGS = {
     "-cn": "--config-name",
     "-cp": "--config-path",
 }
+_BUDGET = "race."
 # What the command that resumes a sweep may set: how it runs, not what.
-_HOW = ("hydra.", "hydra/", "trusted_modules=")
+_HOW = ("hydra.", "hydra/", "trusted_modules=", _BUDGET)
 # Said at each launch, by the user.
 _EACH_TIME = ("resume", "trusted_modules")
 _KEYS = {field.name for field in fields(TrainConfig)} - set(_EACH_TIME)
@@ -96,7 +97,12 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
     place = [f"hydra.sweep.dir={sweep}", f"resume={sweep}"]
     said = {key_of(line).lstrip("+~") for line in others}
     commands = []
-    for command in folder.index()["commands"]:
+    # The same race with another budget is one race, with the budget that it was given last.
+    races = {
+        tuple(line for line in command if not line.startswith(_BUDGET)): command
+        for command in folder.index()["commands"]
+    }
+    for command in races.values():
         noted, lines = _config_flags(command)
         if noted and not flags:
             again = " ".join(map(quote, [*noted, f"resume={sweep}", *others]))

@@ -182,6 +182,7 @@ class TestTheEnd:
 
         assert found.record["seeds"] == 30
         assert sorted(found.record["best"]) == ["relu", "tanh"]
+        assert " race.seeds=60\n" in found.text
         assert "the best is one of relu and tanh: 30 seeds cannot tell these apart" in found.text
 
     def test_one_that_always_diverges_leaves(self, run: Run) -> None:
@@ -217,6 +218,7 @@ class TestTheBudget:
         found = run(twins, "activation=relu,tanh,gelu", minutes=6, alpha=1e-6)
         assert found.record["seeds"] == 4
         assert found.record["seconds"] == 360
+        assert " race.minutes=12\n" in found.text
 
     def test_one_seed_is_trained_however_long_the_tuning_took(self, run: Run) -> None:
         assert run(twins, minutes=1).record["seeds"] == 1
@@ -372,13 +374,16 @@ class TestFromTheCommandLine:
         assert sorted((each["test"] is not None, each["seed"]) for each in runs) == (
             [(False, 5)] * 16 + [(True, seed) for seed in (0, 0, 1, 1)]
         )
-        done = {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")}
         split = OmegaConf.load(next(sweep.glob("*tanh*seed=1*/config.yaml")))
         assert (split.data.split_seed, split.race) == (1, {})
 
+        longer = train_py("resume=outputs/sweeps/s", "race.seeds=3")
+        done = {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")}
         again = train_py("resume=outputs/sweeps/s")
 
-        assert again.code == 0, again.text
+        assert (longer.code, again.code) == (0, 0), again.text
+        assert len(done) == 16 + 6
+        assert longer.text.count("after 3 seeds") == again.text.count("after 3 seeds") == 1
         assert {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")} == done
 
     def test_without_m_it_is_no_race(self, train_py: Callable[..., Any]) -> None:

@@ -216,9 +216,17 @@ def _conclude(race: Race, grid: Grid, spent: _Spent, folder: Path) -> None:
     """Tell the answer."""
     scored = race.scored()
     _keep(race, spent, best=[scored.names[i] for i in scored.best()], verdict=scored.verdict())
-    log.info("%s", told_at_the_end(scored, folder, _command(race, grid)))
+    log.info("%s", told_at_the_end(scored, folder, _more(race), _command(race, grid)))
     runs, minutes = int((~np.isnan(race.scores)).sum()), spent.seconds / _SECONDS_A_MINUTE
     log.info("took   %.1f minutes, tuning included, and %d runs after it", minutes, runs)
+
+
+def _more(race: Race) -> str:
+    """Twice of what is spent."""
+    budget = race.budget
+    if budget.minutes is not None and len(race.scores) < budget.seeds:
+        return f"race.minutes={2 * budget.minutes:g}"
+    return f"race.seeds={2 * budget.seeds}"
 
 
 def _command(race: Race, grid: Grid) -> str:

@@ -147,10 +147,10 @@ def told_of_a_look(scored: Scored, before: Standing) -> str:
     return wrapped("; out: ".join([line, ", ".join(gone)]) if gone else line, WIDTH)
 
 
-def told_at_the_end(scored: Scored, folder: Path, command: str) -> str:
+def told_at_the_end(scored: Scored, folder: Path, more: str, command: str) -> str:
     """The answer, what it may be relied on for, the table, and what to do next.
 
-    command: trains the one that leads.
+    more: sets a larger budget; command: trains the one that leads.
     """
     best = [scored.names[index] for index in scored.best()]
     lines = [
@@ -167,7 +167,7 @@ def told_at_the_end(scored: Scored, folder: Path, command: str) -> str:
         "",
     ]
     if len(best) > 1:
-        lines.append("longer the same command with a larger race.seeds or race.minutes")
+        lines.append(f"longer python train.py {quote(f'resume={folder}')} {more}")
     if best:
         lines.append(f"use    {command}")
     lines.append(f"more   python scripts/compare.py {quote(str(folder))}")
