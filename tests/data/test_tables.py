@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from activae.data import array
-from activae.data.sources.tables import read_numbers
+from activae.data.sources.numbers import read_numbers
 from activae.errors import ConfigError, DataError
 
 

@@ -134,7 +134,7 @@ def test_rows_of_another_table_are_refused(tmp_path: Path) -> None:
     assert source.preparation is not None
     other = tabular(write(tmp_path), drop=["age"]).train
 
-    with pytest.raises(DataError, match=r"other columns .*income, code, city instead of age"):
+    with pytest.raises(DataError, match=r"other columns than .*lacks age"):
         source.preparation.transform(other)
 
 
@@ -191,7 +191,7 @@ def test_columns_of_no_use_are_named(tmp_path: Path) -> None:
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         tabular(tmp_path / "none.csv")
-    with pytest.raises(DataError, match=r"unknown ending '\.xlsx'.*\.csv, \.parquet"):
+    with pytest.raises(DataError, match=r"unknown ending '\.xlsx'.*\.csv, .*\.parquet"):
         tabular(write(tmp_path, name="mine.xlsx"))
 
 

@@ -22,10 +22,11 @@ from activae.data.layout import layout_of
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
 from activae.data.sources.files import encode_labels, existing_file
-from activae.data.sources.tables import column_indices, read_numbers
+from activae.data.sources.numbers import column_indices, read_numbers
+from activae.data.sources.tables import ENDINGS as TABLES
 from activae.errors import ConfigError, DataError
 
-ENDINGS = (".npy", ".npz", ".csv", ".parquet")
+ENDINGS = (".npy", ".npz", *TABLES)
 # Share of the memory available that a file's samples may take, to leave the rest to others.
 SHARE_OF_MEMORY = 0.5
 CONTROL_GROUP = Path("/sys/fs/cgroup")
@@ -56,7 +57,7 @@ def array(
     in_memory: bool | None = None,
     buffer_mb: float = 512,
 ) -> Source:
-    """Samples from an `.npy`, `.npz`, `.csv` or `.parquet` file.
+    """Samples from an `.npy`, `.npz`, `.csv`, `.tsv`, `.txt` or `.parquet` file.
 
     The array's dimensions say what a sample is: 2, `[N, features]`, vectors; 3, `[N, H, W]`,
     grey images; 4, images `[N, C, H, W]`, or `[N, H, W, C]` where the last dimension is 1 or 3
@@ -100,7 +101,7 @@ def array(
             train = NpyRows(file, map_npy(file), shaped, buffer)
             note = _note_on_disk(train)
             return Source(str(file), train, value_range=declared, note=note, layout=train.layout)
-        content = _read(file, columns, label_column)
+        content = read(file, columns, label_column)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     labels = encode_labels(file, content.train_labels, content.test_labels)
@@ -121,8 +122,12 @@ def array(
     )
 
 
-def _read(file: Path, columns: Sequence[str] | None, label_column: str | int | None) -> Content:
-    if file.suffix.lower() in (".csv", ".parquet"):
+def read(file: Path, columns: Sequence[str] | None, label_column: str | int | None) -> Content:
+    """What a file of any of the kinds holds, whole.
+
+    Raises ConfigError for columns that there are not, DataError for what cannot be read.
+    """
+    if file.suffix.lower() in TABLES:
         values, labels, features = read_numbers(file, label_column, columns)
         return Content(values, labels, features=features)
     _refuse_label_column(file, label_column)
@@ -132,8 +137,8 @@ def _read(file: Path, columns: Sequence[str] | None, label_column: str | int | N
 def _refuse_label_column(file: Path, label_column: str | int | None) -> None:
     if label_column is not None:
         raise ConfigError(
-            f"data.source.label_column={label_column} is for tables (.csv, .parquet); labels of "
-            f"{file} belong into an .npz as the array 'labels'."
+            f"data.source.label_column={label_column} is for tables ({', '.join(TABLES)}); labels "
+            f"of {file} belong into an .npz as the array 'labels'."
         )
 
 
