@@ -15,8 +15,10 @@ from torch import Tensor
 from activae.data.preparation import Preparation
 from activae.data.source import check_finite
 from activae.data.sources import arrays, tabular
+from activae.data.sources.columns import Columns
 from activae.data.sources.files import existing_file
 from activae.data.sources.matching import places_of
+from activae.data.sources.numpy_files import map_npy
 from activae.data.sources.tables import is_number, open_table
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError, DataError
@@ -69,6 +71,7 @@ def _of_tabular(
         drop=[name for name in names if name not in known],
         encoding=source.get("encoding") or "utf-8-sig",
     )
+    assert isinstance(found.train, Columns)
     return preparation.transform(found.train)
 
 
@@ -99,7 +102,7 @@ def _names(file: Path, known: Sequence[str]) -> list[str] | None:
     if ending == ".npz":
         return None
     if ending == ".npy":
-        names = arrays.map_npy(file).dtype.names
+        names = map_npy(file).dtype.names
         return None if names is None else list(names)
 
     def has_header(cells: list[str]) -> bool:
