@@ -19,7 +19,8 @@ from activae.data.sources.columns import Columns
 from activae.data.sources.files import existing_file
 from activae.data.sources.matching import places_of
 from activae.data.sources.numpy_files import map_npy
-from activae.data.sources.tables import is_number, open_table
+from activae.data.sources.table import is_number
+from activae.data.sources.tables import open_table
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError, DataError
 

@@ -18,6 +18,7 @@ from activae.data.layout import layout_of
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
 from activae.data.sources.files import encode_labels, existing_file
+from activae.data.sources.hints import note_on_labels, note_on_row_numbers
 from activae.data.sources.numbers import read_numbers
 from activae.data.sources.numpy_files import Content, map_npy, read_numpy
 from activae.data.sources.tables import ENDINGS as TABLES
@@ -119,9 +120,20 @@ def read(file: Path, columns: Sequence[str] | None, label_column: str | int | No
     """
     if file.suffix.lower() in TABLES:
         values, labels, features = read_numbers(file, label_column, columns)
-        return Content(values, labels, features=features)
+        return Content(
+            values, labels, features=features, note=_note_on_columns(values, labels, features)
+        )
     _refuse_label_column(file, label_column)
     return read_numpy(file, columns)
+
+
+def _note_on_columns(values: Array, labels: Array | None, features: tuple[str, ...] | None) -> str:
+    """Which of the named columns seem to be no features."""
+    if features is None:
+        return ""
+    of_labels = note_on_labels(features) if labels is None else ()
+    remedy = "data.source.columns=[...], which lists the others, leaves it out"
+    return " ".join([*of_labels, *note_on_row_numbers(features, values, remedy)])
 
 
 def _refuse_label_column(file: Path, label_column: str | int | None) -> None:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from activae.config.wording import did_you_mean
+from activae.data.sources.csv_table import CsvTable
 from activae.data.sources.files import shortened
-from activae.data.sources.tables import is_number, open_table
+from activae.data.sources.table import Table, is_number, number
+from activae.data.sources.tables import open_table
 from activae.errors import ConfigError, DataError
 
 Array = NDArray[Any]
@@ -48,8 +51,10 @@ def read_numbers(
                 f"{path} has a label column and no other: there is nothing to train on."
             )
     if columns is None:
-        table.refuse_row_index()
+        table.refuse_row_index(remedy="choose others with data.source.columns=[...]")
         chosen = [index for index in range(len(names)) if index != label]
+        table.refuse_double_names(chosen)
+        _refuse_doubtful_names(table, chosen)
     else:
         chosen = column_indices(path, names, columns)
     features = tuple(names[index] for index in chosen) if table.has_header else None
@@ -72,16 +77,46 @@ def _is_header(cells: list[str], label_column: str | int | None) -> bool:
     return not all(map(is_number, features))
 
 
+def _refuse_doubtful_names(table: Table, features: Sequence[int]) -> None:
+    """Raise DataError where the first line, read as a sample, may well be the names of columns.
+
+    It may where it is evenly spaced numbers, such as wavelengths or 1, 2, 3, and the next is not.
+    """
+    if table.has_header or not isinstance(table, CsvTable) or len(features) < 3:
+        return
+    second = table.second or []
+    if not _spacing([table.names[column] for column in features]) or len(second) != len(
+        table.names
+    ):
+        return
+    if _spacing([second[column] for column in features]):
+        return
+    shown = shortened(table.names, 3)
+    raise DataError(
+        f"{table.path}, line 1: {shown} may be a sample or the names of the columns. If it is a "
+        "sample, add a line of names above it; if these are names, write words (c1, c2, ...) or "
+        'list them all: \'data.source.columns=["1","2",...]\'.'
+    )
+
+
+def _spacing(cells: Sequence[str]) -> float | None:
+    """The distance between neighbours, greater than 0, where all are alike; None otherwise."""
+    if not all(map(is_number, cells)):
+        return None
+    steps = np.diff([number(cell) for cell in cells])
+    return float(steps[0]) if steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-6) else None
+
+
 def column_indices(path: Path, names: Sequence[str], columns: Sequence[str]) -> list[int]:
     """Where the chosen columns stand among `names`, in the order chosen.
 
     Raises ConfigError for one that there is not, or is chosen twice, or is one of several.
     """
-    for number, column in enumerate(columns):
+    for place, column in enumerate(columns):
         fault = ""
         if column not in names:
             fault = f"{path} has no such column. {did_you_mean(column, names)}It has"
-        elif column in columns[:number]:
+        elif column in columns[:place]:
             fault = f"name it once. {path} has"
         elif list(names).count(column) > 1:
             fault = f"{path} has several columns of that name. It has"

@@ -17,7 +17,8 @@ from activae.data.preparation import Preparation, Unprepared
 from activae.data.sources.columns import MISSING, Columns, columns_of, with_gaps
 from activae.data.sources.files import encoded, existing_file
 from activae.data.sources.matching import places_of
-from activae.data.sources.tables import ENDINGS, Table, open_table
+from activae.data.sources.table import Table
+from activae.data.sources.tables import ENDINGS, open_table
 from activae.errors import ConfigError, DataError
 
 OTHER = "(other)"  # all the rare categories together
@@ -62,7 +63,9 @@ def tabular(
     if label_column is not None:
         kinds["label_column"] = [label_column]
     _check_names(table, kinds)
-    table.refuse_row_index(drop or ())
+    table.refuse_row_index(
+        drop or (), remedy="name it and leave it out with data.source.drop=[NAME]"
+    )
     table.refuse_numbers_as_names()
     cells = with_gaps(table.cells()) if file.suffix.lower() != ".parquet" else table.cells()
     found = [] if label_column is None else cells.columns[table.names.index(label_column)]
