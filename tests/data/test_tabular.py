@@ -291,7 +291,9 @@ def test_what_a_parquet_file_holds_as_text_or_categories_stays_so(tmp_path: Path
 
 def test_it_says_what_became_of_the_columns_and_what_it_guessed(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
-    file.write_text("a|zip|target\n" + "".join(f"{i % 7}|00{i % 9}|{'xy'[i % 2]}\n" for i in range(60)))
+    file.write_text(
+        "a|zip|target\n" + "".join(f"{i % 7}|00{i % 9}|{'xy'[i % 2]}\n" for i in range(60))
+    )
 
     note = tabular(file).note
 
@@ -370,3 +372,12 @@ def test_a_table_separated_by_blanks_is_read_as_meant(tmp_path: Path) -> None:
     rows = tabular(write(tmp_path, "size kind\n1.5 x\n2 y\n", "mine.txt")).train
 
     assert (rows.numeric_names, rows.categorical_names) == (["size"], ["kind"])
+
+
+@pytest.mark.parametrize("cell", ["007", "1e5", "12E3"])
+def test_cells_that_may_be_codes_are_shown(cell: str, tmp_path: Path) -> None:
+    file = of_cells(tmp_path, ["7", cell, "2.5"] * 5)
+
+    assert f"Cells such as {cell} are numbers in p" in tabular(file).note
+    assert "Cells such as" not in tabular(file, numeric=["p"]).note
+    assert "Cells such as" not in tabular(of_cells(tmp_path, ["7", "1e-5", "1.5e+05"] * 5)).note

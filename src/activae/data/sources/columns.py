@@ -41,7 +41,7 @@ _WRITTEN_OTHERWISE = {
     "a percent sign": re.compile(r"[+-]?\d+([.,]\d+)?\s*%"),
     "a currency sign": re.compile(r"([+-]?[$€£¥]\s*[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s*[$€£¥])"),
 }
-_CODE = re.compile(r"0\d+")  # 007: as a number it would be 7
+_CODE = re.compile(r"0\d+|\d+[eE]\d+")  # 007 and 1e5: as numbers they would be 7 and 100000
 
 Kinds = dict[str, Sequence[str] | None]
 
@@ -88,14 +88,15 @@ def columns_of(table: Table, cells: Cells, kinds: Kinds) -> tuple[Columns, list[
     left_out = {*(kinds["drop"] or ()), *(kinds.get("label_column") or ())}
     numbers: dict[str, list[float]] = {}
     categories: dict[str, list[str]] = {}
-    codes = []
+    codes: dict[str, str] = {}
     for name, column in zip(table.names, cells.columns, strict=True):
         if name in left_out:
             continue
         found = _Column(table, cells.places, name, column)
         if found.is_numeric(kinds):
             numbers[name] = found.numbers()
-            codes += [name] if found.holds_codes() and name not in (kinds["numeric"] or ()) else []
+            code = None if name in (kinds["numeric"] or ()) else found.code()
+            codes |= {name: code} if code else {}
         else:
             categories[name] = [MISSING if cell is None else cell for cell in column]
     if not numbers and not categories:
@@ -110,14 +111,15 @@ def columns_of(table: Table, cells: Cells, kinds: Kinds) -> tuple[Columns, list[
     return columns, list(_notes(columns, codes, labelled=bool(kinds.get("label_column"))))
 
 
-def _notes(columns: Columns, codes: Sequence[str], *, labelled: bool) -> Iterator[str]:
+def _notes(columns: Columns, codes: dict[str, str], *, labelled: bool) -> Iterator[str]:
     kinds = {"numbers": columns.numeric_names, "categories": columns.categorical_names}
     named = [f"{kind}: {shortened(names, 6)}" for kind, names in kinds.items() if names]
     yield f"Columns read as {'; '.join(named)}."
     if codes:
         yield (
-            f"Cells such as 007 are numbers in {shortened(codes, 3)}; "
-            f"data.source.categorical=[{','.join(codes[:3])}] keeps them as codes."
+            f"Cells such as {next(iter(codes.values()))} are numbers in "
+            f"{shortened(list(codes), 3)}; data.source.categorical=[{','.join(list(codes)[:3])}] "
+            "keeps them as codes."
         )
     if not labelled:
         yield from note_on_labels([*columns.numeric_names, *columns.categorical_names])
@@ -155,9 +157,9 @@ class _Column:
         """The cells as numbers, NaN for gaps."""
         return [number(cell) if cell and _is_finite(cell) else math.nan for cell in self.cells]
 
-    def holds_codes(self) -> bool:
-        """Whether some cells are digits after a 0, which a number does not keep."""
-        return any(_CODE.fullmatch(cell) for cell in self.cells if cell)
+    def code(self) -> str | None:
+        """The first cell that a number would not keep as it is, if there is one."""
+        return next((cell for cell in self.cells if cell and _CODE.fullmatch(cell)), None)
 
     def _refuse_written_otherwise(self, bad: list[int], numbers: int) -> None:
         """Raise DataError where the cells that are no numbers are likely meant to be some."""
