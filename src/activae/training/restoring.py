@@ -19,6 +19,7 @@ from torch import Tensor
 from activae.config.settling import CONFIG, container, read
 from activae.config.trust import refuse_untrusted
 from activae.data.normalisation import Normalisation
+from activae.data.other_data import other_samples
 from activae.data.preparation import Preparation, restored
 from activae.data.spec import DataSpec
 from activae.errors import DataError
@@ -43,6 +44,14 @@ class Restored:
     preparation: Preparation | None
     spec: DataSpec
     config: DictConfig
+
+    def samples(self, path: str | Path) -> Tensor:
+        """Raw samples [N, *spec.shape] of another file, for `normalisation` and then `net`.
+
+        Columns are matched with the training data's by name. Raises what `other_samples` raises.
+        """
+        source = container(self.config)["data"]["source"]
+        return other_samples(path, source, self.spec, self.preparation)
 
 
 def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:

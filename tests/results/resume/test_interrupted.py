@@ -12,10 +12,13 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from activae.config.settling import settle
 from activae.errors import DataError
 from activae.results.run import TrainingDiverged, train
 from activae.results.run_folder import DONE, METRICS
+from activae.training.assembly import build_data
 from activae.training.checkpoint import LAST, load_checkpoint
+from activae.training.fitting import refuse_other_data
 
 Small = Callable[..., DictConfig]
 Interrupt = Callable[[DictConfig, Path, int], None]
@@ -215,3 +218,18 @@ def test_a_run_whose_data_have_changed_since_is_not_resumed(
     np.save(file, values)
 
     assert train(cfg, tmp_path / "run")["status"] == "completed"
+
+
+def test_reordered_columns_are_noticed_by_checkpoints_that_know_only_their_names(
+    small: Small, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.csv"
+    rows = "".join(f"{n},{n * n % 7},{n % 3}\n" for n in range(50))
+    file.write_text("a,b,c\n" + rows)
+    cfg = settle(small("data=array", f"data.path={file}"))
+    spec = build_data(cfg).spec
+
+    refuse_other_data(cfg, {"spec": spec.to_dict()}, spec)
+    older = spec.to_dict() | {"features": ["a", "c", "b"]}
+    with pytest.raises(DataError, match=r"mine\.csv: its column b stands where .* trained on c"):
+        refuse_other_data(cfg, {"spec": older}, spec)
