@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from activae.config.instantiating import activation_label, build, call, label
+from activae.config.own_code import without_source
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
@@ -86,6 +87,12 @@ def build_model(
             "corruption)",
             cfg.encoding.dim,
             prod(data.spec.shape),
+        )
+    for path in without_source(container(cfg)):
+        log.warning(
+            "note   %s has no source that could be read: once it is edited, a run of the old code "
+            "passes for one of the new; put it into a file",
+            path,
         )
     log.info(
         "model  %s, code %d, %s; %s; %s parameters",
