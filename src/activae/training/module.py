@@ -174,7 +174,7 @@ class AutoencoderModule(pl.LightningModule):
             *parts,
             self.graph.slot(self.phase.name),
             self.player_optimizer,
-            batch_size=self.data.batch_size,
+            batch_size=self.data.largest_batch,
             steps_taken=self.step - self.phase.start,
         )
 
