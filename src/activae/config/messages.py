@@ -113,6 +113,8 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
         text += f"{f'{place} has' if place else 'The keys are'} {', '.join(known)}"
     if "_target_" in siblings:
         text += f"; for another parameter of {siblings['_target_']}, write +{key}=VALUE"
+    elif place and isinstance(parent, DictConfig) and parent._metadata.object_type in (None, dict):
+        text += f"{'; to' if known else 'To'} add it, write +{key}=VALUE"
     return text.strip()
 
 
