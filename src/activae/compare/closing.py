@@ -22,6 +22,7 @@ def tell_verdict(sweep: Path) -> None:
         runs = read_runs([sweep])
     except UserError:  # not one run was begun
         return
+    told: str | None
     try:
         told = f"answer {answer(runs).verdict}"
     except UserError:  # one condition, say, or several keys that vary: compare.py says which
