@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -304,13 +305,12 @@ def test_bytes_that_were_saved_as_another_type_are_noticed(
         "# a b\n1.000e+00 2.500e+00\n3.000e+00 -4.000e+01\n",
         '"a" "b"\n1 2.5\n3 -4e1\n',
         "a,b\n1,2.5\n3,\u22124e1\n",
+        "sep=;\na;b\n1;2.5\n3;-4e1\n",
     ],
-    ids=["blanks", "header", "aligned", "numpy", "R", "minus of Unicode"],
+    ids=["blanks", "header", "aligned", "numpy", "R", "minus of Unicode", "Excel"],
 )
 @pytest.mark.parametrize("ending", ["csv", "tsv", "txt"])
-def test_blanks_separate_numbers_where_nothing_else_does(
-    text: str, ending: str, tmp_path: Path
-) -> None:
+def test_tables_of_other_programs_are_read_as_meant(text: str, ending: str, tmp_path: Path) -> None:
     (tmp_path / f"mine.{ending}").write_text(text)
     assert array(tmp_path / f"mine.{ending}").train.tolist() == [[1, 2.5], [3, -40]]
 
@@ -395,3 +395,8 @@ def test_columns_that_seem_labels_or_numbers_of_rows_are_noted(path: Path) -> No
     assert array(path).note == ""
     path.write_text("\n".join(["sample_id,a,target,step", *rows]))
     assert "target" not in array(path, label_column="target").note
+
+
+def test_decimals_are_numbers(save: Save) -> None:
+    values = [Decimal("1.50"), Decimal("-2.25")]
+    assert array(save(a=values, b=[1, 2])).train.tolist() == [[1.5, 1], [-2.25, 2]]
