@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -304,13 +305,12 @@ def test_bytes_that_were_saved_as_another_type_are_noticed(
         "# a b\n1.000e+00 2.500e+00\n3.000e+00 -4.000e+01\n",
         '"a" "b"\n1 2.5\n3 -4e1\n',
         "a,b\n1,2.5\n3,\u22124e1\n",
+        "sep=;\na;b\n1;2.5\n3;-4e1\n",
     ],
-    ids=["blanks", "header", "aligned", "numpy", "R", "minus of Unicode"],
+    ids=["blanks", "header", "aligned", "numpy", "R", "minus of Unicode", "Excel"],
 )
 @pytest.mark.parametrize("ending", ["csv", "tsv", "txt"])
-def test_blanks_separate_numbers_where_nothing_else_does(
-    text: str, ending: str, tmp_path: Path
-) -> None:
+def test_tables_of_other_programs_are_read_as_meant(text: str, ending: str, tmp_path: Path) -> None:
     (tmp_path / f"mine.{ending}").write_text(text)
     assert array(tmp_path / f"mine.{ending}").train.tolist() == [[1, 2.5], [3, -40]]
 
@@ -334,6 +334,15 @@ def test_lines_of_another_length_than_the_first_come_with_a_remedy(
         array(path)
 
 
+@pytest.mark.parametrize(
+    "text", ["1,2\n5.5,1\n8,8\n", "0\n0.25\n1\n", "1\n2.5\n3\n"], ids=["two", "from 0", "from 1"]
+)
+def test_counts_above_fractions_may_be_names_of_columns(text: str, path: Path) -> None:
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"line 1: .* may be a sample or the names"):
+        array(path)
+
+
 @pytest.mark.parametrize("first", ["1,2,3", "400,402.5,405", "2,4,6,x"])
 def test_numbers_that_may_be_names_of_columns_are_refused(first: str, path: Path) -> None:
     labels = -1 if first.endswith("x") else None
@@ -343,7 +352,7 @@ def test_numbers_that_may_be_names_of_columns_are_refused(first: str, path: Path
         array(path, label_column=labels)
 
 
-@pytest.mark.parametrize("text", ["1,2\n5,1\n", "1,2,3\n4,5,6\n", "1,2,4\n4,5,7\n"])
+@pytest.mark.parametrize("text", ["1,2\n5,1\n", "1,2,3\n4,5,6\n", "1,2,4\n4,5,7\n", "1\n3\n"])
 def test_numbers_that_are_like_the_next_line_are_a_sample(text: str, path: Path) -> None:
     path.write_text(text)
     assert len(array(path).train) == 2
@@ -382,4 +391,12 @@ def test_columns_that_seem_labels_or_numbers_of_rows_are_noted(path: Path) -> No
     assert "sample_id, step seem to number the rows" in note
     assert "data.source.columns=[...]" in note
     assert array(path, columns=["a"]).note == ""
+    path.write_text("x,y\n1.5,2\n3,9\n")  # coordinates
+    assert array(path).note == ""
+    path.write_text("\n".join(["sample_id,a,target,step", *rows]))
     assert "target" not in array(path, label_column="target").note
+
+
+def test_decimals_are_numbers(save: Save) -> None:
+    values = [Decimal("1.50"), Decimal("-2.25")]
+    assert array(save(a=values, b=[1, 2])).train.tolist() == [[1.5, 1], [-2.25, 2]]

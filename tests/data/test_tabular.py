@@ -338,15 +338,17 @@ def test_numbers_of_rows_are_noted(
         ("{} 000", "a thousands separator"),
         ("{}\xa0000,50", "a thousands separator"),
         ("{}'000", "a thousands separator"),
+        ("{} kg", "a unit"),
         ("1.{}00,5", "a thousands separator"),
     ],
 )
 def test_signs_and_separators_of_other_countries_are_no_categories(
     cell: str, how: str, tmp_path: Path
 ) -> None:
-    cells = [cell.format(n % 9 + 1) if n % 3 else str(n) for n in range(100)]
+    share = 100 if how == "a unit" else 3
+    cells = [cell.format(n % 9 + 1) if n % share else str(n) for n in range(1, 100)]
 
-    with pytest.raises(DataError, match=rf"line 3, column 'p': .*{how}.*categorical=\[p\]"):
+    with pytest.raises(DataError, match=rf"line 2, column 'p': .*{how}.*categorical=\[p\]"):
         tabular(of_cells(tmp_path, cells))
 
 
@@ -357,7 +359,7 @@ def test_the_minus_sign_of_unicode_is_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows.numeric[:3, 1], [-1.5, 2, math.nan])
 
 
-@pytest.mark.parametrize("share", [0.5, 0.95])
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
 def test_a_word_in_most_cells_beside_varied_numbers_is_refused(
     share: float, tmp_path: Path
 ) -> None:
@@ -381,3 +383,13 @@ def test_cells_that_may_be_codes_are_shown(cell: str, tmp_path: Path) -> None:
     assert f"Cells such as {cell} are numbers in p" in tabular(file).note
     assert "Cells such as" not in tabular(file, numeric=["p"]).note
     assert "Cells such as" not in tabular(of_cells(tmp_path, ["7", "1e-5", "1.5e+05"] * 5)).note
+
+
+def test_columns_that_are_nearly_all_gaps_are_noted(tmp_path: Path) -> None:
+    text = "a,rare,word,half\n" + "".join(
+        f"{n % 7}.5,{'' if n else 3},{'' if n else 'x'},{'' if n % 2 else 1}\n" for n in range(60)
+    )
+
+    note = tabular(write(tmp_path, text)).note
+
+    assert "of the cells are gaps in rare, word; data.source.drop=[rare,word] leaves them" in note

@@ -14,7 +14,9 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
+from torch import nn
 
+from activae.activations import RReLU
 from activae.config.devices import device_count
 from activae.config.identity import data_content
 from activae.config.instantiating import build
@@ -71,6 +73,7 @@ def fit(
     if device_count(cfg.trainer) > 1:
         from activae.training.parallel.fleet import fit_in_ranks
 
+        note_own_draws(model.net)
         fit_in_ranks(cfg, model, folder, recorders)
         model.restore(load_checkpoint(folder / LAST))
         return
@@ -82,6 +85,18 @@ def fit(
     trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
+
+
+def note_own_draws(net: nn.Module) -> None:
+    """Log that layers which draw in the forward pass do so apart on each device, if there are."""
+    drawing = (nn.modules.dropout._DropoutNd, nn.RReLU, RReLU)
+    names = {type(module).__name__ for module in net.modules() if isinstance(module, drawing)}
+    if names:
+        log.warning(
+            "note   %s: each device draws for its share of a batch, so that the run differs from "
+            "one on a single device as from one of another seed",
+            ", ".join(sorted(names)),
+        )
 
 
 def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:

@@ -26,6 +26,8 @@ GAPS_AMONG_NUMBERS = frozenset(
 )
 # A column with more numbers than this is likely meant to be one, whatever else it holds.
 MOSTLY_NUMBERS = 0.9
+# A column with more gaps than this hardly says anything.
+MOSTLY_GAPS = 0.9
 MISSING = "(missing)"  # a category like any other
 
 # Numbers as people write them and files should not: how, and what the pattern is.
@@ -41,6 +43,7 @@ _WRITTEN_OTHERWISE = {
     "a percent sign": re.compile(r"[+-]?\d+([.,]\d+)?\s*%"),
     "a currency sign": re.compile(r"([+-]?[$€£¥]\s*[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s*[$€£¥])"),
 }
+_WITH_UNIT = re.compile(r"[+-]?\d+([.,]\d+)?\s+([^\W\d_]{1,6})")  # 12 kg
 _CODE = re.compile(r"0\d+|\d+[eE]\d+")  # 007 and 1e5: as numbers they would be 7 and 100000
 
 Kinds = dict[str, Sequence[str] | None]
@@ -121,8 +124,16 @@ def _notes(columns: Columns, codes: dict[str, str], *, labelled: bool) -> Iterat
             f"{shortened(list(codes), 3)}; data.source.categorical=[{','.join(list(codes)[:3])}] "
             "keeps them as codes."
         )
+    gaps = [*np.isnan(columns.numeric).mean(0), *(columns.categorical == MISSING).mean(0)]
+    names = [*columns.numeric_names, *columns.categorical_names]
+    empty = [name for name, share in zip(names, gaps, strict=True) if share > MOSTLY_GAPS]
+    if empty:
+        yield (
+            f"More than {MOSTLY_GAPS:.0%} of the cells are gaps in {shortened(empty, 3)}; "
+            f"data.source.drop=[{','.join(empty[:3])}] leaves them out."
+        )
     if not labelled:
-        yield from note_on_labels([*columns.numeric_names, *columns.categorical_names])
+        yield from note_on_labels(names)
     remedy = "data.source.drop=[...] leaves it out"
     yield from note_on_row_numbers(columns.numeric_names, columns.numeric, remedy)
 
@@ -171,15 +182,28 @@ class _Column:
                     f"{self._where(bad[alike[0]])}: '{words[alike[0]]}' seems a number with {how}, "
                     f"which would be a category. Write plain numbers (1234.5), or {self._remedy}."
                 )
-        # One word among many numbers, or among few of which hardly two are equal.
-        distinct = {cell for cell in self.cells if _is_finite(cell)}
-        are_varied = len(distinct) > max(2, numbers / 2)
-        if len(set(words)) <= 2 and (numbers > len(words) or are_varied):
+        units = [found[2] for found in map(_WITH_UNIT.fullmatch, words) if found]
+        if len(units) == len(words) and len(set(units)) == 1 and len(set(words)) > 2:
+            raise DataError(
+                f"{self._where(bad[0])}: '{words[0]}' seems a number with a unit, which would be a "
+                f"category. Write numbers alone, or {self._remedy}."
+            )
+        if self._seem_gaps(words, numbers):
             raise DataError(
                 f"{self._where(bad[0])}: '{words[0]}' is no finite number, and {numbers} of "
                 f"{numbers + len(words)} cells are. If it marks gaps, empty those cells; otherwise "
                 f"{self._remedy}."
             )
+
+    def _seem_gaps(self, words: list[str], numbers: int) -> bool:
+        """Whether words are one or two among more numbers, or among few of which hardly two are
+        equal, or one in nearly all cells."""
+        distinct = {cell for cell in self.cells if _is_finite(cell)}
+        are_varied = len(distinct) > max(2, numbers / 2)
+        if len(set(words)) <= 2 and (numbers > len(words) or are_varied):
+            return True
+        are_most = len(words) > MOSTLY_GAPS * (len(words) + numbers)
+        return len(set(words)) == 1 and numbers > 0 and are_most
 
     def _no_number(self, place: int, numbers: int, full: int, *, said: bool) -> DataError:
         remedy = f"take {self.name} out of data.source.numeric" if said else self._remedy

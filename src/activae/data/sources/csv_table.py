@@ -125,6 +125,8 @@ class CsvTable(Table):
         with _long_cells():
             try:
                 for row in reader:
+                    if reader.line_num == 1 and row[:1] == ["sep="]:  # tells Excel the separator
+                        continue
                     is_gap = len(row) > 1 and self.keeps_gaps
                     if is_gap or any(cell.strip() for cell in row):
                         yield reader.line_num, row

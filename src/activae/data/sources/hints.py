@@ -21,7 +21,9 @@ ENOUGH_ROWS = 10
 
 def note_on_labels(names: Sequence[str]) -> Iterator[str]:
     """Says which of the columns trained on seems to hold labels."""
-    likely = [name for name in names if name.lower() in _LABELS]
+    lower = {name.lower() for name in names}
+    # Beside x, y is a coordinate.
+    likely = [n for n in names if n.lower() in _LABELS and not (n.lower() == "y" and "x" in lower)]
     if likely:
         yield (
             f"{likely[0]} is trained on like any other column; if it holds labels, set it apart "

@@ -80,16 +80,18 @@ def _is_header(cells: list[str], label_column: str | int | None) -> bool:
 def _refuse_doubtful_names(table: Table, features: Sequence[int]) -> None:
     """Raise DataError where the first line, read as a sample, may well be the names of columns.
 
-    It may where it is evenly spaced numbers, such as wavelengths or 1, 2, 3, and the next is not.
+    It may where it is evenly spaced numbers, such as wavelengths, and the next line is not; or
+    where it counts from 0 or 1, and the next line holds fractions.
     """
-    if table.has_header or not isinstance(table, CsvTable) or len(features) < 3:
+    second = table.second if isinstance(table, CsvTable) else None
+    if table.has_header or second is None or len(second) != len(table.names):
         return
-    second = table.second or []
-    if not _spacing([table.names[column] for column in features]) or len(second) != len(
-        table.names
-    ):
+    names, cells = ([row[column].strip() for column in features] for row in (table.names, second))
+    counted = [[str(n + start) for n in range(len(names))] for start in (0, 1)]
+    if not all(map(is_number, [*names, *cells])):
         return
-    if _spacing([second[column] for column in features]):
+    counts = names in counted and not all(number(cell).is_integer() for cell in cells)
+    if not counts and (not _spacing(names) or _spacing(cells)):
         return
     shown = shortened(table.names, 3)
     raise DataError(
@@ -100,8 +102,8 @@ def _refuse_doubtful_names(table: Table, features: Sequence[int]) -> None:
 
 
 def _spacing(cells: Sequence[str]) -> float | None:
-    """The distance between neighbours, greater than 0, where all are alike; None otherwise."""
-    if not all(map(is_number, cells)):
+    """The distance between three or more neighbours, above 0, where all are alike; else None."""
+    if len(cells) < 3:
         return None
     steps = np.diff([number(cell) for cell in cells])
     return float(steps[0]) if steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-6) else None

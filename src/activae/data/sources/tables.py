@@ -84,14 +84,23 @@ class _Parquet(Table):
         found = self._read(columns)
         for column, values in zip(columns, found, strict=True):
             kind = values.type
-            if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+            are_numbers = (
+                types.is_integer,
+                types.is_floating,
+                types.is_decimal,
+                types.is_boolean,
+            )
+            if not any(are_number(kind) for are_number in are_numbers):
                 raise DataError(
                     f"{self.path}, column {self.names[column]}: holds {kind}, not numbers. Name it "
                     "in data.source.label_column if it has labels, or choose others with "
                     "data.source.columns=[...]."
                 )
             self._refuse_gaps(column, values)
-        return np.stack([np.asarray(values.to_numpy()) for values in found], axis=1)
+        plain = [
+            values.cast("float64") if types.is_decimal(values.type) else values for values in found
+        ]
+        return np.stack([np.asarray(values.to_numpy()) for values in plain], axis=1)
 
     def labels(self, column: int) -> Array:
         (values,) = self._read([column])
