@@ -23,10 +23,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from activae.config.names import key_of
 from activae.config.settling import container
+from activae.config.wording import clipped, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
-from activae.sweeps.display import clipped, wrapped
 from activae.sweeps.space import WITH_TEST, WITHOUT_TEST, parse
 
 log = logging.getLogger(__name__)

@@ -30,10 +30,10 @@ from activae.compare.race.evidence import Standing, standing
 from activae.compare.race.table import Scored, told_at_the_end, told_of_a_look, told_while_racing
 from activae.compare.statistics import Array
 from activae.config.names import key_of
+from activae.config.wording import wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import read_metrics, write_text
 from activae.sweeps.batches import Batches, Result
-from activae.sweeps.display import wrapped
 from activae.sweeps.space import WITH_TEST
 from activae.sweeps.tuning import Condition, Grid, find_rates_in_rounds, planned, tell_rates
 from activae.training.process import cores

@@ -18,7 +18,7 @@ from activae.compare.pairing import counted
 from activae.compare.race.evidence import Standing
 from activae.compare.statistics import Array
 from activae.compare.terminal import WIDTH, decimals_for
-from activae.sweeps.display import clipped, wrapped
+from activae.config.wording import clipped, wrapped
 
 _HEAD = ("", "lr", "seeds", "test/SE", "difference", "evidence", "")
 _SHORTEST_NAME = 8
