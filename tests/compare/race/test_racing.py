@@ -302,6 +302,12 @@ class TestWhatItTrains:
         found = run(twins, "activation=relu,tanh", seeds=7, workers=6)
         assert found.launcher.batches == [16, 6, 6, 2]
 
+    def test_the_seeds_that_race_can_be_given(self, run: Run) -> None:
+        found = run(twins, "activation=relu,tanh", "seed=7,9,11")
+        assert found.launcher.raced("relu") == [7, 9, 11]
+        with pytest.raises(ConfigError, match="seed=1000: tunes already"):
+            run(twins, "activation=relu,tanh", f"seed=7,{TUNING_SEED}")
+
     def test_one_condition_is_no_race(self, run: Run) -> None:
         with pytest.raises(ConfigError, match="relu alone is no race"):
             run(clear, "activation=relu")
