@@ -1,7 +1,8 @@
 """The best learning rate of each condition, on a log grid that grows where the best is at its edge.
 
 A condition is a combination of the values given but for the learning rate and the seeds; what is
-compared is SE/val, averaged over the tuning seeds.
+compared is SE/val, averaged over the tuning seeds. Where scoring seeds are asked for, each
+condition is then trained with its best rate on these, and scored once on test.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import count, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from activae.config.names import key_of
 from activae.config.settling import container
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
 from activae.sweeps.display import clipped, wrapped
-from activae.sweeps.space import WITHOUT_TEST, parse
+from activae.sweeps.space import WITH_TEST, WITHOUT_TEST, parse
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +46,11 @@ class Grid:
     extend: int
     limit: int
     seeds: Sequence[int]
+    score_seeds: int = 0
 
     def check(self) -> None:
         """Raise ConfigError for an invalid grid, or one too coarse to tell the best lr."""
-        whole = {"points": 8, "extend": 1, "limit": 0}
+        whole = {"points": 8, "extend": 1, "limit": 0, "score_seeds": 0}
         for name, least in whole.items():
             value = getattr(self, name)
             if type(value) is not int or value < least:
@@ -64,6 +67,15 @@ class Grid:
         """The learning rate of a point, to six digits."""
         return float(f"{self.start * self.factor**point:.6g}")
 
+    def line(self, point: int) -> str:
+        """The override that sets it."""
+        return f"{self.key}={self.lr(point)!r}"
+
+    def fresh_seeds(self) -> list[str]:
+        """The overrides of the scoring seeds: 0, 1, 2 ... without those that tune."""
+        untouched = (seed for seed in count() if seed not in self.seeds)
+        return [f"seed={seed}" for seed in islice(untouched, self.score_seeds)]
+
 
 @dataclass
 class Condition:
@@ -72,6 +84,16 @@ class Condition:
     name: str
     overrides: tuple[str, ...]
     results: dict[int, list[Result]] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run that tunes it failed, so that its best rate is not known."""
+        return any(r.status == "failed" for results in self.results.values() for r in results)
+
+    def job(self, *lines: str) -> list[str]:
+        """The overrides of a run of it; `lines` take the place of its own of the same keys."""
+        keys = {key_of(line) for line in lines}
+        return [*(own for own in self.overrides if key_of(own) not in keys), *lines]
 
     def mean(self, point: int) -> float:
         """SE/val averaged over the seeds; infinite if a run of them has none."""
@@ -91,7 +113,7 @@ class Condition:
         if not self.results:
             return list(range(grid.points))
         lowest, highest = min(self.results), max(self.results)
-        if any(r.status == "failed" for results in self.results.values() for r in results):
+        if self.failed:
             return []
         if self.best() == lowest:
             return list(range(max(-grid.limit, lowest - grid.extend), lowest))
@@ -129,39 +151,92 @@ def tune(
 ) -> None:
     """Tune the conditions that override lines combine; leave the table in the sweep's folder.
 
-    Raises ConfigError for a grid that cannot work, SweepFailed, at the end, if jobs failed.
+    With `grid.score_seeds` their best rates are then scored on test. `seed=` in the lines names
+    the seeds of that; without scoring, those that tune. Raises ConfigError for a grid or seeds that
+    cannot work, SweepFailed, at the end, if jobs failed.
     """
     grid.check()
     folder = Path(str(config.hydra.sweep.dir))
     overrides = parse([WITHOUT_TEST, *lines], loader)
-    if grid.key in overrides:
-        raise ConfigError(
-            f"{overrides[grid.key].input_line}: {grid.key} is what is tuned; its grid is set with "
-            "hydra.sweeper.start, .factor and .points"
-        )
-    seeds = [f"seed={seed}" for seed in grid.seeds]
-    if "seed" in overrides:
-        seeds = _lines(overrides.pop("seed"))
-    conditions = _conditions(overrides, config)
+    _refuse_what_is_set_here(overrides, lines, grid)
+    tuning, scoring = _seeds(overrides, grid)
+    conditions = conditions_of(overrides, config)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
     names = ", ".join(each.name for each in conditions)
     log.info("tune   %s\n%s", folder, wrapped(f"       {grid.key} of {names}"))
     batches = Batches(launcher, config)
-    while todo := [(each, p) for each in conditions for p in each.next_points(grid)]:
-        jobs = [
-            [*condition.overrides, f"{grid.key}={grid.lr(point)!r}", seed]
-            for condition, point in todo
-            for seed in seeds
-        ]
-        results = iter(batches.launch(jobs))
-        for condition, point in todo:
-            condition.results[point] = [next(results) for _ in seeds]
-    _tell([each.row(grid) for each in conditions], len(seeds), folder)
+    find_rates(batches, conditions, grid, tuning)
+    _tell([each.row(grid) for each in conditions], len(tuning), folder)
+    if scoring:
+        _score(batches, conditions, grid, scoring)
     batches.conclude()
 
 
-def _conditions(overrides: Mapping[str, Override], config: DictConfig) -> list[Condition]:
+def find_rates(
+    batches: Batches, conditions: Sequence[Condition], grid: Grid, seeds: Sequence[str]
+) -> None:
+    """Train the grid of each condition with each seed ("seed=7"), and what extends it.
+
+    `condition.best()` is then the point of its best rate, `grid.lr` that rate.
+    """
+    while todo := [(each, p) for each in conditions for p in each.next_points(grid)]:
+        jobs = [each.job(grid.line(point), seed) for each, point in todo for seed in seeds]
+        results = iter(batches.launch(jobs))
+        for condition, point in todo:
+            condition.results[point] = [next(results) for _ in seeds]
+
+
+def _score(
+    batches: Batches, conditions: Sequence[Condition], grid: Grid, seeds: Sequence[str]
+) -> None:
+    """Score each condition with its best rate on test; where every rate diverges, so does this."""
+    known = [each for each in conditions if not each.failed]
+    unknown = [each.name for each in conditions if each.failed]
+    if unknown:
+        told = f"not scored, because runs that tune it failed: {', '.join(unknown)}"
+        log.warning("%s", wrapped(told))
+    if known:
+        log.info("score  each with its %s, on test, by %d fresh seeds", grid.key, len(seeds))
+        best = [(each, grid.line(each.best())) for each in known]
+        batches.launch([each.job(WITH_TEST, lr, seed) for each, lr in best for seed in seeds])
+
+
+def _refuse_what_is_set_here(
+    overrides: Mapping[str, Override], lines: Sequence[str], grid: Grid
+) -> None:
+    if grid.key in overrides:
+        raise ConfigError(
+            f"{overrides[grid.key].input_line}: {grid.key} is what is tuned; its grid is set with "
+            "hydra.sweeper.start, .factor and .points"
+        )
+    given = [line for line in lines if key_of(line) == key_of(WITH_TEST)]
+    if given and grid.score_seeds:
+        raise ConfigError(
+            f"{given[-1]}: runs that tune never see the test split, those that score do; to tune "
+            "alone: hydra.sweeper.score_seeds=0"
+        )
+
+
+def _seeds(overrides: dict[str, Override], grid: Grid) -> tuple[list[str], list[str]]:
+    """The override lines of the seeds that tune and of those that score; "seed" is taken out.
+
+    Raises ConfigError where one is to do both.
+    """
+    given = _lines(overrides.pop("seed")) if "seed" in overrides else []
+    own = [f"seed={seed}" for seed in grid.seeds]
+    if not grid.score_seeds:
+        return given or own, []
+    shared = [seed for seed in given if seed in own]
+    if shared:
+        raise ConfigError(
+            f"{', '.join(shared)}: tunes already (hydra.sweeper.seeds={container(grid.seeds)}), "
+            "and a seed that chose the rate would flatter it; score with other seeds"
+        )
+    return own, given or grid.fresh_seeds()
+
+
+def conditions_of(overrides: Mapping[str, Override], config: DictConfig) -> list[Condition]:
     """The combinations of all values; named by those that are combined, or by the activation."""
     combined = [key for key, each in overrides.items() if each.is_sweep_override()]
     conditions = []
