@@ -1,0 +1,202 @@
+"""The report: an answer as one HTML file that needs nothing else, not even a network.
+
+In: an Answer. Out: text. Names, paths and figures come from the folders of strangers: every one
+passes through `escape`, and the page's policy lets no script run but its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from activae.compare.answer import Answer, percent
+from activae.compare.intervals import NARROW, intervals, plain, signed
+from activae.compare.pairing import counted
+from activae.compare.terminal import fixed, p_value
+from activae.training.files import write_whole
+
+REPORT = "report.html"
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; name: what links lead to."""
+
+    name: str
+    title: str
+    body: str
+
+
+Sections = Callable[[Answer], Iterator[Section]]
+
+
+def write_page(answer: Answer, file: Path) -> None:
+    """Write the report, whole or not at all. Raises OSError."""
+    write_whole(file, page(answer).encode(), durable=False)
+
+
+def page(answer: Answer) -> str:
+    """The report on an answer: what there is to say for it, section by section."""
+    sections = [section for part in _PARTS for section in part(answer)]
+    script = (_HERE / "page.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    body = "\n".join([_header(answer, sections), *map(_html, sections)])
+    return Template((_HERE / "page.html").read_text()).substitute(
+        title=escape(f"{answer.factor}: {answer.verdict}"), hash=digest, script=script, body=body
+    )
+
+
+def _html(section: Section) -> str:
+    return (
+        f'<section id="{section.name}">\n<h2>{escape(section.title)}</h2>\n{section.body}\n'
+        "</section>"
+    )
+
+
+def _header(answer: Answer, sections: list[Section]) -> str:
+    paired = answer.paired
+    data = ", ".join(dict.fromkeys(map(str, paired.runs.get("data", ()))))
+    facts = [
+        f"{counted(len(paired.runs), 'run')} of {len(paired.conditions)} conditions",
+        counted(len(paired.seeds), "seed"),
+        *([data] if data else []),
+        f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
+    ]
+    links = "".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections)
+    return (
+        f'<header>\n<p class="over">{escape(" · ".join(facts))}</p>\n'
+        f"<h1>{_verdict(answer)}</h1>\n<nav>{links}</nav>\n</header>"
+    )
+
+
+def _verdict(answer: Answer) -> str:
+    """The verdict with a capital, and the names of the best in colour where it starts with them."""
+    said = answer.verdict
+    for ending in (" is best", " are best"):
+        names, found, rest = said.partition(ending)
+        if found:
+            return f"<em>{escape(names)}</em>{ending}{escape(rest)}."
+    return f"{escape(said[:1].upper() + said[1:])}."
+
+
+def _of_intervals(answer: Answer) -> Iterator[Section]:
+    note = (
+        f"Each dot is a seed: its run's {answer.metric} minus that of {answer.reference} with the "
+        "same seed. The thick line is the 95 % interval of their mean (Student's t). Discs cannot "
+        "be told from the best, rings can. An arrow leads off the scale."
+    )
+    figure = f"<figure>{intervals(answer)}{intervals(answer, NARROW)}</figure>"
+    yield Section("intervals", "How much worse than the best", f"{figure}{_note(note)}")
+
+
+def _note(said: str) -> str:
+    return f'<p class="note">{escape(said)}</p>'
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell shows, and the value it is sorted by: "" comes last."""
+
+    shown: str
+    value: str | float = ""
+
+
+def table(heads: list[str], rows: list[list[Cell]], best: list[str], name: str) -> str:
+    """A table that sorts on a click; the first column names the rows, those in `best` stand out."""
+    head = "".join(
+        f'<th scope="col" aria-sort="none"><button type="button">{escape(said)}</button></th>'
+        for said in heads
+    )
+    body = "\n".join(_table_row(row, row[0].value in best) for row in rows)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">'
+        f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
+        "</div>"
+    )
+
+
+def _table_row(row: list[Cell], is_best: bool) -> str:
+    values = [_sorted_by(cell.value) for cell in row]
+    first, *rest = (f'data-v="{escape(v)}">{c.shown}' for v, c in zip(values, row, strict=True))
+    cells = "".join(f"<td {cell}</td>" for cell in rest)
+    css = ' class="best"' if is_best else ""
+    return f'<tr{css}><th scope="row" {first}</th>{cells}</tr>'
+
+
+def _sorted_by(value: str | float) -> str:
+    """The value as JavaScript reads it; what is not there is empty."""
+    if isinstance(value, str) or math.isfinite(value):
+        return str(value)
+    return "" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _of_table(answer: Answer) -> Iterator[Section]:
+    rows = list(answer.table.itertuples())
+    number = fixed(rows)
+    with_iqm = bool(answer.table["iqm"].notna().any())
+    heads = [answer.factor, "seeds", answer.metric, "sd", *(["IQM"] if with_iqm else [])]
+    heads += ["difference", "95 % interval", "relative", "P(better)", "p"]
+    cells = []
+    for row in rows:
+        line = [
+            Cell(escape(str(row.condition)), str(row.condition)),
+            Cell(_seeds(row), row.n),
+            _number(row.mean, number),
+            _number(row.sd, number),
+            *([_number(row.iqm, number)] if with_iqm else []),
+        ]
+        reference = row.condition == answer.reference
+        cells.append(line + _against(row, number, reference))
+    note = (
+        f"Differences are to {answer.reference}, seed by seed. P(better): the chance that a run of "
+        "the row is better than one of it. p: adjusted for all comparisons, so that one of them "
+        "is wrongly found in 5 % of sweeps. Click a heading to sort."
+    )
+    body = table(heads, cells, answer.best, f"{answer.metric} by {answer.factor}")
+    yield Section("table", "In figures", f"{body}{_note(note)}")
+
+
+def _seeds(row: Any) -> str:
+    return f"{row.n} ({row.diverged} diverged)" if row.diverged else str(row.n)
+
+
+def _number(value: float, number: Callable[[float], str]) -> Cell:
+    return Cell(plain(number(value)), float(value))
+
+
+def _against(row: Any, number: Callable[[float], str], reference: bool) -> list[Cell]:
+    """The cells that compare a condition with the reference."""
+    if reference:
+        return [Cell("reference", 0.0), Cell(""), Cell("", 0.0), Cell("", 0.5), Cell("", 1.0)]
+    is_known = math.isfinite(row.low)
+    interval = f"[{plain(number(row.low))}, {plain(number(row.high))}]" if is_known else ""
+    share = row.relative
+    relative = signed(f"{percent(share)} %") if math.isfinite(share) else ""
+    return [
+        Cell(_signed(row.difference, number), float(row.difference)),
+        Cell(interval, float(row.low)),
+        Cell(relative, float(share)),
+        Cell("–" if math.isnan(row.p_better) else f"{row.p_better:.2f}", float(row.p_better)),
+        Cell(escape(p_value(row.p)), float(row.p)),
+    ]
+
+
+def _signed(value: float, number: Callable[[float], str]) -> str:
+    return signed(number(value)) if math.isfinite(value) else number(value)
+
+
+def _of_caveats(answer: Answer) -> Iterator[Section]:
+    if answer.caveats:
+        items = "".join(f"<li>{escape(caveat)}</li>" for caveat in answer.caveats)
+        yield Section("caveats", "What weakens this", f'<ul class="caveats">{items}</ul>')
+
+
+_PARTS: list[Sections] = [_of_intervals, _of_table, _of_caveats]
