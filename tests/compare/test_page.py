@@ -77,11 +77,22 @@ def test_needs_nothing_but_itself(found: Answer) -> None:
     assert len(html.encode()) < 100_000
 
 
-def test_a_name_from_a_stranger_stays_text(write_run: WriteRun, tmp_path: Path) -> None:
-    for seed in range(2):
-        write_run(f"a{seed}", 1 + seed, HOSTILE, seed=seed, **{"data.name": HOSTILE})
-        write_run(f"b{seed}", 2 + seed, '" onload="alert(1)', seed=seed, **{"data.name": HOSTILE})
+def test_what_strangers_wrote_stays_text(write_run: WriteRun, tmp_path: Path) -> None:
+    quoted = '" onload="alert(1)'
+    for seed, lr in enumerate((0.1, 0.2, 0.3)):
+        for name in (HOSTILE, quoted):
+            keys = {"data.name": HOSTILE, "optimizer.lr": lr, "encoder.hidden": [HOSTILE]}
+            folder = write_run(f"{len(name)}{seed}", 1 + len(name), name, seed=seed, **keys)
+            (folder / "history.csv").write_text(f"step,SE/val,{HOSTILE}\n1,2,3\n2,1,3\n")
+            metrics = json.loads((folder / "metrics.json").read_text())
+            metrics |= {"versions": {HOSTILE: quoted}, "device": HOSTILE, "steps_per_second": 9}
+            layers = {HOSTILE: 0.5, quoted: 0.25}
+            metrics["diagnostics"] |= {"gradient_norm": layers, "saturated": layers}
+            (folder / "metrics.json").write_text(json.dumps(metrics))
+    commands = {"commands": [[HOSTILE, quoted]], "jobs": {}}
+    (tmp_path / "sweep.json").write_text(json.dumps(commands))
     html = page(answer(read_runs([tmp_path])))
+    assert html.count("<section") >= 6
     assert HOSTILE not in html
     assert html.count("<script") == 1
     assert 'onload="alert' not in html

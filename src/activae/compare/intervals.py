@@ -17,6 +17,7 @@ from activae.compare.terminal import fixed
 WIDE, NARROW = 880, 368
 _FAR = 4  # times the median extent: a condition beyond leaves the others no room
 _MOST_DOTS = 20_000
+OFF_SCALE = "off the scale"
 
 
 @dataclass(frozen=True)
@@ -160,5 +161,5 @@ def _off_scale(scale: svg.Scale, y: float, above: bool, css: str) -> str:
     tail, head = svg.short(edge + 22 * way), svg.short(edge + 6 * way)
     return (
         f'<path d="M{tail} {svg.short(y)}H{tip}M{head} {svg.short(y - 5)}L{tip} {svg.short(y)}'
-        f'L{head} {svg.short(y + 5)}" class="interval {css}"><title>off the scale</title></path>'
+        f'L{head} {svg.short(y + 5)}" class="interval {css}"><title>{OFF_SCALE}</title></path>'
     )

@@ -10,29 +10,24 @@ import base64
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from activae.compare.answer import Answer, percent
-from activae.compare.intervals import NARROW, intervals, plain, signed
+from activae.compare.causes import cost, why
+from activae.compare.curves import learning_curves
+from activae.compare.intervals import NARROW, OFF_SCALE, intervals, plain, signed
+from activae.compare.markup import Cell, Section, note, table
 from activae.compare.pairing import counted
+from activae.compare.protocol import footer, protocol
+from activae.compare.rates import valleys
 from activae.compare.terminal import fixed, p_value
 from activae.training.files import write_whole
 
 REPORT = "report.html"
 _HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page; name: what links lead to."""
-
-    name: str
-    title: str
-    body: str
 
 
 Sections = Callable[[Answer], Iterator[Section]]
@@ -48,7 +43,7 @@ def page(answer: Answer) -> str:
     sections = [section for part in _PARTS for section in part(answer)]
     script = (_HERE / "page.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    body = "\n".join([_header(answer, sections), *map(_html, sections)])
+    body = "\n".join([_header(answer, sections), *map(_html, sections), footer()])
     return Template((_HERE / "page.html").read_text()).substitute(
         title=escape(f"{answer.factor}: {answer.verdict}"), hash=digest, script=script, body=body
     )
@@ -88,54 +83,16 @@ def _verdict(answer: Answer) -> str:
 
 
 def _of_intervals(answer: Answer) -> Iterator[Section]:
-    note = (
+    said = (
         f"Each dot is a seed: its run's {answer.metric} minus that of {answer.reference} with the "
         "same seed. The thick line is the 95 % interval of their mean (Student's t). Discs cannot "
-        "be told from the best, rings can. An arrow leads off the scale."
+        "be told from the best, rings can."
     )
-    figure = f"<figure>{intervals(answer)}{intervals(answer, NARROW)}</figure>"
-    yield Section("intervals", "How much worse than the best", f"{figure}{_note(note)}")
-
-
-def _note(said: str) -> str:
-    return f'<p class="note">{escape(said)}</p>'
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What a cell shows, and the value it is sorted by: "" comes last."""
-
-    shown: str
-    value: str | float = ""
-
-
-def table(heads: list[str], rows: list[list[Cell]], best: list[str], name: str) -> str:
-    """A table that sorts on a click; the first column names the rows, those in `best` stand out."""
-    head = "".join(
-        f'<th scope="col" aria-sort="none"><button type="button">{escape(said)}</button></th>'
-        for said in heads
-    )
-    body = "\n".join(_table_row(row, row[0].value in best) for row in rows)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">'
-        f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
-        "</div>"
-    )
-
-
-def _table_row(row: list[Cell], is_best: bool) -> str:
-    values = [_sorted_by(cell.value) for cell in row]
-    first, *rest = (f'data-v="{escape(v)}">{c.shown}' for v, c in zip(values, row, strict=True))
-    cells = "".join(f"<td {cell}</td>" for cell in rest)
-    css = ' class="best"' if is_best else ""
-    return f'<tr{css}><th scope="row" {first}</th>{cells}</tr>'
-
-
-def _sorted_by(value: str | float) -> str:
-    """The value as JavaScript reads it; what is not there is empty."""
-    if isinstance(value, str) or math.isfinite(value):
-        return str(value)
-    return "" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    wide = intervals(answer)
+    if OFF_SCALE in wide:
+        said += " An arrow leads off the scale."
+    figure = f"<figure>{wide}{intervals(answer, NARROW)}</figure>"
+    yield Section("intervals", "How much worse than the best", f"{figure}{note(said)}")
 
 
 def _of_table(answer: Answer) -> Iterator[Section]:
@@ -155,13 +112,13 @@ def _of_table(answer: Answer) -> Iterator[Section]:
         ]
         reference = row.condition == answer.reference
         cells.append(line + _against(row, number, reference))
-    note = (
+    said = (
         f"Differences are to {answer.reference}, seed by seed. P(better): the chance that a run of "
         "the row is better than one of it. p: adjusted for all comparisons, so that one of them "
         "is wrongly found in 5 % of sweeps. Click a heading to sort."
     )
     body = table(heads, cells, answer.best, f"{answer.metric} by {answer.factor}")
-    yield Section("table", "In figures", f"{body}{_note(note)}")
+    yield Section("table", "In figures", f"{body}{note(said)}")
 
 
 def _seeds(row: Any) -> str:
@@ -199,4 +156,13 @@ def _of_caveats(answer: Answer) -> Iterator[Section]:
         yield Section("caveats", "What weakens this", f'<ul class="caveats">{items}</ul>')
 
 
-_PARTS: list[Sections] = [_of_intervals, _of_table, _of_caveats]
+_PARTS: list[Sections] = [
+    _of_intervals,
+    _of_table,
+    _of_caveats,
+    learning_curves,
+    valleys,
+    why,
+    cost,
+    protocol,
+]

@@ -55,9 +55,10 @@ def _round(low: float, high: float, wanted: int) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """1, 2 and 5 of each decade where there are few of these, otherwise the decades."""
+    """As many round values of each decade as there is room for, at least the decades."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for parts in ((1, 2, 5), (1,)):
+    ticks: list[float] = []
+    for parts in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1,)):
         ticks = [p * 10.0**d for d in range(first, last + 1) for p in parts]
         ticks = [tick for tick in ticks if low <= tick <= high]
         if len(ticks) <= 7:
