@@ -14,7 +14,8 @@ WIDTH, HEIGHT = 440, 280
 _TOP, _BOTTOM = 10.0, HEIGHT - 40.0
 _LABEL_ROOM = 92.0
 _GAP = 13.0  # between labels
-_WIDE = 2.5
+_WIDE = 2.5  # the ratio of the largest to the smallest, from which on an axis is logarithmic
+_BANDS = 3  # of so many conditions that all of them would hide each other
 _FAR = 30  # times the median: a curve that diverges leaves the others no room
 
 
@@ -65,8 +66,9 @@ def line_chart(
     x_scale = svg.scale_of(xs, left, right, log=log_x, pad=0.02)
     body = svg.y_axis(y_scale, left, right)
     body += _named_ticks(labels, x_scale) if labels else _x_ticks(x_scale)
+    bands = svg.COLOURS if len(series) <= svg.COLOURS else _BANDS
     for one in reversed(series):
-        body += _band(one, x_scale, y_scale)
+        body += _band(one, x_scale, y_scale, bands)
     for one in reversed(series):
         body += _line(one, x_scale, y_scale)
     body += _line_labels(series, y_scale, right)
@@ -144,8 +146,8 @@ def _places(
     return [(x(a), _held(y, b)) for a, b in zip(xs, ys, strict=True) if math.isfinite(b)]
 
 
-def _band(one: Series, x: svg.Scale, y: svg.Scale) -> str:
-    if one.place >= svg.COLOURS or not len(one.low):
+def _band(one: Series, x: svg.Scale, y: svg.Scale, most: int) -> str:
+    if one.place >= most or not len(one.low):
         return ""
     upper, lower = _places(one.x, one.high, x, y), _places(one.x, one.low, x, y)
     return svg.area(upper, lower, f"band {svg.colour(one.place)}")
