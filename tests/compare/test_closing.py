@@ -68,8 +68,18 @@ def test_a_page_that_fails_costs_no_verdict(
     assert (tmp_path / "results.csv").exists()
 
 
-def test_is_silent_where_nothing_is_compared(
+def test_is_the_best_run_where_nothing_is_compared(
     write_run: WriteRun, told: Callable[[], list[str]]
 ) -> None:
     write_run("a", 1)
+    write_run("b", 0.5, seed=1)
+    best, more = told()
+    assert best == "best   b: SE/val 0.5"
+    assert "scripts/compare.py" in more
+
+
+def test_is_nothing_where_no_run_is_done(
+    write_run: WriteRun, told: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    write_run("a", float("inf"))
     assert told() == []

@@ -70,7 +70,7 @@ def test_a_terminal_of_80_columns_is_enough(
     assert max(map(len, lines)) <= 80, lines
     assert any(line.startswith("completed") for line in lines)
     assert " left" in lines[-1]
-    assert "1 done, 13 running, 2 failed of 1000" in lines[-1]
+    assert "1 done, 13 running, 1 diverged, 1 failed of 1000" in lines[-1]
 
 
 def test_what_is_cut_shows_both_ends() -> None:

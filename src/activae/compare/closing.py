@@ -7,42 +7,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
-from textwrap import fill
 
 from activae.compare.answer import answer
-from activae.compare.collect import read_runs
-from activae.compare.terminal import WIDTH
+from activae.compare.collect import DONE, Runs, read_runs
+from activae.config.wording import clipped, wrapped
 from activae.errors import UserError
 from activae.results.run_folder import write_text
 
 log = logging.getLogger(__name__)
 
-TABLE = "results.csv"
+TABLE, REPORT = "results.csv", "report.html"
+_NAME_WIDTH = 60
 
 
 def tell_verdict(sweep: Path) -> None:
-    """Log the verdict on a sweep's folder, and write its runs' table and its report there.
+    """Log the verdict on a sweep's folder; where its runs are no comparison, the best of them.
 
-    Nothing where its runs are not a comparison, but for the table. What cannot be drawn or written
-    costs neither runs nor verdict.
+    The table of its runs and the report are written there. What cannot be drawn or written costs
+    neither runs nor verdict.
     """
     try:
         runs = read_runs([sweep])
-    except UserError:  # none has got as far as a config
+    except UserError:  # not one run was begun
         return
     with _beside_the_runs(sweep / TABLE):
         write_text(sweep / TABLE, runs.table.to_csv(index=False), durable=False)
     try:
         found = answer(runs)
-    except UserError:  # one condition, say, or several keys that vary: compare.py would ask which
+    except UserError:  # one condition, say, or several keys that vary: compare.py says which
+        if (best := _best(runs)) is not None:
+            _tell(best, sweep)
         return
-    log.info(fill(f"answer {found.verdict}", WIDTH, subsequent_indent=" " * 7))
-    log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
-    from activae.compare.page import REPORT, write_page
-
+    _tell(f"answer {found.verdict}", sweep)
     with _beside_the_runs(sweep / REPORT):
+        from activae.compare.page import write_page
+
         write_page(found, sweep / REPORT)
         log.info("page   %s", sweep / REPORT)
+
+
+def _tell(said: str, sweep: Path) -> None:
+    log.info("%s", wrapped(said))
+    log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
+
+
+def _best(runs: Runs) -> str | None:
+    """The run with the least SE/val; None where none is done."""
+    done = runs.table[runs.table["status"] == DONE]
+    if done.empty:
+        return None
+    best = done.loc[done["val/SE"].idxmin()]
+    name = clipped(Path(best["path"]).name, _NAME_WIDTH)
+    return f"best   {name}: SE/val {best['val/SE']:.4g}"
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from activae.compare.rates import valleys
 from activae.compare.terminal import fixed, p_value
 from activae.training.files import write_whole
 
-REPORT = "report.html"
 _HERE = Path(__file__).parent
 
 

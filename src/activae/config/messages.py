@@ -100,7 +100,8 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     if known:
         text += f"{f'{place} has' if place else 'The keys are'} {', '.join(known)}"
     if "_target_" in siblings:
-        text += f"; for another parameter of {siblings['_target_']}, write +{key}=VALUE"
+        more = f"another parameter of {siblings['_target_']}, write +{key}=VALUE"
+        text += f"; for {more}" if known else f"For {more}"
     return text.strip()
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from activae.config.wording import INDENT, clipped, wrapped
 from activae.sweeps.job import Ended, Event, Job, Outcome, Said, Stepped
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,7 @@ SECONDS_BETWEEN_LINES = 30.0
 SECONDS_OF_SPEED = 10.0
 LOG_WIDTH = 100
 NAME_WIDTH = 40  # of a job, beside the reason why it failed
-INDENT = " " * 7
-BAR_WIDTH = 12
+BAR_WIDTH = 8
 
 
 class Display:
@@ -90,13 +90,16 @@ class Display:
             self._speeds.popleft()
 
     def summary(self) -> str:
-        """Members done, running, failed; time left; model-steps a second where there is room."""
-        ended = self.outcomes.values()
-        failed = sum(not outcome.ok for outcome in ended)
-        parts = [
-            f"{len(self.outcomes) - failed} done, {len(self._running)} running, {failed} failed "
-            f"of {len(self.jobs)}"
-        ]
+        """Runs done, running, diverged, failed; time left; steps a second where there is room."""
+        ended = [outcome.status for outcome in self.outcomes.values() if not outcome.ok]
+        counts = {
+            "done": len(self.outcomes) - len(ended),
+            "running": len(self._running),
+            "diverged": ended.count("diverged"),
+            "failed": len(ended) - ended.count("diverged"),
+        }
+        told = [f"{n} {what}" for what, n in counts.items() if n or what in ("done", "running")]
+        parts = [f"{', '.join(told)} of {len(self.jobs)}"]
         left = self._seconds_left()
         if left is not None:
             parts.append(f"{_clock(left)} left")
@@ -153,23 +156,6 @@ class Display:
         return f"{head}{name}  {reason}{took}"  # the closing message has the whole reason
 
 
-def clipped(text: str, room: int) -> str:
-    """The text, or its beginning and end where it takes more than `room` characters."""
-    if len(text) <= room:
-        return text
-    end = max(0, room - 3) // 3
-    return f"{text[: max(0, room - 3 - end)]}...{text[len(text) - end :]}"
-
-
-def wrapped(text: str, width: int = LOG_WIDTH) -> str:
-    """The text in lines of at most `width` characters; those that follow are indented."""
-    lines = [
-        textwrap.wrap(line, width, subsequent_indent=INDENT, break_on_hyphens=False) or [""]
-        for line in text.splitlines()
-    ]
-    return "\n".join(part for line in lines for part in line)
-
-
 def _share(reached: Stepped) -> float:
     return reached.step / reached.total_steps if reached.total_steps else 0.0
 
@@ -177,4 +163,6 @@ def _share(reached: Stepped) -> float:
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 100:
+        return f"{hours / 24:.0f} days"
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

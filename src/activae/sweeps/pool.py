@@ -22,9 +22,9 @@ from typing import Any
 import torch
 
 from activae.config.identity import data_key, graph_key
+from activae.config.wording import clipped
 from activae.data.module import AutoencoderDataModule
 from activae.errors import END_REQUESTS, EXIT_INTERRUPTED
-from activae.sweeps.display import clipped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
 from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
 from activae.sweeps.stack import memory_per_member

@@ -17,11 +17,11 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from activae.config.settling import container
+from activae.config.wording import wrapped
 from activae.errors import ConfigError, SweepFailed
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches
 from activae.sweeps.composing import compose_jobs
-from activae.sweeps.display import wrapped
 from activae.sweeps.folder import CLAIMS
 from activae.sweeps.space import WITHOUT_TEST, Space, parse, space_of
 from activae.training.process import cores

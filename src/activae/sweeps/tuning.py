@@ -21,10 +21,10 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from activae.config.settling import container
+from activae.config.wording import clipped, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
-from activae.sweeps.display import clipped, wrapped
 from activae.sweeps.space import WITHOUT_TEST, parse
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from activae.config.instantiating import activation_label, build, call, label
 from activae.config.settling import container
+from activae.config.wording import wrapped
 from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError
@@ -53,9 +54,10 @@ def build_data(cfg: DictConfig) -> AutoencoderDataModule:
 def describe_data(data: AutoencoderDataModule) -> None:
     """Log what the data are, and what to know of them."""
     sizes = ", ".join(f"{len(samples)} {stage}" for stage, samples in data.samples.items())
-    log.info("data   %s: %s samples of shape %s", data.source.name, sizes, data.shape)
+    text = f"data   {data.source.name}: {sizes} samples of shape {data.shape}"
+    log.info("%s", wrapped(text))
     if data.source.note:
-        log.warning("note   %s", data.source.note)
+        log.warning("%s", wrapped(f"note   {data.source.note}"))
 
 
 def build_model(
@@ -80,21 +82,15 @@ def build_model(
     if cfg.phases is not None:
         phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
     if cfg.encoding.dim >= prod(data.spec.shape):
-        log.warning(
-            "note   encoding.dim=%d is no smaller than the %d values of a sample: a code that need "
-            "not compress can copy its input; choose a smaller one, or penalise it (regulariser, "
-            "corruption)",
-            cfg.encoding.dim,
-            prod(data.spec.shape),
+        note = (
+            f"note   encoding.dim={cfg.encoding.dim} is no smaller than the "
+            f"{prod(data.spec.shape)} values of a sample: a code that need not compress can copy "
+            "its input; choose a smaller one, or penalise it (regulariser, corruption)"
         )
-    log.info(
-        "model  %s, code %d, %s; %s; %s parameters",
-        label(cfg.encoder),
-        cfg.encoding.dim,
-        label(cfg.decoder),
-        activation_label(cfg),
-        f"{sum(p.numel() for p in net.parameters()):,}",
-    )
+        log.warning("%s", wrapped(note))
+    halves = f"{label(cfg.encoder)}, code {cfg.encoding.dim}, {label(cfg.decoder)}"
+    size = f"{sum(p.numel() for p in net.parameters()):,} parameters"
+    log.info("%s", wrapped(f"model  {halves}; {activation_label(cfg)}; {size}"))
     return AutoencoderModule(
         net,
         with_declared(objective, net, regularisers, noise is not None),
