@@ -28,10 +28,11 @@ def grid(figures: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell shows, and the value it is sorted by: "" comes last."""
+    """What a cell shows, the value it is sorted by ("" comes last), and how it looks."""
 
     shown: str
     value: str | float = ""
+    style: str = ""
 
 
 def table(heads: list[str], rows: list[list[Cell]], best: list[str], name: str) -> str:
@@ -50,10 +51,17 @@ def table(heads: list[str], rows: list[list[Cell]], best: list[str], name: str) 
 
 def _table_row(row: list[Cell], is_best: bool) -> str:
     values = [_sorted_by(cell.value) for cell in row]
-    first, *rest = (f'data-v="{escape(v)}">{c.shown}' for v, c in zip(values, row, strict=True))
+    first, *rest = (
+        f'data-v="{escape(value)}"{_style(cell)}>{cell.shown}'
+        for value, cell in zip(values, row, strict=True)
+    )
     cells = "".join(f"<td {cell}</td>" for cell in rest)
     css = ' class="best"' if is_best else ""
     return f'<tr{css}><th scope="row" {first}</th>{cells}</tr>'
+
+
+def _style(cell: Cell) -> str:
+    return f' style="{escape(cell.style)}"' if cell.style else ""
 
 
 def _sorted_by(value: str | float) -> str:

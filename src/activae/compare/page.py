@@ -18,6 +18,7 @@ from typing import Any
 from activae.compare.answer import Answer, percent
 from activae.compare.causes import cost, why
 from activae.compare.curves import learning_curves
+from activae.compare.holds import holds
 from activae.compare.intervals import NARROW, OFF_SCALE, intervals, plain, signed
 from activae.compare.markup import Cell, Section, note, table
 from activae.compare.pairing import counted
@@ -155,13 +156,8 @@ def _of_caveats(answer: Answer) -> Iterator[Section]:
         yield Section("caveats", "What weakens this", f'<ul class="caveats">{items}</ul>')
 
 
+# From what is asked first to what is looked up.
 _PARTS: list[Sections] = [
-    _of_intervals,
-    _of_table,
-    _of_caveats,
-    learning_curves,
-    valleys,
-    why,
-    cost,
-    protocol,
+    *(_of_intervals, _of_table, _of_caveats),
+    *(holds, learning_curves, valleys, why, cost, protocol),
 ]
