@@ -25,7 +25,7 @@ from typing import Any
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import Runs, read_runs
 from activae.compare.latex import latex
-from activae.compare.page import write_page
+from activae.compare.report.page import write_page
 from activae.compare.terminal import shown
 from activae.errors import UserError
 

@@ -61,7 +61,7 @@ def test_a_page_that_fails_costs_no_verdict(
 
     write_run("a", 2, "relu")
     write_run("b", 1, "gelu")
-    monkeypatch.setattr("activae.compare.page.write_page", fail)
+    monkeypatch.setattr("activae.compare.report.page.write_page", fail)
     answer, _, warning = told()
     assert answer.startswith("answer no clear winner")
     assert warning.startswith(f"{tmp_path / 'report.html'}: could not be written; the runs and the")

@@ -40,7 +40,7 @@ def tell_verdict(sweep: Path) -> None:
         return
     _tell(f"answer {found.verdict}", sweep)
     with _beside_the_runs(sweep / REPORT):
-        from activae.compare.page import write_page
+        from activae.compare.report.page import write_page
 
         write_page(found, sweep / REPORT)
         log.info("page   %s", sweep / REPORT)

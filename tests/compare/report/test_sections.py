@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from activae.compare.answer import Answer, answer
-from activae.compare.causes import cost, why
 from activae.compare.collect import read_runs
-from activae.compare.curves import VALIDATION, learning_curves, read_history
-from activae.compare.markup import Section
-from activae.compare.protocol import protocol
-from activae.compare.rates import valleys
+from activae.compare.report.causes import cost, why
+from activae.compare.report.curves import VALIDATION, learning_curves, read_history
+from activae.compare.report.markup import Section
+from activae.compare.report.methods import methods
+from activae.compare.report.rates import valleys
 
 WriteRun = Callable[..., Path]
 SCORES = {"relu": 2.0, "gelu": 1.0}
@@ -138,7 +138,7 @@ def test_the_protocol_is_told_with_commands_and_versions(
         add(folder, versions={"python": "3.12.1", "torch": "2.14"}, device="cpu")
     command = ["activation=relu,gelu", "seed=range(2)"]
     (tmp_path / "sweep.json").write_text(json.dumps({"commands": [command], "jobs": {}}))
-    html = body(protocol(answered(tmp_path)))
+    html = body(methods(answered(tmp_path)))
     told = dict(cells(html))
     assert told["compared"] == "activation: gelu, relu"
     assert told["pairs"] == "by 2 seeds: 0, 1"
@@ -153,7 +153,7 @@ def test_runs_without_a_sweep_are_told_by_their_own_commands(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
     written(write_run, seeds=1)
-    html = body(protocol(answered(tmp_path)))
+    html = body(methods(answered(tmp_path)))
     assert "<pre>python train.py activation=gelu</pre>" in html
     assert "<pre>python train.py activation=relu</pre>" in html
 

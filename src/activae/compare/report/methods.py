@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from activae.compare.answer import Answer
-from activae.compare.markup import Section
 from activae.compare.pairing import counted
+from activae.compare.report.markup import Section
 from activae.results.machine import versions
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _QUESTIONS = {
 }
 
 
-def protocol(answer: Answer) -> Iterator[Section]:
+def methods(answer: Answer) -> Iterator[Section]:
     """What was held equal and what varied, how to repeat it, and with which versions it was run."""
     runs = answer.paired.runs
     facts = [*_words(answer), *_settings(runs), ("versions", _versions(runs))]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activae.compare.answer import Answer, percent
-from activae.compare.charts import Series, figure, line_chart
 from activae.compare.collect import DIVERGED, DONE
-from activae.compare.facets import LR, facets
-from activae.compare.markup import Cell, Section, grid, note, table
+from activae.compare.report.charts import Series, figure, line_chart
+from activae.compare.report.facets import LR, facets
+from activae.compare.report.markup import Cell, Section, grid, note, table
 from activae.compare.statistics import Array
 
 if TYPE_CHECKING:

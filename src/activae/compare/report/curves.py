@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activae.compare.answer import Answer
-from activae.compare.charts import Series, figure, is_wide, line_chart
-from activae.compare.facets import LR, at_best_lr, facets
-from activae.compare.markup import Section, grid, note
+from activae.compare.report.charts import Series, figure, is_wide, line_chart
+from activae.compare.report.facets import LR, at_best_lr, facets
+from activae.compare.report.markup import Section, grid, note
 from activae.compare.statistics import Array
 from activae.results.run_folder import HISTORY
 

@@ -16,14 +16,14 @@ from string import Template
 from typing import Any
 
 from activae.compare.answer import Answer, percent
-from activae.compare.causes import cost, why
-from activae.compare.curves import learning_curves
-from activae.compare.holds import holds
-from activae.compare.intervals import NARROW, OFF_SCALE, intervals, plain, signed
-from activae.compare.markup import Cell, Section, note, table
 from activae.compare.pairing import counted
-from activae.compare.protocol import footer, protocol
-from activae.compare.rates import valleys
+from activae.compare.report.causes import cost, why
+from activae.compare.report.curves import learning_curves
+from activae.compare.report.holds import holds
+from activae.compare.report.intervals import NARROW, OFF_SCALE, intervals, plain, signed
+from activae.compare.report.markup import Cell, Section, note, table
+from activae.compare.report.methods import footer, methods
+from activae.compare.report.rates import valleys
 from activae.compare.terminal import fixed, p_value
 from activae.training.files import write_whole
 
@@ -159,5 +159,5 @@ def _of_caveats(answer: Answer) -> Iterator[Section]:
 # From what is asked first to what is looked up.
 _PARTS: list[Sections] = [
     *(_of_intervals, _of_table, _of_caveats),
-    *(holds, learning_curves, valleys, why, cost, protocol),
+    *(holds, learning_curves, valleys, why, cost, methods),
 ]

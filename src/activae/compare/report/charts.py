@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from activae.compare import svg
+from activae.compare.report import svg
 
 WIDTH, HEIGHT = 440, 280
 _TOP, _BOTTOM = 10.0, HEIGHT - 40.0

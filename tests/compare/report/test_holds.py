@@ -13,7 +13,7 @@ from scipy import stats
 from activae.compare import ranks
 from activae.compare.answer import answer
 from activae.compare.collect import read_runs
-from activae.compare.holds import holds
+from activae.compare.report.holds import holds
 
 WriteRun = Callable[..., Path]
 # Demšar 2006, table 5(a): q at .05 for 2 to 10 classifiers.

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from activae.compare import ranks, statistics, svg
+from activae.compare import ranks, statistics
 from activae.compare.answer import Answer
 from activae.compare.collect import DIVERGED
-from activae.compare.facets import LR
-from activae.compare.intervals import NARROW, WIDE, plain
-from activae.compare.markup import Cell, Section, note, table
 from activae.compare.pairing import SEED
+from activae.compare.report import svg
+from activae.compare.report.facets import LR
+from activae.compare.report.intervals import NARROW, WIDE, plain
+from activae.compare.report.markup import Cell, Section, note, table
 from activae.compare.statistics import ALPHA, Array
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import stats
 
 from activae.compare.answer import Answer
-from activae.compare.charts import Point, Series, figure, line_chart, scatter
-from activae.compare.facets import at_best_lr, facets
-from activae.compare.markup import Cell, Section, grid, note, table
+from activae.compare.report.charts import Point, Series, figure, line_chart, scatter
+from activae.compare.report.facets import at_best_lr, facets
+from activae.compare.report.markup import Cell, Section, grid, note, table
 from activae.compare.terminal import fixed
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import read_runs
-from activae.compare.page import page, write_page
+from activae.compare.report.page import page, write_page
 
 WriteRun = Callable[..., Path]
 HOSTILE = "<script>alert(1)</script>"

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from activae.compare import statistics, svg
+from activae.compare import statistics
 from activae.compare.answer import Answer
+from activae.compare.report import svg
 from activae.compare.statistics import Array
 from activae.compare.terminal import fixed
 
