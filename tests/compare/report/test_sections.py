@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from activae.compare.report.causes import cost, why
 from activae.compare.report.curves import VALIDATION, learning_curves, read_history
 from activae.compare.report.markup import Section
 from activae.compare.report.methods import methods
+from activae.compare.report.pictures import last_picture, reconstructions
 from activae.compare.report.rates import valleys
 
 WriteRun = Callable[..., Path]
@@ -165,3 +168,52 @@ def test_what_was_averaged_over_is_shown_apart(write_run: WriteRun, tmp_path: Pa
             (folder / "history.csv").write_text(history([3, 2]))
     html = body(learning_curves(answered(tmp_path)))
     assert re.findall("<h3>(.*?)</h3>", html) == ["data digits", "data patches"]
+
+
+def events(*pictures: tuple[str, bytes]) -> bytes:
+    """A TensorBoard file with pictures by their tags."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    content = b""
+    for tag, png in pictures:
+        event = Event()
+        value = event.summary.value.add(tag=tag)
+        value.image.encoded_image_string = png
+        record = event.SerializeToString()
+        content += struct.pack("<QI", len(record), 0) + record + bytes(4)
+    return content
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_last_reconstructions_are_shown_from_one_seed(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    for folder in written(write_run):
+        name = folder.name.encode()
+        early, late = ("reconstructions", PNG + b"early"), ("reconstructions/test", PNG + name)
+        content = events(early, late, ("code/sprite", PNG + b"other"))
+        (folder / "events.out.tfevents.1.vm.1.0").write_bytes(content)
+    html = body(reconstructions(answered(tmp_path)))
+    shown = re.findall(r"<h3>(\w+)</h3><img src=\"data:image/png;base64,([^\"]*)", html)
+    assert [(name, base64.b64decode(data)[8:]) for name, data in shown] == [
+        ("gelu", b"gelu0"),
+        ("relu", b"relu0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00" * 40,
+        b"\xff" * 40,
+        struct.pack("<QI", 3, 0) + b"\xff\xff\xff" + bytes(4),
+        events(("reconstructions/test", b"<svg onload='alert(1)'/>")),
+        events(("reconstructions/test", PNG + bytes(200_000))),
+    ],
+)
+def test_events_that_hold_no_picture_show_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "events.out.tfevents.1").write_bytes(content)
+    assert last_picture(tmp_path) is None

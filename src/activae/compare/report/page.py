@@ -23,6 +23,7 @@ from activae.compare.report.holds import holds
 from activae.compare.report.intervals import NARROW, OFF_SCALE, intervals, plain, signed
 from activae.compare.report.markup import Cell, Section, note, table
 from activae.compare.report.methods import footer, methods
+from activae.compare.report.pictures import reconstructions
 from activae.compare.report.rates import valleys
 from activae.compare.terminal import fixed, p_value
 from activae.training.files import write_whole
@@ -159,5 +160,5 @@ def _of_caveats(answer: Answer) -> Iterator[Section]:
 # From what is asked first to what is looked up.
 _PARTS: list[Sections] = [
     *(_of_intervals, _of_table, _of_caveats),
-    *(holds, learning_curves, valleys, why, cost, methods),
+    *(holds, learning_curves, valleys, why, reconstructions, cost, methods),
 ]
