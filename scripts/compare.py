@@ -6,7 +6,7 @@
     python scripts/compare.py SWEEP --by activation,encoding.dim
     python scripts/compare.py SWEEP --metric test/SSIM --baseline relu
     python scripts/compare.py SWEEP --where data=mnist --where optimizer.lr=1e-3
-    python scripts/compare.py SWEEP --html report.html --latex table.tex
+    python scripts/compare.py SWEEP --html report.html --latex table.tex --png figure.png
 
 Runs are paired by seed and by every other key that is equal. The formulas: docs/statistics.md.
 """
@@ -26,6 +26,7 @@ from activae.compare.answer import Answer, answer
 from activae.compare.collect import Runs, read_runs
 from activae.compare.latex import latex
 from activae.compare.report.page import write_page
+from activae.compare.report.paper import draw
 from activae.compare.terminal import shown
 from activae.errors import UserError
 
@@ -60,8 +61,23 @@ def write(found: Answer, runs: Runs, options: argparse.Namespace) -> None:
         write_page(found, options.html)
     if options.latex:
         options.latex.write_text(latex(found))
+    if options.png:
+        draw(found, options.png)
     if options.runs:
-        runs.table.to_csv(options.runs, index=False)
+        write_runs(runs, options.runs)
+
+
+def write_runs(runs: Runs, file: Path) -> None:
+    """Write the table of runs, as Parquet where the name ends so. Raises UserError."""
+    if file.suffix != ".parquet":
+        runs.table.to_csv(file, index=False)
+        return
+    mixed = runs.table.select_dtypes("object")  # of one type in Parquet: None, or its text
+    texts = mixed.map(lambda value: value if value is None else str(value))
+    try:
+        runs.table.assign(**texts).to_parquet(file, index=False)
+    except ImportError as error:
+        raise UserError(f"{file}: needs pyarrow: pip install 'activae[parquet]'") from error
 
 
 def _plain(value: Any) -> Any:
@@ -105,7 +121,8 @@ def _parser() -> argparse.ArgumentParser:
         ("--csv", "the table of conditions"),
         ("--json", "the whole answer"),
         ("--latex", "the table for a paper, with booktabs"),
-        ("--runs", "the table of runs, a row each, as CSV"),
+        ("--png", "the intervals as a picture (PNG, PDF or SVG); needs matplotlib"),
+        ("--runs", "the table of runs, a row each: CSV, or Parquet by the file's ending"),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=f"write {written}")
     return parser

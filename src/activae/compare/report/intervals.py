@@ -22,7 +22,7 @@ OFF_SCALE = "off the scale"
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """A condition: its differences by seed and their interval, in the metric's own units."""
 
     name: str
@@ -43,7 +43,7 @@ class _Row:
 
 def intervals(answer: Answer, width: int = WIDE) -> str:
     """The figure, the best on top, as wide as asked for: names stand above where it is narrow."""
-    rows = _rows(answer)
+    rows = rows_of(answer)
     narrow = width < 600
     name_room = 0.0
     if not narrow:
@@ -51,7 +51,7 @@ def intervals(answer: Answer, width: int = WIDE) -> str:
     height = 46 if narrow else 34
     left, right = name_room + 6, width - (10.0 if narrow else 190.0)
     bottom = 26.0 + height * len(rows)
-    scale = _scale(rows, left, right)
+    scale = svg.scale_of(reach(rows), left, right, pad=0.03)
     body = svg.x_axis(scale, 20, bottom, 4 if narrow else 6)
     body += svg.line(scale(0), 20, scale(0), bottom, "zero")
     for index, row in enumerate(rows):
@@ -75,11 +75,12 @@ def intervals(answer: Answer, width: int = WIDE) -> str:
     return svg.svg(width, bottom + 44, label, body, "narrow" if narrow else "wide")
 
 
-def _weight(row: _Row) -> str:
+def _weight(row: Row) -> str:
     return "strong" if row.is_best else ""
 
 
-def _rows(answer: Answer) -> list[_Row]:
+def rows_of(answer: Answer) -> list[Row]:
+    """The conditions, the best first."""
     paired = answer.paired
     place = {name: index for index, name in enumerate(paired.conditions)}
     d = paired.sign * statistics.differences(paired.scores, place[answer.reference])
@@ -87,7 +88,7 @@ def _rows(answer: Answer) -> list[_Row]:
     table = list(answer.table.itertuples())
     number = fixed(table)
     return [
-        _Row(
+        Row(
             name=str(row.condition),
             is_best=row.condition in answer.best,
             is_reference=row.condition == answer.reference,
@@ -124,18 +125,21 @@ def plain(said: str) -> str:
     return f"−{said[1:]}" if said.startswith("-") and len(said) > 1 else said
 
 
-def _scale(rows: list[_Row], start: float, end: float) -> svg.Scale:
-    """Room for zero and all that is not far off: one bad condition must not squeeze the others."""
+def reach(rows: list[Row]) -> tuple[float, float]:
+    """From where to where to draw: zero and all that is not far off.
+
+    One bad condition must not squeeze the others.
+    """
     others = [row for row in rows if not row.is_reference and row.extent > 0]
     limit = _FAR * float(np.median([row.extent for row in others])) if others else 1.0
     near = [0.0]
     for row in others:
         if row.extent <= limit:
-            near += [*row.seeds, row.low, row.high, row.mean]
-    return svg.scale_of(near, start, end, pad=0.03)
+            near += [end for end in (*row.seeds, row.low, row.high, row.mean) if np.isfinite(end)]
+    return min(near), max(near)
 
 
-def _marks(row: _Row, scale: svg.Scale, y: float) -> str:
+def _marks(row: Row, scale: svg.Scale, y: float) -> str:
     css = "best" if row.is_best else "worse"
     seen = [float(d) for d in row.seeds if math.isfinite(d) and scale.holds(float(d))]
     body = "" if row.is_reference else svg.dots(((scale(d), y + 8) for d in seen), css)
