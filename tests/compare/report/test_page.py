@@ -63,6 +63,13 @@ def test_says_the_verdict_every_condition_and_every_caveat(found: Answer) -> Non
         assert f"{row.mean:.2f}" in read
 
 
+def test_commands_are_set_as_such(found: Answer) -> None:
+    found.caveats = ["lr <1> for all: python train.py -m a=<b>", "the python of one run is old"]
+    html = page(found)
+    assert "<li>lr &lt;1&gt; for all: <code>python train.py -m a=&lt;b&gt;</code></li>" in html
+    assert "<li>the python of one run is old</li>" in html
+
+
 def test_draws_every_seed_of_every_condition_but_the_reference(found: Answer) -> None:
     paths = re.findall(r'<path d="([^"]*)" class="dots', page(found))
     shown = {path.count("h0") for path in paths}

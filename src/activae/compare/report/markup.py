@@ -26,6 +26,14 @@ def grid(figures: list[str]) -> str:
     return f'<div class="grid">{"".join(figures)}</div>'
 
 
+def with_command(said: str) -> str:
+    """A sentence, with the command at its end set as one."""
+    words, start, command = said.partition("python ")
+    if not start or not command.startswith(("train.py", "scripts/")):
+        return escape(said)
+    return f"{escape(words)}<code>{escape(start + command)}</code>"
+
+
 @dataclass(frozen=True)
 class Cell:
     """What a cell shows, the value it is sorted by ("" comes last), and how it looks."""

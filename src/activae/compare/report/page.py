@@ -21,7 +21,7 @@ from activae.compare.report.causes import cost, why
 from activae.compare.report.curves import learning_curves
 from activae.compare.report.holds import holds
 from activae.compare.report.intervals import NARROW, OFF_SCALE, intervals, plain, signed
-from activae.compare.report.markup import Cell, Section, note, table
+from activae.compare.report.markup import Cell, Section, note, table, with_command
 from activae.compare.report.methods import footer, methods
 from activae.compare.report.pictures import reconstructions
 from activae.compare.report.rates import valleys
@@ -66,10 +66,11 @@ def _header(answer: Answer, sections: list[Section]) -> str:
         *([data] if data else []),
         f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
     ]
+    plan = "".join(f"<p>{with_command(said)}</p>" for said in getattr(answer, "plan", ()))
     links = "".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections)
     return (
         f'<header>\n<p class="over">{escape(" · ".join(facts))}</p>\n'
-        f"<h1>{_verdict(answer)}</h1>\n<nav>{links}</nav>\n</header>"
+        f"<h1>{_verdict(answer)}</h1>\n{plan}<nav>{links}</nav>\n</header>"
     )
 
 
@@ -153,7 +154,7 @@ def _signed(value: float, number: Callable[[float], str]) -> str:
 
 def _of_caveats(answer: Answer) -> Iterator[Section]:
     if answer.caveats:
-        items = "".join(f"<li>{escape(caveat)}</li>" for caveat in answer.caveats)
+        items = "".join(f"<li>{with_command(caveat)}</li>" for caveat in answer.caveats)
         yield Section("caveats", "What weakens this", f'<ul class="caveats">{items}</ul>')
 
 
