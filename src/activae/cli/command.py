@@ -115,10 +115,12 @@ def _start(main: Callable[[], object], arguments: Sequence[str]) -> None:
         _run(main, arguments)
         return
     try:
-        commands = commands_of(sweep, arguments)
+        again = commands_of(sweep, arguments)
     except ConfigError as error:
         _exit(f"error: {error}")
-    codes = [_exit_code(main, command) for command in commands]
+    if str(again):
+        print(f"note   {again}", file=sys.stderr)
+    codes = [_exit_code(main, command) for command in again.commands]
     sys.exit(max(codes, default=0))
 
 

@@ -99,7 +99,10 @@ class ScoreConfig:
 
 @dataclass
 class TrainConfig:
-    """Everything `python train.py` takes; `version` says in which form it was written down."""
+    """Everything `python train.py` takes; `version` says in which form it was written down.
+
+    own_code: hashes of what a settled config names outside of libraries (config.own_code).
+    """
 
     version: int = VERSION
     seed: int = 0
@@ -123,6 +126,7 @@ class TrainConfig:
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)
+    own_code: list[str] = field(default_factory=list)
 
 
 _NAMES_OF_OURS = {"launcher": ("ray", "submitit_local"), "sweeper": ("optuna",)}

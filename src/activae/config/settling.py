@@ -16,6 +16,7 @@ from activae.config.devices import ALL, STRATEGIES, device_faults
 from activae.config.instantiating import faults, label
 from activae.config.messages import explain
 from activae.config.migration import migrated
+from activae.config.own_code import own_code
 from activae.config.schema import VERSION, TrainConfig
 from activae.config.trust import refuse_untrusted
 from activae.config.wording import home_expanded, shown
@@ -60,7 +61,9 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
         for half in (values["encoder"], values["decoder"]):
             if "activation" in half and half["activation"] is None:
                 half["activation"] = values["activation"]
-        settled = OmegaConf.merge(_schema(), values)
+        # A saved config keeps the code that its run was started with.
+        code = values.get("own_code") or own_code(values)
+        settled = OmegaConf.merge(_schema(), values, {"own_code": code})
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(settled, DictConfig)

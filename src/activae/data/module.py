@@ -145,6 +145,11 @@ class AutoencoderDataModule(pl.LightningDataModule):
         return self.source.sample_shape
 
     @property
+    def largest_batch(self) -> int:
+        """How many samples the batches of an epoch hold, but for a last one that may hold fewer."""
+        return min(self.batch_size, len(self.samples["train"]))
+
+    @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps that visit every training sample once; the last batch may be short."""
         return ceil(len(self.samples["train"]) / self.batch_size)

@@ -20,6 +20,7 @@ from activae.config.identity import data_content
 from activae.config.instantiating import build
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
+from activae.data.spec import DataSpec
 from activae.errors import ConfigError, DataError
 from activae.training.checkpoint import LAST, RunCheckpoint, load_checkpoint
 from activae.training.early_stopping import EarlyStopping
@@ -64,7 +65,7 @@ def fit(
     )
     model.data = data
     snapshot = restore_checkpoint(model, folder)
-    refuse_other_data(cfg, snapshot)
+    refuse_other_data(cfg, snapshot, data.spec)
     if snapshot is not None and snapshot.get("finished"):
         return
     if device_count(cfg.trainer) > 1:
@@ -97,7 +98,7 @@ def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any]
     return snapshot
 
 
-def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None) -> None:
+def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None, spec: DataSpec) -> None:
     """Raise DataError where the data file is not the one that a snapshot was trained on."""
     known = (snapshot or {}).get("data_content")  # unknown in checkpoints of earlier versions
     if known is not None and known != data_content(cfg):
@@ -106,6 +107,13 @@ def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None) -> None:
             "checkpoint holds the normalisation and split of the old data. Put the old data back, "
             "or start a new run"
         )
+    kept = (snapshot or {}).get("spec", {}).get("features") or ()
+    for old, new in zip(kept, spec.features or (), strict=False):  # the network checks the width
+        if old != new:
+            raise DataError(
+                f"data.path={cfg.data.path}: its column {new} stands where this run was trained on "
+                f"{old}. Put the columns in their old order, or start a new run"
+            )
 
 
 def run_callbacks(

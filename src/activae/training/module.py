@@ -67,6 +67,7 @@ class AutoencoderModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.net = net
+        self.frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
         self.normalisation = normalisation
         self.whole_objective = objective
         self.make_optimizer = optimizer
@@ -117,7 +118,7 @@ class AutoencoderModule(pl.LightningModule):
 
     def new_optimizer(self) -> torch.optim.Optimizer:
         """An optimizer over the parameters that train in this phase; only the weights decay."""
-        self.phase.freeze(self.net)
+        self.phase.freeze(self.net, self.frozen)
         playing = player_of(self.objective)
         self.player_optimizer = None
         if playing is not None:
@@ -173,7 +174,7 @@ class AutoencoderModule(pl.LightningModule):
             *parts,
             self.graph.slot(self.phase.name),
             self.player_optimizer,
-            batch_size=self.data.batch_size,
+            batch_size=self.data.largest_batch,
             steps_taken=self.step - self.phase.start,
         )
 
