@@ -37,7 +37,7 @@ class Answer:
     high) and bootstrap-t interval (bootstrap_low, bootstrap_high), relative difference,
     p_better (probability that a run of it is better than one of the reference) and p: adjusted
     for all pairs, or for all comparisons with the baseline where one was asked for.
-    best: those that cannot be told from the best, the best first.
+    best: those that cannot be told from the best, the best first. paired: what it is read from.
     """
 
     factor: str
@@ -47,6 +47,7 @@ class Answer:
     best: list[str]
     table: pd.DataFrame
     caveats: list[str]
+    paired: Paired
 
 
 def answer(
@@ -82,6 +83,7 @@ def answer(
         best=[names[index] for index in leaders],
         table=table,
         caveats=[*_caveats(paired, table), *runs.damaged],
+        paired=paired,
     )
 
 
