@@ -215,6 +215,16 @@ class TestCaveats:
         assert "run with 'data.split_seed=${seed}'" in text
         assert "experiment=tune_lr activation=gelu,relu" in text
 
+    def test_of_a_race_say_that_its_seeds_were_not_fixed(
+        self, sweep: Callable[..., Path], write_run: WriteRun
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10}, seeds=7)
+        write_run("more", 10.0, "gelu", seed=7)
+        (path / "race.json").touch()
+        text = "\n".join(answered(path).caveats)
+        assert "a race: the scores decided how many seeds each has" in text
+        assert "lacks seed 7" not in text
+
     def test_damaged_runs_are_among_them(self, sweep: Callable[..., Path]) -> None:
         path = sweep({"relu": 11, "gelu": 10})
         broken = path / "activation=relu,seed=2" / "metrics.json"

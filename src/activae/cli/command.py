@@ -254,6 +254,8 @@ def _train(composed: DictConfig, folder: Path) -> float:
     from activae.training.module import Interrupted
 
     refuse_torchrun()
+    if composed.race and HydraConfig.get().mode is RunMode.RUN:
+        raise ConfigError("experiment=race: is a race of many runs, for which train.py needs -m")
     cfg = _config_of_run(composed, folder) if composed.resume else composed
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a launcher that is not ours
         refuse_several_in_a_sweep(cfg.trainer)

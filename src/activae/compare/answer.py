@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ _NAMED = 3  # so many worse conditions are named in the verdict
 _LISTED = 4  # so many missing runs are named in a caveat
 _MORE_SEEDS = "run 'seed=range(12)'"
 _SPLIT_SEED = "data.split_seed"
+RACE = "race.json"  # in the folder of a sweep that is a race
 _BUDGET = ("trainer.max_epochs", "trainer.max_steps", "trainer.early_stopping_patience")
 
 
@@ -203,12 +205,22 @@ def _above(p: float) -> str:
 
 def _caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
     """What weakens the answer, each with what would mend it."""
+    if _is_race(paired):
+        yield (
+            "a race: the scores decided how many seeds each has, which p and intervals do not "
+            f"allow for; its own verdict is in {RACE}"
+        )
     yield from _of_seeds(paired)
     yield from _of_metric(paired)
     yield from _of_protocol(paired)
     yield from _of_pairing(paired)
     yield from _of_scores(paired, table)
     yield from paired.left_out
+
+
+def _is_race(paired: Paired) -> bool:
+    """Whether runs come from a race, where those that left lack seeds."""
+    return any((folder / RACE).exists() for folder in {Path(p).parent for p in paired.runs["path"]})
 
 
 def _of_seeds(paired: Paired) -> Iterator[str]:
@@ -223,7 +235,7 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
         for column, condition in enumerate(paired.conditions)
         if np.isnan(scores[row, column])
     ]
-    if missing and n:
+    if missing and n and not _is_race(paired):
         more = len(missing) - _LISTED
         end = f" and {more} more" if more > 0 else ""
         yield (

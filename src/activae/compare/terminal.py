@@ -85,7 +85,8 @@ def _difference(row: Any, number: Callable[[float], str], is_reference: bool) ->
 def fixed(rows: list[Any]) -> Callable[[float], str]:
     """A way to write all numbers: 4 digits of the largest mean, and 3 of the largest difference."""
     decimals = max(
-        _decimals((row.mean for row in rows), 4), _decimals((row.difference for row in rows), 3)
+        decimals_for((row.mean for row in rows), 4),
+        decimals_for((row.difference for row in rows), 3),
     )
 
     def number(value: float) -> str:
@@ -99,7 +100,7 @@ def fixed(rows: list[Any]) -> Callable[[float], str]:
     return number
 
 
-def _decimals(values: Iterable[float], digits: int) -> int:
+def decimals_for(values: Iterable[float], digits: int) -> int:
     """The decimals with which the largest of the values has so many digits."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
     return max(0, digits - 1 - math.floor(math.log10(largest))) if largest else 0

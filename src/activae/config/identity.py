@@ -67,6 +67,7 @@ _MATTERS = {
     "logger": "identity",
     "score": "identity",
     "logger.progress_bar": "",
+    "race": "",
     "version": "",
     "sweep": "",
     "resume": "",

@@ -123,6 +123,7 @@ class TrainConfig:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     callbacks: dict[str, Any] = field(default_factory=dict)
+    race: dict[str, Any] = field(default_factory=dict)  # of a sweep that is one
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)

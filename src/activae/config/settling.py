@@ -55,6 +55,7 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
         values: Any = OmegaConf.to_container(composed, resolve=True)
         if trusted is not None:
             refuse_untrusted(values, trusted)
+        values["race"] = {}  # says how a sweep goes on, and nothing of a run
         _expand_home(values["data"])
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))

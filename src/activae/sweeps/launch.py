@@ -80,6 +80,7 @@ def launch(
     if whole:
         _refuse_what_all_share(found, sweep)
     trials = prunings(config, first)
+    heading = (batch_of(config) or {}).get("heading")
     jobs = _with_folders(found, sweep, _command(config), trials)
     unique = {job.id: job for job in jobs}
     mistakes = {each.id: each.mistake for each in found if each.mistake}
@@ -87,7 +88,7 @@ def launch(
         log.info("sweep  %s\n       %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
     try:
-        with Display(list(unique.values())) as display:
+        with Display(list(unique.values()), heading) as display:
             for id_, mistake in mistakes.items():
                 note_failure(unique[id_].folder, mistake)
                 display(Ended(id_, Outcome("failed", reason=mistake)))

@@ -32,15 +32,16 @@ _CONFIG_FLAGS = {
     "-cn": "--config-name",
     "-cp": "--config-path",
 }
+_BUDGET = "race."
 # What the command that resumes a sweep may set: how it runs, not what.
-_HOW = ("hydra.", "hydra/", "trusted_modules=")
+_HOW = ("hydra.", "hydra/", "trusted_modules=", _BUDGET)
 # Said at each launch, by the user.
 _EACH_TIME = ("resume", "trusted_modules")
 _KEYS = {field.name for field in fields(TrainConfig)} - set(_EACH_TIME)
 _SCALARS = ("seed", "sweep", "version")  # without a dot and yet no group
 _OPTIONS = {
     "hydra/launcher": ("basic", "joblib", "ray", "slurm", "stacked", "submitit_local"),
-    "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna"),
+    "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna", "race"),
 }
 _ELSEWHERE = ("hydra.searchpath", "hydra.sweeper.storage")
 _PARAMS = "hydra.sweeper.params"
@@ -120,7 +121,12 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> Relaunch:
     place = [f"hydra.sweep.dir={sweep}", f"resume={sweep}"]
     said = {key_of(line).lstrip("+~") for line in others}
     again = Relaunch([], [])
-    for command in folder.index()["commands"]:
+    # The same race with another budget is one race, with the budget that it was given last.
+    races = {
+        tuple(line for line in command if not line.startswith(_BUDGET)): command
+        for command in folder.index()["commands"]
+    }
+    for command in races.values():
         noted, lines = _config_flags(command)
         if noted and not flags:
             whole = " ".join(map(quote, [*noted, f"resume={sweep}", *others]))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # What does not tell one search from another.
 _WHERE = ("resume", "score.test", "sweep", "trusted_modules")
 # Of every run that tunes, unless the command says otherwise: test is for the runs that compare.
-WITHOUT_TEST = "score.test=false"
+WITHOUT_TEST, WITH_TEST = "score.test=false", "score.test=true"
 
 
 @dataclass(frozen=True)

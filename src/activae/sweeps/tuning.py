@@ -1,7 +1,8 @@
 """The best learning rate of each condition, on a log grid that grows where the best is at its edge.
 
 A condition is a combination of the values given but for the learning rate and the seeds; what is
-compared is SE/val, averaged over the tuning seeds.
+compared is SE/val, averaged over the tuning seeds. Where scoring seeds are asked for, each
+condition is then trained with its best rate on these, and scored once on test.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import count, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,19 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from activae.config.names import key_of
 from activae.config.settling import container
 from activae.config.wording import clipped, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
-from activae.sweeps.space import WITHOUT_TEST, parse
+from activae.sweeps.space import WITH_TEST, WITHOUT_TEST, parse
 
 log = logging.getLogger(__name__)
 
 TUNED = "tuned_lr.yaml"
 TABLE = "tuned_lr.json"
+_FINALISTS = 3  # the best by the first seed, and, in a valley, its neighbours
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ class Grid:
     extend: int
     limit: int
     seeds: Sequence[int]
+    score_seeds: int = 0
 
     def check(self) -> None:
         """Raise ConfigError for an invalid grid, or one too coarse to tell the best lr."""
-        whole = {"points": 8, "extend": 1, "limit": 0}
+        whole = {"points": 8, "extend": 1, "limit": 0, "score_seeds": 0}
         for name, least in whole.items():
             value = getattr(self, name)
             if type(value) is not int or value < least:
@@ -64,14 +68,37 @@ class Grid:
         """The learning rate of a point, to six digits."""
         return float(f"{self.start * self.factor**point:.6g}")
 
+    def line(self, point: int) -> str:
+        """The override that sets it."""
+        return f"{self.key}={self.lr(point)!r}"
+
+    def fresh_seeds(self) -> list[str]:
+        """The overrides of the scoring seeds: 0, 1, 2 ... without those that tune."""
+        untouched = (seed for seed in count() if seed not in self.seeds)
+        return [f"seed={seed}" for seed in islice(untouched, self.score_seeds)]
+
 
 @dataclass
 class Condition:
-    """A combination to tune, and what is known of its learning rates, by point of the grid."""
+    """A combination to tune, and what is known of its learning rates, by point of the grid.
+
+    finalists: where not all points were trained with all seeds, those that were.
+    """
 
     name: str
     overrides: tuple[str, ...]
     results: dict[int, list[Result]] = field(default_factory=dict)
+    finalists: list[int] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run that tunes it failed, so that its best rate is not known."""
+        return any(r.status == "failed" for results in self.results.values() for r in results)
+
+    def job(self, *lines: str) -> list[str]:
+        """The overrides of a run of it; `lines` take the place of its own of the same keys."""
+        keys = {key_of(line) for line in lines}
+        return [*(own for own in self.overrides if key_of(own) not in keys), *lines]
 
     def mean(self, point: int) -> float:
         """SE/val averaged over the seeds; infinite if a run of them has none."""
@@ -80,7 +107,7 @@ class Condition:
 
     def best(self) -> int:
         """The point with the lowest mean; where all diverged, the lowest point."""
-        return min(sorted(self.results), key=self.mean)
+        return min(self.finalists or sorted(self.results), key=self.mean)
 
     def next_points(self, grid: Grid) -> list[int]:
         """The points to train now: all at first, then those beyond the edge with the best.
@@ -91,7 +118,7 @@ class Condition:
         if not self.results:
             return list(range(grid.points))
         lowest, highest = min(self.results), max(self.results)
-        if any(r.status == "failed" for results in self.results.values() for r in results):
+        if self.failed:
             return []
         if self.best() == lowest:
             return list(range(max(-grid.limit, lowest - grid.extend), lowest))
@@ -129,39 +156,125 @@ def tune(
 ) -> None:
     """Tune the conditions that override lines combine; leave the table in the sweep's folder.
 
-    Raises ConfigError for a grid that cannot work, SweepFailed, at the end, if jobs failed.
+    With `grid.score_seeds` their best rates are then scored on test. `seed=` in the lines names
+    the seeds of that; without scoring, those that tune. Raises ConfigError for a grid or seeds that
+    cannot work, SweepFailed, at the end, if jobs failed.
+    """
+    folder = Path(str(config.hydra.sweep.dir))
+    conditions, tuning, scoring = planned(loader, config, grid, lines)
+    names = ", ".join(each.name for each in conditions)
+    log.info("tune   %s\n%s", folder, wrapped(f"       {grid.key} of {names}"))
+    batches = Batches(launcher, config)
+    find_rates(batches, conditions, grid, tuning)
+    tell_rates(conditions, grid, len(tuning), folder)
+    if scoring:
+        _score(batches, conditions, grid, scoring)
+    batches.conclude()
+
+
+def planned(
+    loader: ConfigLoader, config: DictConfig, grid: Grid, lines: Sequence[str]
+) -> tuple[list[Condition], list[str], list[str]]:
+    """What lines and grid ask for, in a folder that is made: the conditions, the override lines of
+    the seeds that tune, and of those that score.
+
+    Raises ConfigError as `tune` does.
     """
     grid.check()
-    folder = Path(str(config.hydra.sweep.dir))
     overrides = parse([WITHOUT_TEST, *lines], loader)
+    _refuse_what_is_set_here(overrides, lines, grid)
+    tuning, scoring = _seeds(overrides, grid)
+    conditions = conditions_of(overrides, config)
+    folder = Path(str(config.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "multirun.yaml")
+    return conditions, tuning, scoring
+
+
+def find_rates(
+    batches: Batches, conditions: Sequence[Condition], grid: Grid, seeds: Sequence[str]
+) -> None:
+    """Train the grid of each condition with each seed ("seed=7"), and what extends it.
+
+    `condition.best()` is then the point of its best rate, `grid.lr` that rate.
+    """
+    while todo := [(each, p) for each in conditions for p in each.next_points(grid)]:
+        jobs = [each.job(grid.line(point), seed) for each, point in todo for seed in seeds]
+        results = iter(batches.launch(jobs))
+        for condition, point in todo:
+            condition.results[point] = [next(results) for _ in seeds]
+
+
+def find_rates_in_rounds(
+    batches: Batches, conditions: Sequence[Condition], grid: Grid, seeds: Sequence[str]
+) -> None:
+    """As `find_rates`, in two thirds of the runs: the other seeds train the best few of the first.
+
+    After Jamieson & Talwalkar 2016, Non-stochastic best arm identification and hyperparameter
+    optimization (successive halving), with seeds for the resource.
+    """
+    find_rates(batches, conditions, grid, seeds[:1])
+    known = [each for each in conditions if not each.failed]
+    for each in known:
+        each.finalists = sorted(sorted(sorted(each.results), key=each.mean)[:_FINALISTS])
+    todo = [(each, point) for each in known for point in each.finalists]
+    if others := seeds[1:]:
+        jobs = [each.job(grid.line(point), seed) for each, point in todo for seed in others]
+        results = iter(batches.launch(jobs))
+        for each, point in todo:
+            each.results[point] += [next(results) for _ in others]
+
+
+def _score(
+    batches: Batches, conditions: Sequence[Condition], grid: Grid, seeds: Sequence[str]
+) -> None:
+    """Score each condition with its best rate on test; where every rate diverges, so does this."""
+    known = [each for each in conditions if not each.failed]
+    unknown = [each.name for each in conditions if each.failed]
+    if unknown:
+        told = f"not scored, because runs that tune it failed: {', '.join(unknown)}"
+        log.warning("%s", wrapped(told))
+    if known:
+        log.info("score  each with its %s, on test, by %d fresh seeds", grid.key, len(seeds))
+        best = [(each, grid.line(each.best())) for each in known]
+        batches.launch([each.job(WITH_TEST, lr, seed) for each, lr in best for seed in seeds])
+
+
+def _refuse_what_is_set_here(
+    overrides: Mapping[str, Override], lines: Sequence[str], grid: Grid
+) -> None:
     if grid.key in overrides:
         raise ConfigError(
             f"{overrides[grid.key].input_line}: {grid.key} is what is tuned; its grid is set with "
             "hydra.sweeper.start, .factor and .points"
         )
-    seeds = [f"seed={seed}" for seed in grid.seeds]
-    if "seed" in overrides:
-        seeds = _lines(overrides.pop("seed"))
-    conditions = _conditions(overrides, config)
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "multirun.yaml")
-    names = ", ".join(each.name for each in conditions)
-    log.info("tune   %s\n%s", folder, wrapped(f"       {grid.key} of {names}"))
-    batches = Batches(launcher, config)
-    while todo := [(each, p) for each in conditions for p in each.next_points(grid)]:
-        jobs = [
-            [*condition.overrides, f"{grid.key}={grid.lr(point)!r}", seed]
-            for condition, point in todo
-            for seed in seeds
-        ]
-        results = iter(batches.launch(jobs))
-        for condition, point in todo:
-            condition.results[point] = [next(results) for _ in seeds]
-    _tell([each.row(grid) for each in conditions], len(seeds), folder)
-    batches.conclude()
+    given = [line for line in lines if key_of(line) == key_of(WITH_TEST)]
+    if given and grid.score_seeds:
+        raise ConfigError(
+            f"{given[-1]}: runs that tune never see the test split, those that score do; to tune "
+            "alone: hydra.sweeper.score_seeds=0"
+        )
 
 
-def _conditions(overrides: Mapping[str, Override], config: DictConfig) -> list[Condition]:
+def _seeds(overrides: dict[str, Override], grid: Grid) -> tuple[list[str], list[str]]:
+    """The override lines of the seeds that tune and of those that score; "seed" is taken out.
+
+    Raises ConfigError where one is to do both.
+    """
+    given = _lines(overrides.pop("seed")) if "seed" in overrides else []
+    own = [f"seed={seed}" for seed in grid.seeds]
+    if not grid.score_seeds:
+        return given or own, []
+    shared = [seed for seed in given if seed in own]
+    if shared:
+        raise ConfigError(
+            f"{', '.join(shared)}: tunes already (hydra.sweeper.seeds={container(grid.seeds)}), "
+            "and a seed that chose the rate would flatter it; score with other seeds"
+        )
+    return own, given or grid.fresh_seeds()
+
+
+def conditions_of(overrides: Mapping[str, Override], config: DictConfig) -> list[Condition]:
     """The combinations of all values; named by those that are combined, or by the activation."""
     combined = [key for key, each in overrides.items() if each.is_sweep_override()]
     conditions = []
@@ -184,7 +297,9 @@ def _lines(override: Override) -> list[str]:
     return [f"{override.get_key_element()}={text}" for text in override.sweep_string_iterator()]
 
 
-def _tell(rows: Sequence[Mapping[str, Any]], seeds: int, folder: Path) -> None:
+def tell_rates(conditions: Sequence[Condition], grid: Grid, seeds: int, folder: Path) -> None:
+    """Tell the best rate of each by so many seeds, and keep the table in the folder."""
+    rows = [each.row(grid) for each in conditions]
     tuned = {row["condition"]: row["lr"] for row in rows}
     write_text(folder / TUNED, OmegaConf.to_yaml(OmegaConf.create(tuned)))
     write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")
