@@ -1,4 +1,7 @@
-"""`experiment=tune_lr`: the learning rate of each activation, on a grid that extends itself."""
+"""`experiment=tune_lr`: the learning rate of each activation, on a grid that extends itself.
+
+`experiment=compare_activations` then scores each with its best one on other seeds, on test.
+"""
 
 from __future__ import annotations
 
@@ -236,6 +239,103 @@ def test_what_is_tuned_cannot_be_given_too(tuned: Tune) -> None:
         tuned(valley(1), "activation=relu", "optimizer.lr=0.1")
     with pytest.raises(ConfigError, match=r"only listed values can be combined"):
         tuned(valley(1), "data.train_fraction=interval(0,1)")
+
+
+def scored(launcher: StandIn) -> list[dict[str, str]]:
+    """The jobs that score, which are launched last."""
+    assert all(job["score.test"] == "false" for batch in launcher.batches[:-1] for job in batch)
+    assert all(job["score.test"] == "true" for job in launcher.batches[-1])
+    return launcher.batches[-1]
+
+
+class TestScoring:
+    def test_is_by_fresh_seeds_with_the_best_rate_of_each(self, tuned: Tune) -> None:
+        def landscape(activation: str, lr: float, seed: int) -> float:
+            return abs(math.log2(lr / {"relu": 0.008, "tanh": 0.016}[activation]))
+
+        _, launcher = tuned(landscape, "activation=relu,tanh", FIXED, score_seeds=9)
+
+        jobs = scored(launcher)
+        rates = {job["activation"]: job["optimizer.lr"] for job in jobs}
+        assert rates == {"relu": "0.008", "tanh": "0.016"}
+        fresh = ["0", "1", "2", "3", "4", "5", "6", "9", "10"]  # 7 and 8 tuned
+        assert [job["seed"] for job in jobs] == fresh * 2
+        assert {job["trainer"] for job in jobs} == {"debug"}
+
+    def test_comes_after_the_grid_has_grown(self, tuned: Tune) -> None:
+        _, launcher = tuned(valley(0.256), score_seeds=1)
+
+        assert [len(batch) for batch in launcher.batches] == [16, 4, 1]
+        assert scored(launcher)[0]["optimizer.lr"] == "0.256"
+
+    def test_takes_the_seeds_that_the_command_gives(self, tuned: Tune) -> None:
+        _, launcher = tuned(valley(0.008), "activation=relu", "seed=range(20,23)", score_seeds=12)
+
+        assert [job["seed"] for job in scored(launcher)] == ["20", "21", "22"]
+        assert {job["seed"] for job in launcher.batches[0]} == {"7", "8"}
+
+    def test_refuses_a_seed_that_tunes(self, tuned: Tune) -> None:
+        with pytest.raises(ConfigError, match=r"seed=7, seed=8: tunes already"):
+            tuned(valley(1), "activation=relu", "seed=range(12)", score_seeds=12)
+
+    def test_leaves_no_say_about_the_test_split(self, tuned: Tune) -> None:
+        with pytest.raises(ConfigError, match=r"score\.test=false: runs that tune never see"):
+            tuned(valley(1), "activation=relu", "score.test=false", score_seeds=12)
+
+    def test_includes_what_diverges_with_every_rate(self, tuned: Tune) -> None:
+        def landscape(activation: str, lr: float, seed: int) -> float:
+            return math.inf if activation == "relu" else lr
+
+        _, launcher = tuned(landscape, "activation=relu,tanh", score_seeds=2)
+
+        assert [job["activation"] for job in scored(launcher)] == ["relu", "relu", "tanh", "tanh"]
+
+    def test_waits_for_what_failed_to_be_tuned(
+        self, tuned: Tune, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def landscape(activation: str, lr: float, seed: int) -> float | None:
+            return None if (activation, lr) == ("relu", 0.002) else lr
+
+        with pytest.raises(SweepFailed, match="2 of the sweep's jobs failed"):
+            tuned(landscape, "activation=relu,tanh", score_seeds=2)
+
+        assert "not scored, because runs that tune it failed: relu" in caplog.text
+
+    def test_by_a_number_of_seeds(self, tuned: Tune) -> None:
+        with pytest.raises(ConfigError, match=r"score_seeds=-1: must be a whole number of 0"):
+            tuned(valley(1), score_seeds=-1)
+
+
+def test_a_comparison_is_one_command_that_trains_nothing_twice(
+    train_py: Callable[..., Any], tmp_path: Path
+) -> None:
+    command = (
+        *("-m", "experiment=compare_quick", "activation=tanh,relu", "sweep=s", "trainer=debug"),
+        *("data.train_fraction=0.1", "hydra.launcher.workers=1", "seed=0,1"),
+        *("hydra.sweeper.seeds=[5]", "hydra.sweeper.limit=0"),
+    )
+    outcome = train_py(*command)
+
+    assert outcome.code == 0, outcome.text
+    sweep = tmp_path / "outputs" / "sweeps" / "s"
+    done = {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")}
+    tested = [path for path in done if metrics_beside(path)["test"] is not None]
+    assert (len(done), len(tested)) == (2 * 8 + 2 * 2, 2 * 2)
+    chosen = OmegaConf.load(sweep / "tuned_lr.yaml")
+    configs = [OmegaConf.load(path.with_name("config.yaml")) for path in tested]
+    assert {config.optimizer.lr for config in configs} == set(chosen.values())
+    assert "\nanswer no clear winner: 2 seeds can show none" in outcome.text
+
+    again = train_py("resume=outputs/sweeps/s")
+
+    assert again.code == 0, again.text
+    assert {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")} == done
+    assert "\nanswer no clear winner: 2 seeds can show none" in again.text
+
+
+def metrics_beside(done: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(done.with_name("metrics.json").read_text())
+    return found
 
 
 def test_the_experiment_tunes_from_the_command_line_and_trains_nothing_twice(

@@ -52,7 +52,7 @@ _LAUNCHER = (
 _SLURM = ("account", "qos", "constraint", "reservation", "nice", "gres", "exclude", "nodelist")
 _SWEEPER = (
     *("max_batch_size", "key", "start", "factor", "points", "extend", "limit", "seeds"),
-    *("n_trials", "n_jobs", "study_name"),
+    *("score_seeds", "n_trials", "n_jobs", "study_name"),
 )
 _HYDRA_SCALAR = re.compile(
     rf"hydra\.launcher\.({'|'.join(_LAUNCHER)}"
