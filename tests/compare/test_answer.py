@@ -304,6 +304,25 @@ class TestScript:
         assert written["best"][0] == "gelu"
         assert written["table"][2]["mean"] is None
 
+    def test_writes_the_report_the_table_for_a_paper_and_that_of_runs(
+        self, sweep: Callable[..., Path], write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10})
+        write_run("unfinished", None, "silu")
+        html, tex, runs, parquet = (
+            tmp_path / f"a.{end}" for end in ("html", "tex", "csv", "parquet")
+        )
+        assert run(path, "--html", str(html), "--latex", str(tex), "--runs", str(runs)) == 0
+        assert "gelu</em> is best" in html.read_text()
+        assert r"\toprule" in tex.read_text()
+        found = pd.read_csv(runs)
+        assert set(found["status"]) == {"done", "unfinished"}
+        pytest.importorskip("pyarrow")
+        assert run(path, "--runs", str(parquet)) == 0
+        assert list(pd.read_parquet(parquet)["test/SE"]) == pytest.approx(
+            list(found["test/SE"]), nan_ok=True
+        )
+
     def test_an_error_is_one_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(tmp_path) == 1
         assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no run")

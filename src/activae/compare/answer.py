@@ -38,7 +38,7 @@ class Answer:
     high) and bootstrap-t interval (bootstrap_low, bootstrap_high), relative difference,
     p_better (probability that a run of it is better than one of the reference) and p: adjusted
     for all pairs, or for all comparisons with the baseline where one was asked for.
-    best: those that cannot be told from the best, the best first.
+    best: those that cannot be told from the best, the best first. paired: what it is read from.
     Of the runs of a race verdict and best are the race's own.
     """
 
@@ -49,6 +49,7 @@ class Answer:
     best: list[str]
     table: pd.DataFrame
     caveats: list[str]
+    paired: Paired
 
 
 def answer(
@@ -88,6 +89,7 @@ def answer(
         best=best,
         table=table,
         caveats=[*_caveats(paired, table), *runs.damaged],
+        paired=paired,
     )
 
 

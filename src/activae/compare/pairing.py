@@ -34,7 +34,8 @@ class Paired:
     sign: -1 where the metric's own values are the scores' negatives. runs: those compared, with
     their condition in the column `condition`. averaged: keys whose settings were averaged over
     within each seed, with their values. along: keys that differ between conditions along with the
-    factor. left_out: sentences about runs that are not compared.
+    factor. left_out: sentences about runs that are not compared. selected: all that were asked for,
+    also those that are not compared.
     """
 
     factor: list[str]
@@ -47,6 +48,7 @@ class Paired:
     averaged: dict[str, list[Any]] = field(default_factory=dict)
     along: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    selected: pd.DataFrame | None = None
 
 
 def pair(
@@ -81,6 +83,7 @@ def pair(
     sign = -1 if metric.rpartition("/")[2] in _HIGHER_IS_BETTER else 1
     paired = Paired(factor, metric, sign, [], [], np.empty((0, 0)), ended, {}, along, left_out)
     _fill(paired, blocks)
+    paired.selected = table
     return paired
 
 

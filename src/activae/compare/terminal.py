@@ -48,7 +48,7 @@ def _kept_together(sentence: str) -> str:
 
 def _table(answer: Answer) -> Iterator[str]:
     rows = list(answer.table.itertuples())
-    number = _fixed(rows)
+    number = fixed(rows)
     cells = [[answer.factor, "n", answer.metric, "sd", "difference", "", "better", "p"]]
     for row in rows:
         is_reference = row.condition == answer.reference
@@ -60,7 +60,7 @@ def _table(answer: Answer) -> Iterator[str]:
                 number(row.sd),
                 *_difference(row, number, is_reference),
                 "" if is_reference else _share(row.p_better),
-                "" if is_reference else _p(row.p),
+                "" if is_reference else p_value(row.p),
             ]
         )
     widths = [max(len(line[column]) for line in cells) for column in range(1, len(cells[0]))]
@@ -82,7 +82,7 @@ def _difference(row: Any, number: Callable[[float], str], is_reference: bool) ->
     return [f"{number(row.difference)} {interval}".rstrip(), relative]
 
 
-def _fixed(rows: list[Any]) -> Callable[[float], str]:
+def fixed(rows: list[Any]) -> Callable[[float], str]:
     """A way to write all numbers: 4 digits of the largest mean, and 3 of the largest difference."""
     decimals = max(
         decimals_for((row.mean for row in rows), 4),
@@ -110,7 +110,8 @@ def _share(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """As journals write it: .031, < .001."""
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 

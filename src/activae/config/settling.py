@@ -186,6 +186,8 @@ def _out_of_range(cfg: DictConfig) -> Iterator[str]:
             "trainer.accelerator=gpu: torch finds no GPU here (neither CUDA nor Apple's MPS); "
             "trainer=auto takes one where there is one, trainer=cpu never"
         )
+    if cfg.trainer.precision == "64-true" and cfg.trainer.accelerator != "cpu" and _only_mps():
+        yield "trainer.precision=64-true: Apple's MPS knows no float64; add trainer=cpu"
     if _is_count(cfg.trainer.devices):
         yield from device_faults(cfg)
 
@@ -202,6 +204,12 @@ def _has_gpu() -> bool:
     import torch  # here, so that composing a config does without
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def _only_mps() -> bool:
+    import torch
+
+    return torch.backends.mps.is_available() and not torch.cuda.is_available()
 
 
 def _one_of(choices: tuple[str, ...]) -> tuple[str, Callable[[Any], bool]]:

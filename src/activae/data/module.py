@@ -194,7 +194,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         """Normalised samples [N, *shape] as the share of their raw range: what pictures show."""
         low, high = self.raw_range
         raw = self.normalisation.to(normalised.device).inverse(normalised)
-        return ((raw - low) / (high - low)).to(torch.promote_types(normalised.dtype, torch.float32))
+        wide = torch.promote_types(normalised.dtype, torch.float32)
+        return ((raw - low) / (high - low)).to(wide).to(normalised.device)
 
     def train_dataloader(self) -> TrainingChunks:
         """Chunks from the step that the LightningModule has reached up to the end of its epoch."""

@@ -31,6 +31,7 @@ from activae.training.eager_step import EagerStep
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
 from activae.training.epoch_sums import Sums, clone_tensors
 from activae.training.files import parts_of
+from activae.training.optimizers import check_state
 from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
@@ -153,8 +154,10 @@ class AutoencoderModule(pl.LightningModule):
         if snapshot.get("phase", self.phase.name) == self.phase.name:
             states = snapshot["optimizer_states"]
             optimizer.load_state_dict(states[0])
+            check_state(optimizer)
             if self.player_optimizer is not None:
                 self.player_optimizer.load_state_dict(states[1])
+                check_state(self.player_optimizer)
 
     def _start_phase(self) -> None:
         """Get ready to take the steps of the phase."""
