@@ -160,7 +160,6 @@ class TestWhatIsCompared:
         found = answered(sweep({"relu": 11, "gelu": 10}, test=False))
         assert found.metric == "val/SE"
         assert any("--where score.test=true" in caveat for caveat in found.caveats)
-        assert answered(path, where=["score.test=true"]).metric == "test/SE"
 
     def test_unfinished_missing_and_repeated_runs_are_named(
         self, sweep: Callable[..., Path], write_run: WriteRun
