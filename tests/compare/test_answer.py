@@ -156,15 +156,10 @@ class TestWhatIsCompared:
         found = answered(sweep({"gelu": 10}, **{"encoding.dim": 8}))
         assert any(caveat.startswith("encoding.dim differ too") for caveat in found.caveats)
 
-    def test_val_where_a_run_lacks_test(
-        self, sweep: Callable[..., Path], write_run: WriteRun
-    ) -> None:
-        path = sweep({"relu": 11, "gelu": 10})
-        write_run("tuning", 10.0, "gelu", seed=100, test=False)
-        found = answered(path)
+    def test_val_where_runs_lack_test(self, sweep: Callable[..., Path]) -> None:
+        found = answered(sweep({"relu": 11, "gelu": 10}, test=False))
         assert found.metric == "val/SE"
         assert any("--where score.test=true" in caveat for caveat in found.caveats)
-        assert answered(path, where=["score.test=true"]).metric == "test/SE"
 
     def test_unfinished_missing_and_repeated_runs_are_named(
         self, sweep: Callable[..., Path], write_run: WriteRun
@@ -213,7 +208,7 @@ class TestCaveats:
     def test_each_comes_with_its_mend(self, sweep: Callable[..., Path]) -> None:
         text = "\n".join(answered(sweep({"relu": 11, "gelu": 10})).caveats)
         assert "run with 'data.split_seed=${seed}'" in text
-        assert "experiment=tune_lr activation=gelu,relu" in text
+        assert "experiment=compare_activations activation=gelu,relu" in text
 
     def test_of_a_race_say_that_its_seeds_were_not_fixed(
         self, sweep: Callable[..., Path], write_run: WriteRun
@@ -349,3 +344,53 @@ class TestScript:
 
 def run(path: Path, *arguments: str) -> int:
     return script.main([str(path), *arguments])
+
+
+class TestTuned:
+    """Runs without test score beside others with it: those that chose the learning rate."""
+
+    @pytest.fixture
+    def tuned(self, write_run: WriteRun, sweep: Callable[..., Path]) -> Path:
+        rates = {"relu": 0.1, "gelu": 0.4}
+        for activation, best in rates.items():
+            for lr in (0.1, 0.2, 0.4, 0.8):
+                score, name = abs(math.log(lr / best)), f"tune{activation}{lr}"
+                write_run(name, score, activation, seed=9, test=False, **{"optimizer.lr": lr})
+        for turn, (activation, best) in enumerate(rates.items()):
+            for seed in range(8):
+                score = 10 - turn + NOISE[seed] + OWN[turn][seed]
+                name = f"{activation}{seed}"
+                path = write_run(name, score, activation, seed=seed, **{"optimizer.lr": best})
+        return path.parent
+
+    def test_are_left_out_and_named(self, tuned: Path) -> None:
+        found = answered(tuned)
+        assert found.metric == "test/SE"
+        assert list(found.table["n"]) == [8, 8]
+        assert found.verdict.startswith("gelu is best; relu is worse by")
+        assert "8 runs that tuned" in " ".join(found.caveats)
+
+    def test_are_compared_where_that_is_asked_for(self, tuned: Path) -> None:
+        found = answered(tuned, where=["score.test=false"])
+        assert found.metric == "val/SE"
+        assert list(found.table["n"]) == [1, 1]
+
+    def test_leave_no_caveat_about_the_rate_but_one_at_an_edge(self, tuned: Path) -> None:
+        caveats = " ".join(answered(tuned).caveats)
+        assert "the best lr of relu lies at the edge" in caveats
+        assert "tuned for none" not in caveats
+        assert "optimizer.lr differ" not in caveats
+
+    def test_a_rate_may_be_tuned_in_each_setting_of_another_key(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        for dim, rates in ((2, (0.1, 0.2)), (8, (0.4, 0.1))):
+            for activation, lr in zip(("relu", "gelu"), rates, strict=True):
+                keys = {"optimizer.lr": lr, "encoding.dim": dim}
+                write_run(f"tune{dim}{activation}", 1, activation, seed=9, test=False, **keys)
+                for seed in range(6):
+                    score = 5 + lr + OWN[0][seed] * lr
+                    write_run(f"{dim}{activation}{seed}", score, activation, seed=seed, **keys)
+        found = answered(tmp_path)
+        assert list(found.table["n"]) == [6, 6]
+        assert "averaged over encoding.dim=2,8" in " ".join(found.caveats)

@@ -14,7 +14,7 @@ import numpy as np
 
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION, Runs
-from activae.compare.pairing import Paired, counted, pair
+from activae.compare.pairing import LR, Paired, counted, pair
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA, Array
 from activae.errors import UserError
@@ -262,16 +262,8 @@ def _of_metric(paired: Paired) -> Iterator[str]:
 
 def _of_protocol(paired: Paired) -> Iterator[str]:
     runs = paired.runs
-    lr = "optimizer.lr"
-    of_activations = paired.factor == [ACTIVATION]
-    if of_activations and lr in runs and lr not in paired.averaged and runs[lr].nunique() == 1:
-        names = paired.conditions
-        options = ",".join(names) if all(name.isidentifier() for name in names) else "A,B"
-        yield (
-            f"lr {runs[lr].iloc[0]:g} for all, tuned for none of them; tune it for each: "
-            f"python train.py -m experiment=tune_lr activation={options}"
-        )
-    along = [key for key in paired.along if key not in (lr, *_BUDGET)]
+    yield from _of_rates(paired)
+    along = [key for key in paired.along if key not in (LR, *_BUDGET)]
     if along:
         yield (
             f"{', '.join(along[:_LISTED])} differ too, from one {paired.factor[0]} to another: the "
@@ -283,6 +275,35 @@ def _of_protocol(paired: Paired) -> Iterator[str]:
             f"budgets differ: runs took {int(min(steps))} to {int(max(steps))} steps; set "
             f"trainer.max_steps={int(max(steps))} for all, without early stopping"
         )
+
+
+def _of_rates(paired: Paired) -> Iterator[str]:
+    """Whether each condition has the learning rate that suits it."""
+    runs = paired.runs
+    if LR not in runs or LR in paired.averaged:
+        return
+    if paired.tuning is not None:
+        at_edge = [name for name in paired.conditions if _is_at_edge(paired.tuning, runs, name)]
+        if at_edge:
+            yield (
+                f"the best lr of {_and(at_edge)} lies at the edge of those tried: a better one may "
+                "lie beyond; tune with a larger hydra.sweeper.limit"
+            )
+    elif paired.factor == [ACTIVATION] and runs[LR].nunique() == 1:
+        names = paired.conditions
+        options = ",".join(names) if all(name.isidentifier() for name in names) else "A,B"
+        yield (
+            f"lr {runs[LR].iloc[0]:g} for all, tuned for none of them; tune it for each: "
+            f"python train.py -m experiment=compare_activations activation={options}"
+        )
+
+
+def _is_at_edge(tuning: pd.DataFrame, runs: pd.DataFrame, name: str) -> bool:
+    tried = tuning[LR][tuning["condition"] == name].dropna()
+    chosen = runs[LR][runs["condition"] == name].dropna()
+    if tried.nunique() < 2:
+        return False
+    return bool((chosen <= tried.min()).any() or (chosen >= tried.max()).any())
 
 
 def _of_pairing(paired: Paired) -> Iterator[str]:

@@ -16,7 +16,7 @@ _NO_BREAK = "\u00a0"
 
 def shown(answer: Answer) -> str:
     """The answer as text, lines of at most 80 columns."""
-    kept = _kept_together(answer.verdict)
+    kept = kept_together(answer.verdict)
     lines = [line.replace(_NO_BREAK, " ") for line in wrap(kept, WIDTH)]
     lines += ["", *_table(answer)]
     lines += wrap(
@@ -39,7 +39,7 @@ def shown(answer: Answer) -> str:
     return "\n".join(lines)
 
 
-def _kept_together(sentence: str) -> str:
+def kept_together(sentence: str) -> str:
     """The sentence with blanks that no line is broken at: p > .4, 9 %."""
     for unit in (" % ", "(p > ", "(p = "):
         sentence = sentence.replace(unit, unit.replace(" ", _NO_BREAK))

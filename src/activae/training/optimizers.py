@@ -76,7 +76,8 @@ def _kinds_of_state(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> 
     probe = torch.nn.Parameter(torch.zeros(_PROBE))
     probe.grad = torch.zeros(_PROBE)
     try:
-        fresh = type(optimizer)([probe], lr=1.0)
+        make: Any = type(optimizer)
+        fresh = make([probe], lr=1.0)
         options = {key: value for key, value in group.items() if key not in ("params", "lr")}
         fresh.param_groups[0].update(options)
         with torch.random.fork_rng(devices=[]):

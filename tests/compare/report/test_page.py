@@ -55,12 +55,18 @@ def text_of(html: str) -> str:
 
 
 def test_says_the_verdict_every_condition_and_every_caveat(found: Answer) -> None:
-    read = text_of(page(found))
+    read = text_of(page(found)).replace("\u00a0", " ")
     assert found.verdict in read
     assert [c for c in found.caveats if c not in read] == []
     for row in found.table.itertuples():
         assert str(row.condition) in read
         assert f"{row.mean:.2f}" in read
+
+
+def test_names_the_reference_where_it_is_not_the_best(sweep: None, tmp_path: Path) -> None:
+    html = page(answer(read_runs([tmp_path]), baseline="relu"))
+    assert "<h2>Differences to relu</h2>" in html
+    assert "difference in test/SE to relu" in html
 
 
 def test_commands_are_set_as_such(found: Answer) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from activae.compare.pairing import Paired
+from activae.compare.pairing import LR, Paired
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LR = "optimizer.lr"
 _MOST = 6
 
 

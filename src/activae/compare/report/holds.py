@@ -18,9 +18,8 @@ import numpy as np
 from activae.compare import ranks, statistics
 from activae.compare.answer import Answer
 from activae.compare.collect import DIVERGED
-from activae.compare.pairing import SEED
+from activae.compare.pairing import LR, SEED
 from activae.compare.report import svg
-from activae.compare.report.facets import LR
 from activae.compare.report.intervals import NARROW, WIDE, plain
 from activae.compare.report.markup import Cell, Section, note, table
 from activae.compare.statistics import ALPHA, Array

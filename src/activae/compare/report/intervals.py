@@ -121,8 +121,10 @@ def signed(said: str) -> str:
 
 
 def plain(said: str) -> str:
-    """A number with a minus in place of a hyphen."""
-    return f"−{said[1:]}" if said.startswith("-") and len(said) > 1 else said
+    """A number with a minus in place of a hyphen; a dash where there is none."""
+    if said == "-":
+        return "–"
+    return f"−{said[1:]}" if said.startswith("-") else said
 
 
 def reach(rows: list[Row]) -> tuple[float, float]:

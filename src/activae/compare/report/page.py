@@ -25,7 +25,7 @@ from activae.compare.report.markup import Cell, Section, note, table, with_comma
 from activae.compare.report.methods import footer, methods
 from activae.compare.report.pictures import reconstructions
 from activae.compare.report.rates import valleys
-from activae.compare.terminal import fixed, p_value
+from activae.compare.terminal import fixed, kept_together, p_value
 from activae.training.files import write_whole
 
 _HERE = Path(__file__).parent
@@ -76,7 +76,7 @@ def _header(answer: Answer, sections: list[Section]) -> str:
 
 def _verdict(answer: Answer) -> str:
     """The verdict with a capital, and the names of the best in colour where it starts with them."""
-    said = answer.verdict
+    said = kept_together(answer.verdict)
     for ending in (" is best", " are best"):
         names, found, rest = said.partition(ending)
         if found:
@@ -94,7 +94,9 @@ def _of_intervals(answer: Answer) -> Iterator[Section]:
     if OFF_SCALE in wide:
         said += " An arrow leads off the scale."
     figure = f"<figure>{wide}{intervals(answer, NARROW)}</figure>"
-    yield Section("intervals", "How much worse than the best", f"{figure}{note(said)}")
+    is_best = answer.reference == answer.table["condition"].iloc[0]
+    title = "How much worse than the best" if is_best else f"Differences to {answer.reference}"
+    yield Section("intervals", title, f"{figure}{note(said)}")
 
 
 def _of_table(answer: Answer) -> Iterator[Section]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activae.compare.answer import Answer, percent
-from activae.compare.collect import DIVERGED, DONE
+from activae.compare.collect import DONE
+from activae.compare.pairing import LR
 from activae.compare.report.charts import Series, figure, line_chart
-from activae.compare.report.facets import LR, facets
+from activae.compare.report.facets import facets
 from activae.compare.report.markup import Cell, Section, grid, note, table
 from activae.compare.statistics import Array
 
@@ -59,16 +60,12 @@ def valleys(answer: Answer) -> Iterator[Section]:
 
 
 def _tried(answer: Answer) -> pd.DataFrame | None:
-    """Runs that tried rates: those without test score where there are any, as they tuned."""
-    runs = answer.paired.selected
-    if runs is None or LR not in runs or METRIC not in runs:
+    """Runs that tried rates: those that tuned where there are any, else those compared."""
+    paired = answer.paired
+    runs = paired.runs if paired.tuning is None else paired.tuning
+    if LR not in runs or METRIC not in runs:
         return None
-    labels = runs[answer.paired.factor].astype(str).agg(", ".join, axis=1)
-    runs = runs.assign(condition=labels)
-    runs = runs[runs["status"].isin([DONE, DIVERGED]) & labels.isin(answer.paired.conditions)]
-    tuning = runs["score.test"].map(str) == "False" if "score.test" in runs else []
-    if any(tuning):
-        runs = runs[tuning]
+    runs = runs[runs["condition"].isin(paired.conditions)]
     return runs if runs[LR].nunique() >= _FEWEST else None
 
 
