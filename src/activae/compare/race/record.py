@@ -16,10 +16,13 @@ METRIC = "test/SE"
 
 @dataclass(frozen=True)
 class Told:
-    """The verdict of a race that has come to its end, and those that are in, the best first."""
+    """The verdict of a race that has come to its end, those that are in, the best first, and what
+    it may be relied on for.
+    """
 
     verdict: str
     best: list[str]
+    guarantee: str
 
 
 def of_a_race(runs: Iterable[str]) -> bool:
@@ -37,13 +40,14 @@ def told_of(runs: Iterable[str], conditions: Sequence[str]) -> Told | None:
         [sweep] = sweeps
         found = json.loads((sweep / RECORD).read_text())
         names = {_plain(row["condition"]): row["condition"] for row in found["conditions"]}
-        told = Told(str(found["verdict"]), [_plain(name) for name in found["best"]])
+        best = [_plain(name) for name in found["best"]]
+        verdict, guarantee = str(found["verdict"]), str(found["guarantee"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
     known = {_plain(name): name for name in conditions}
-    if known.keys() != names.keys() or not known.keys() >= set(told.best):
+    if known.keys() != names.keys() or not known.keys() >= set(best):
         return None
-    return Told(told.verdict, [known[name] for name in told.best])
+    return Told(verdict, [known[name] for name in best], guarantee)
 
 
 def _plain(name: str) -> str:
