@@ -15,6 +15,7 @@ import numpy as np
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION, Runs
 from activae.compare.pairing import LR, Paired, counted, pair
+from activae.compare.planning import plan
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA, Array
 from activae.errors import UserError
@@ -49,6 +50,7 @@ class Answer:
     best: list[str]
     table: pd.DataFrame
     caveats: list[str]
+    plan: list[str]
     paired: Paired
 
 
@@ -89,6 +91,7 @@ def answer(
         best=best,
         table=table,
         caveats=[*_caveats(paired, table), *runs.damaged],
+        plan=[] if race is not None else list(plan(paired, pairs, leaders)),
         paired=paired,
     )
 

@@ -66,7 +66,7 @@ def _header(answer: Answer, sections: list[Section]) -> str:
         *([data] if data else []),
         f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
     ]
-    plan = "".join(f"<p>{with_command(said)}</p>" for said in getattr(answer, "plan", ()))
+    plan = "".join(f"<p>{with_command(said)}</p>" for said in answer.plan)
     links = "".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections)
     return (
         f'<header>\n<p class="over">{escape(" · ".join(facts))}</p>\n'
