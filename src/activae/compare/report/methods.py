@@ -9,8 +9,12 @@ from shlex import join
 from typing import TYPE_CHECKING, Any
 
 from activae.compare.answer import Answer
+<<<<<<< HEAD
 from activae.compare.commands import commands
 from activae.compare.pairing import counted
+=======
+from activae.compare.pairing import LR, counted
+>>>>>>> page
 from activae.compare.report.markup import Section
 from activae.results.machine import versions
 
@@ -80,8 +84,20 @@ def _words(answer: Answer) -> Iterator[tuple[str, str]]:
     )
     if paired.averaged:
         yield "averaged over", "; ".join(f"{k}: {_listed(v)}" for k, v in paired.averaged.items())
+    if LR in paired.along and LR in paired.runs:
+        yield "learning rates", _rates(answer)
     yield "pairs", f"by {counted(len(paired.seeds), 'seed')}: {_listed(paired.seeds)}"
     yield "score", _scored(answer.metric)
+
+
+def _rates(answer: Answer) -> str:
+    """Of each condition, the best first: gelu 0.032; relu 0.016."""
+    found = answer.paired.runs.groupby("condition")[LR].unique()
+    return "; ".join(
+        f"{name} {_listed(f'{rate:g}' for rate in found[name])}"
+        for name in answer.table["condition"]
+        if name in found.index
+    )
 
 
 def _scored(metric: str) -> str:
