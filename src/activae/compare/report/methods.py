@@ -9,12 +9,8 @@ from shlex import join
 from typing import TYPE_CHECKING, Any
 
 from activae.compare.answer import Answer
-<<<<<<< HEAD
 from activae.compare.commands import commands
-from activae.compare.pairing import counted
-=======
 from activae.compare.pairing import LR, counted
->>>>>>> page
 from activae.compare.report.markup import Section
 from activae.results.machine import versions
 
@@ -22,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LISTED = 6
-_LEVELS = 3  # a sweep's folder is at most so many above its runs'
 _SPLIT = "data.split_seed"
 # What a reader asks first, by the keys that say it.
 _QUESTIONS = {

@@ -10,7 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from activae.compare.answer import RACE, Answer
+from activae.compare.answer import Answer
+from activae.compare.race.record import RECORD
 from activae.compare.race.table import guarantee
 from activae.compare.report.intervals import plain
 from activae.compare.report.markup import Cell, Section, note, table
@@ -37,7 +38,7 @@ def race_of(answer: Answer) -> Race | None:
     if len(folders) != 1:
         return None
     try:
-        found = json.loads((folders.pop() / RACE).read_bytes())
+        found = json.loads((folders.pop() / RECORD).read_bytes())
         verdict, rows = found.get("verdict"), found["conditions"]
         rows = [row for row in rows if isinstance(row["condition"], str)]
         alpha = float(found["alpha"])
