@@ -15,6 +15,7 @@ import numpy as np
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION, Runs
 from activae.compare.pairing import LR, Paired, counted, pair
+from activae.compare.planning import plan
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA, Array
 from activae.errors import UserError
@@ -49,6 +50,7 @@ class Answer:
     best: list[str]
     table: pd.DataFrame
     caveats: list[str]
+    plan: list[str]
     paired: Paired
 
 
@@ -89,6 +91,7 @@ def answer(
         best=best,
         table=table,
         caveats=[*_caveats(paired, table), *runs.damaged],
+        plan=[] if race is not None else list(plan(paired, pairs, leaders)),
         paired=paired,
     )
 
@@ -212,7 +215,7 @@ def _caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
     if record.of_a_race(paired.runs["path"]):
         told = record.told_of(paired.runs["path"], paired.conditions)
         yield (
-            f"a race: {f'{told.guarantee}; ' if told else ''}p and intervals do not allow for the "
+            f"a race: {f'{told.guarantee}; ' if told and told.guarantee else ''}p and intervals do not allow for the "
             "looks, so for these train the best few on as many fresh seeds each"
         )
     yield from _of_seeds(paired)

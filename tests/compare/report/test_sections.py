@@ -17,7 +17,9 @@ from activae.compare.report.causes import cost, why
 from activae.compare.report.curves import VALIDATION, learning_curves, read_history
 from activae.compare.report.markup import Section
 from activae.compare.report.methods import methods
+from activae.compare.report.page import page
 from activae.compare.report.pictures import last_picture, reconstructions
+from activae.compare.report.raced import raced
 from activae.compare.report.rates import valleys
 
 WriteRun = Callable[..., Path]
@@ -217,3 +219,86 @@ def test_the_last_reconstructions_are_shown_from_one_seed(
 def test_events_that_hold_no_picture_show_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "events.out.tfevents.1").write_bytes(content)
     assert last_picture(tmp_path) is None
+
+
+def race(**more: object) -> str:
+    conditions = [
+        {
+            "condition": "relu",
+            "lr": 0.1,
+            "seeds": 6,
+            "test/SE": 2.0,
+            "difference": 1.0,
+            "evidence": 33.1,
+            "left after": 6,
+            "failed": False,
+        },
+        {
+            "condition": "gelu",
+            "lr": 0.2,
+            "seeds": 7,
+            "test/SE": 1.0,
+            "difference": 0.0,
+            "evidence": 0.1,
+            "left after": None,
+            "failed": False,
+        },
+        {
+            "condition": "silu",
+            "lr": None,
+            "seeds": 0,
+            "test/SE": None,
+            "difference": None,
+            "evidence": 1.0,
+            "left after": None,
+            "failed": True,
+        },
+    ]
+    return json.dumps({"alpha": 0.05, "conditions": conditions} | more)
+
+
+def test_a_race_is_told_with_its_guarantee_and_who_left_when(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    written(write_run)
+    (tmp_path / "race.json").write_text(
+        race(verdict="gelu is best: relu has left the race", best=["gelu"])
+    )
+    found = answered(tmp_path)
+    html = body(raced(found))
+    _, *rows = cells(html)
+    assert rows == [
+        ["gelu", "in", "7", "0.2", "1", "0", "0.1"],
+        ["relu", "out, seed 6", "6", "0.1", "2", "1", "33.1"],
+        ["silu", "failed", "0", "–", "–", "–", "1.0"],
+    ]
+    guarantee = "The chance that the best of the 3 has left is 5 % at most"
+    assert guarantee in html
+    top = page(found).partition("</header>")[0]
+    assert "<h1><em>gelu</em> is best: relu has left the race.</h1>" in top
+    assert guarantee in top
+
+
+def test_a_race_that_is_not_over_leaves_the_verdict_to_the_comparison(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    written(write_run)
+    (tmp_path / "race.json").write_text(race())
+    assert "2 seeds can show none" in page(answered(tmp_path)).partition("</header>")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", "null", '{"alpha": 0.05, "conditions": [3]}', race().replace("0.05", "0")],
+)
+def test_a_damaged_race_costs_no_page(text: str, write_run: WriteRun, tmp_path: Path) -> None:
+    written(write_run)
+    (tmp_path / "race.json").write_text(text)
+    assert list(raced(answered(tmp_path))) == []
+
+
+def test_rates_that_were_tuned_are_told_of_each(write_run: WriteRun, tmp_path: Path) -> None:
+    for name, lr in (("relu", 0.016), ("gelu", 0.032)):
+        write_run(name, SCORES[name], name, **{"optimizer.lr": lr})
+    told = dict(cells(body(methods(answered(tmp_path)))))
+    assert told["learning rates"] == "gelu 0.032; relu 0.016"

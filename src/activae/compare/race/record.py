@@ -17,7 +17,7 @@ METRIC = "test/SE"
 @dataclass(frozen=True)
 class Told:
     """The verdict of a race that has come to its end, those that are in, the best first, and what
-    it may be relied on for.
+    it may be relied on for; empty where that is not known.
     """
 
     verdict: str
@@ -39,13 +39,14 @@ def told_of(runs: Iterable[str], conditions: Sequence[str]) -> Told | None:
     try:
         [sweep] = sweeps
         found = json.loads((sweep / RECORD).read_text())
-        names = {_plain(row["condition"]): row["condition"] for row in found["conditions"]}
+        names = {_plain(row["condition"]): bool(row.get("failed")) for row in found["conditions"]}
         best = [_plain(name) for name in found["best"]]
-        verdict, guarantee = str(found["verdict"]), str(found["guarantee"])
-    except (OSError, ValueError, LookupError, TypeError):
+        verdict, guarantee = str(found["verdict"]), str(found.get("guarantee", ""))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     known = {_plain(name): name for name in conditions}
-    if known.keys() != names.keys() or not known.keys() >= set(best):
+    judged = {name for name, failed in names.items() if not failed}  # others may have no score
+    if not judged <= known.keys() <= names.keys() or not known.keys() >= set(best):
         return None
     return Told(verdict, [known[name] for name in best], guarantee)
 

@@ -111,10 +111,15 @@ class Scored:
 
     def guarantee(self) -> str:
         """What the answer may be relied on for."""
-        return (
-            f"the chance that the best of the {len(self.names)} has left is "
-            f"{100 * self.alpha:g} % at most, although scores were looked at after every seed"
-        )
+        return guarantee(len(self.names), self.alpha)
+
+
+def guarantee(conditions: int, alpha: float) -> str:
+    """What the answer of a race of so many conditions may be relied on for."""
+    return (
+        f"the chance that the best of the {conditions} has left is "
+        f"{100 * alpha:g} % at most, although scores were looked at after every seed"
+    )
 
 
 def told_while_racing(scored: Scored, seeds: int, seconds: float) -> str:

@@ -24,6 +24,7 @@ from activae.compare.report.intervals import NARROW, OFF_SCALE, intervals, plain
 from activae.compare.report.markup import Cell, Section, note, table, with_command
 from activae.compare.report.methods import footer, methods
 from activae.compare.report.pictures import reconstructions
+from activae.compare.report.raced import race_of, raced
 from activae.compare.report.rates import valleys
 from activae.compare.terminal import fixed, kept_together, p_value
 from activae.training.files import write_whole
@@ -66,17 +67,20 @@ def _header(answer: Answer, sections: list[Section]) -> str:
         *([data] if data else []),
         f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
     ]
-    plan = "".join(f"<p>{with_command(said)}</p>" for said in getattr(answer, "plan", ()))
+    race = race_of(answer)
+    own = race is not None and race.verdict == answer.verdict
+    below = [race.guarantee] if race is not None and own else answer.plan
+    plan = "".join(f"<p>{with_command(said)}</p>" for said in below)
     links = "".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections)
     return (
         f'<header>\n<p class="over">{escape(" · ".join(facts))}</p>\n'
-        f"<h1>{_verdict(answer)}</h1>\n{plan}<nav>{links}</nav>\n</header>"
+        f"<h1>{_verdict(answer.verdict)}</h1>\n{plan}<nav>{links}</nav>\n</header>"
     )
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(verdict: str) -> str:
     """The verdict with a capital, and the names of the best in colour where it starts with them."""
-    said = kept_together(answer.verdict)
+    said = kept_together(verdict)
     for ending in (" is best", " are best"):
         names, found, rest = said.partition(ending)
         if found:
@@ -163,5 +167,5 @@ def _of_caveats(answer: Answer) -> Iterator[Section]:
 # From what is asked first to what is looked up.
 _PARTS: list[Sections] = [
     *(_of_intervals, _of_table, _of_caveats),
-    *(holds, learning_curves, valleys, why, reconstructions, cost, methods),
+    *(raced, holds, learning_curves, valleys, why, reconstructions, cost, methods),
 ]
