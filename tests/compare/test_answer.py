@@ -220,6 +220,17 @@ class TestCaveats:
         assert "a race: the scores decided how many seeds each has" in text
         assert "lacks seed 7" not in text
 
+    def test_of_a_race_the_verdict_is_its_own(self, sweep: Callable[..., Path]) -> None:
+        path = sweep({"relu": 11, "gelu": 10}, seeds=7)
+        rows = [{"condition": "relu"}, {"condition": "gelu"}]
+        told = {"verdict": "gelu is best: relu has left the race", "best": ["gelu"]}
+        (path / "race.json").write_text(json.dumps({**told, "conditions": rows}))
+        found = answered(path)
+        assert (found.verdict, found.best) == (told["verdict"], told["best"])
+        assert answered(path, metric="val/SE").verdict != told["verdict"]
+        (path / "race.json").write_text(json.dumps({"conditions": rows}))  # it goes on
+        assert answered(path).verdict != told["verdict"]
+
     def test_damaged_runs_are_among_them(self, sweep: Callable[..., Path]) -> None:
         path = sweep({"relu": 11, "gelu": 10})
         broken = path / "activation=relu,seed=2" / "metrics.json"

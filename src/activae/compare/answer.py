@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,8 @@ import numpy as np
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION, Runs
 from activae.compare.pairing import LR, Paired, counted, pair
+from activae.compare.planning import plan
+from activae.compare.race import record
 from activae.compare.statistics import ALPHA, Array
 from activae.errors import UserError
 
@@ -26,7 +27,6 @@ _NAMED = 3  # so many worse conditions are named in the verdict
 _LISTED = 4  # so many missing runs are named in a caveat
 _MORE_SEEDS = "run 'seed=range(12)'"
 _SPLIT_SEED = "data.split_seed"
-RACE = "race.json"  # in the folder of a sweep that is a race
 _BUDGET = ("trainer.max_epochs", "trainer.max_steps", "trainer.early_stopping_patience")
 
 
@@ -40,6 +40,7 @@ class Answer:
     p_better (probability that a run of it is better than one of the reference) and p: adjusted
     for all pairs, or for all comparisons with the baseline where one was asked for.
     best: those that cannot be told from the best, the best first. paired: what it is read from.
+    Of the runs of a race verdict and best are the race's own.
     """
 
     factor: str
@@ -49,6 +50,7 @@ class Answer:
     best: list[str]
     table: pd.DataFrame
     caveats: list[str]
+    plan: list[str]
     paired: Paired
 
 
@@ -77,14 +79,19 @@ def answer(
     if baseline is not None:
         p = statistics.against_baseline(paired.scores, reference)
     table = pd.DataFrame(_columns(paired, reference, p)).iloc[order].reset_index(drop=True)
+    verdict, best = _verdict(paired, pairs, leaders), [names[index] for index in leaders]
+    race = record.told_of(paired.runs["path"], names)
+    if race is not None and paired.metric == record.METRIC:
+        verdict, best = race.verdict, race.best
     return Answer(
         factor=", ".join(paired.factor),
         metric=paired.metric,
         reference=names[reference],
-        verdict=_verdict(paired, pairs, leaders),
-        best=[names[index] for index in leaders],
+        verdict=verdict,
+        best=best,
         table=table,
         caveats=[*_caveats(paired, table), *runs.damaged],
+        plan=[] if race is not None else list(plan(paired, pairs, leaders)),
         paired=paired,
     )
 
@@ -205,10 +212,10 @@ def _above(p: float) -> str:
 
 def _caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
     """What weakens the answer, each with what would mend it."""
-    if _is_race(paired):
+    if record.of_a_race(paired.runs["path"]):
         yield (
-            "a race: the scores decided how many seeds each has, which p and intervals do not "
-            f"allow for; its own verdict is in {RACE}"
+            "a race: the scores decided how many seeds each has, which its verdict allows for, and "
+            "p and intervals do not; for these train the best few on as many fresh seeds each"
         )
     yield from _of_seeds(paired)
     yield from _of_metric(paired)
@@ -216,11 +223,6 @@ def _caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
     yield from _of_pairing(paired)
     yield from _of_scores(paired, table)
     yield from paired.left_out
-
-
-def _is_race(paired: Paired) -> bool:
-    """Whether runs come from a race, where those that left lack seeds."""
-    return any((folder / RACE).exists() for folder in {Path(p).parent for p in paired.runs["path"]})
 
 
 def _of_seeds(paired: Paired) -> Iterator[str]:
@@ -235,7 +237,7 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
         for column, condition in enumerate(paired.conditions)
         if np.isnan(scores[row, column])
     ]
-    if missing and n and not _is_race(paired):
+    if missing and n and not record.of_a_race(paired.runs["path"]):
         more = len(missing) - _LISTED
         end = f" and {more} more" if more > 0 else ""
         yield (

@@ -18,6 +18,8 @@ def shown(answer: Answer) -> str:
     """The answer as text, lines of at most 80 columns."""
     kept = kept_together(answer.verdict)
     lines = [line.replace(_NO_BREAK, " ") for line in wrap(kept, WIDTH)]
+    for said in answer.plan:
+        lines += _unbroken(said, "", "")
     lines += ["", *_table(answer)]
     lines += wrap(
         f"difference: to {answer.reference}, of seeds that both have, with its 95 % interval; "
@@ -27,16 +29,20 @@ def shown(answer: Answer) -> str:
     if answer.caveats:
         lines += ["", "caveats"]
     for caveat in answer.caveats:
-        # A path or command is not cut: it is there to be copied.
-        lines += wrap(
-            caveat,
-            WIDTH,
-            initial_indent="- ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        lines += _unbroken(caveat, "- ", "  ")
     return "\n".join(lines)
+
+
+def _unbroken(said: str, first: str, rest: str) -> list[str]:
+    """Lines in which no path or command is cut: it is there to be copied."""
+    return wrap(
+        said,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def kept_together(sentence: str) -> str:

@@ -343,6 +343,14 @@ class TestWhatItSays:
         text = " ".join(run(clear, alpha=0.01).text.split())
         assert "the chance that the best of the 3 has left is 1 % at most" in text
 
+    def test_of_many_that_are_in_eight_are_named(self, run: Run) -> None:
+        names = [f"a{n}" for n in range(12)]
+        landscape = of_means(**dict.fromkeys(names, 0.0) | {"a11": 30.0})
+        verdict = run(landscape, f"activation={','.join(names)}", seeds=12).record["verdict"]
+        listed = verdict.removeprefix("the best is one of ").partition(":")[0]
+        assert listed.endswith(" and 3 more")
+        assert listed.count(",") == 7
+
     def test_it_ends_with_the_command_that_trains_the_best(self, run: Run) -> None:
         lines = ("activation=relu,tanh", "experiment=race", "sweep=mine", 'data.path="my data.csv"')
         text = run(of_means(relu=20, tanh=0), *lines).text

@@ -25,8 +25,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from activae.compare.answer import RACE
 from activae.compare.race.evidence import Standing, standing
+from activae.compare.race.record import RECORD
 from activae.compare.race.table import Scored, told_at_the_end, told_of_a_look, told_while_racing
 from activae.compare.statistics import Array
 from activae.config.names import key_of
@@ -159,7 +159,7 @@ def race(
     folder = Path(str(config.hydra.sweep.dir))
     names = ", ".join(each.name for each in conditions)
     log.info("race   %s\n%s", folder, wrapped(f"       {names}"))
-    spent = _Spent(folder / RACE, [each.name for each in conditions])
+    spent = _Spent(folder / RECORD, [each.name for each in conditions])
     batches = Batches(launcher, config)
     batches.heading = f"race   tuning {grid.key}, with the validation split"
     find_rates_in_rounds(batches, conditions, grid, tuning)

@@ -23,6 +23,7 @@ from activae.config.wording import clipped, wrapped
 _HEAD = ("", "lr", "seeds", "test/SE", "difference", "evidence", "")
 _SHORTEST_NAME = 8
 _MOST = 999  # of evidence, as it is shown
+_NAMED = 8  # of those that are in
 _LONGEST = 6  # decimals
 _BELOW = 4  # lines of a terminal, for the bar and what comes next
 
@@ -89,6 +90,8 @@ class Scored:
         unjudged = _and([self.names[index] for index in sorted(self.failed)])
         but = f"; {unjudged} cannot be judged, because runs failed" if self.failed else ""
         names, seeds = [self.names[index] for index in best], counted(len(self.scores), "seed")
+        if len(names) > _NAMED:
+            names[_NAMED:] = [f"{len(names) - _NAMED} more"]
         if not best:
             return "no answer: runs of all conditions failed"
         if len(best) == 1 and not out:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import date
 from html import escape
-from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from activae.compare.answer import Answer
+<<<<<<< HEAD
+from activae.compare.commands import commands
+from activae.compare.pairing import counted
+=======
 from activae.compare.pairing import LR, counted
+>>>>>>> page
 from activae.compare.report.markup import Section
 from activae.results.machine import versions
 
@@ -65,8 +66,8 @@ def methods(answer: Answer) -> Iterator[Section]:
         for name, said in facts
         if said
     )
-    commands = [*_commands(runs["path"]), *_own_command(answer)]
-    shown = "".join(f"<pre>{escape(command)}</pre>" for command in commands)
+    made_by = [*commands(runs["path"]), *_own_command(answer)]
+    shown = "".join(f"<pre>{escape(command)}</pre>" for command in made_by)
     yield Section(
         "protocol",
         "How it was done",
@@ -158,45 +159,6 @@ def _versions(runs: pd.DataFrame) -> str:
     if "device" in runs:
         parts += [f"on {_listed(runs['device'].dropna().unique())}"]
     return ", ".join(parts)
-
-
-def _commands(paths: Iterable[str]) -> Iterator[str]:
-    """The commands that made the runs, each once, 6 at most: of their sweeps, or their own."""
-    found: dict[str, None] = {}
-    sweeps: dict[Path, bool] = {}
-    for path in map(Path, paths):
-        home = next((up for up in list(path.parents)[:_LEVELS] if _is_sweep(up, sweeps)), None)
-        if home is not None:
-            found |= dict.fromkeys(_of_sweep(home))
-        elif len(found) <= _LISTED:
-            found |= dict.fromkeys(_of_run(path))
-    yield from list(found)[:_LISTED]
-    if len(found) > _LISTED:
-        yield f"# and {len(found) - _LISTED} more"
-
-
-def _is_sweep(folder: Path, known: dict[Path, bool]) -> bool:
-    if folder not in known:
-        known[folder] = (folder / "sweep.json").is_file()
-    return known[folder]
-
-
-def _of_sweep(folder: Path) -> Iterator[str]:
-    try:
-        commands = json.loads((folder / "sweep.json").read_bytes())["commands"]
-        lines = [join(["python", "train.py", "-m", *map(str, each)]) for each in commands]
-    except (OSError, ValueError, LookupError, TypeError):  # of another make, or damaged
-        return
-    yield from lines
-
-
-def _of_run(folder: Path) -> Iterator[str]:
-    try:
-        lines = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_bytes())
-    except (OSError, ValueError, yaml.YAMLError):
-        return
-    if isinstance(lines, list):
-        yield join(["python", "train.py", *map(str, lines)])
 
 
 def _own_command(answer: Answer) -> Iterator[str]:

@@ -67,11 +67,15 @@ def _header(answer: Answer, sections: list[Section]) -> str:
         *([data] if data else []),
         f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
     ]
+<<<<<<< HEAD
+    plan = "".join(f"<p>{with_command(said)}</p>" for said in answer.plan)
+=======
     race = race_of(answer)
     verdict, below = answer.verdict, list(getattr(answer, "plan", ()))
     if race is not None and race.verdict is not None:
         verdict, below = race.verdict, [race.guarantee]
     plan = "".join(f"<p>{with_command(said)}</p>" for said in below)
+>>>>>>> page
     links = "".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections)
     return (
         f'<header>\n<p class="over">{escape(" · ".join(facts))}</p>\n'

@@ -1,0 +1,51 @@
+"""What a race leaves in its folder, and what a comparison of its runs makes of it.
+
+Its verdict allows for the looks that it took; p and intervals of a fixed number of seeds do not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RECORD = "race.json"
+METRIC = "test/SE"
+
+
+@dataclass(frozen=True)
+class Told:
+    """The verdict of a race that has come to its end, and those that are in, the best first."""
+
+    verdict: str
+    best: list[str]
+
+
+def of_a_race(runs: Iterable[str]) -> bool:
+    """Whether there are runs of a race among these, given by their folders."""
+    return any((sweep / RECORD).exists() for sweep in {Path(run).parent for run in runs})
+
+
+def told_of(runs: Iterable[str], conditions: Sequence[str]) -> Told | None:
+    """The verdict of the race that the runs are of.
+
+    None where they are of none or of several, of one that goes on, or of other conditions.
+    """
+    sweeps = {Path(run).parent for run in runs}
+    try:
+        [sweep] = sweeps
+        found = json.loads((sweep / RECORD).read_text())
+        names = {_plain(row["condition"]): row["condition"] for row in found["conditions"]}
+        told = Told(str(found["verdict"]), [_plain(name) for name in found["best"]])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    known = {_plain(name): name for name in conditions}
+    if known.keys() != names.keys() or not known.keys() >= set(told.best):
+        return None
+    return Told(told.verdict, [known[name] for name in told.best])
+
+
+def _plain(name: str) -> str:
+    """As both name a condition: the values of several keys have a comma between them."""
+    return name.replace(", ", ",")
