@@ -9,12 +9,8 @@ from shlex import join
 from typing import TYPE_CHECKING, Any
 
 from activae.compare.answer import Answer
-<<<<<<< HEAD
 from activae.compare.commands import commands
-from activae.compare.pairing import counted
-=======
 from activae.compare.pairing import LR, counted
->>>>>>> page
 from activae.compare.report.markup import Section
 from activae.results.machine import versions
 

@@ -67,25 +67,19 @@ def _header(answer: Answer, sections: list[Section]) -> str:
         *([data] if data else []),
         f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
     ]
-<<<<<<< HEAD
-    plan = "".join(f"<p>{with_command(said)}</p>" for said in answer.plan)
-=======
     race = race_of(answer)
-    verdict, below = answer.verdict, list(getattr(answer, "plan", ()))
-    if race is not None and race.verdict is not None:
-        verdict, below = race.verdict, [race.guarantee]
+    below = [*answer.plan, *([race.guarantee] if race is not None and race.is_over else [])]
     plan = "".join(f"<p>{with_command(said)}</p>" for said in below)
->>>>>>> page
     links = "".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections)
     return (
         f'<header>\n<p class="over">{escape(" · ".join(facts))}</p>\n'
-        f"<h1>{_verdict(verdict)}</h1>\n{plan}<nav>{links}</nav>\n</header>"
+        f"<h1>{_verdict(answer)}</h1>\n{plan}<nav>{links}</nav>\n</header>"
     )
 
 
-def _verdict(verdict: str) -> str:
+def _verdict(answer: Answer) -> str:
     """The verdict with a capital, and the names of the best in colour where it starts with them."""
-    said = kept_together(verdict)
+    said = kept_together(answer.verdict)
     for ending in (" is best", " are best"):
         names, found, rest = said.partition(ending)
         if found:
