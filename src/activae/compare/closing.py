@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 
-from activae.compare.answer import answer
+from activae.compare.answer import Answer, answer
 from activae.compare.collect import DONE, Runs, read_runs
 from activae.config.wording import clipped, wrapped
 from activae.errors import UserError
@@ -30,15 +30,33 @@ def tell_verdict(sweep: Path) -> None:
         runs = read_runs([sweep])
     except UserError:  # not one run was begun
         return
+    found = _answer(runs, sweep)
+    if found is not None:
+        _tell(f"answer {found.verdict}", sweep)
+        _leave_page(found, sweep)
+    elif (best := _best(runs)) is not None:
+        _tell(best, sweep)
+
+
+def leave_page(sweep: Path) -> None:
+    """As `tell_verdict`, for a race, which has told its verdict itself."""
+    with suppress(UserError):  # not one run was begun
+        found = _answer(read_runs([sweep]), sweep)
+        if found is not None:
+            _leave_page(found, sweep)
+
+
+def _answer(runs: Runs, sweep: Path) -> Answer | None:
+    """The answer, and the table left in the folder; None where the runs are no comparison."""
     with _beside_the_runs(sweep / TABLE):
         write_text(sweep / TABLE, runs.table.to_csv(index=False), durable=False)
     try:
-        found = answer(runs)
+        return answer(runs)
     except UserError:  # one condition, say, or several keys that vary: compare.py says which
-        if (best := _best(runs)) is not None:
-            _tell(best, sweep)
-        return
-    _tell(f"answer {found.verdict}", sweep)
+        return None
+
+
+def _leave_page(found: Answer, sweep: Path) -> None:
     with _beside_the_runs(sweep / REPORT):
         from activae.compare.report.page import write_page
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
@@ -17,9 +19,18 @@ class RaceSweeper(BatchSweeper):
     def run(
         self, loader: ConfigLoader, config: DictConfig, launcher: Launcher, lines: list[str]
     ) -> None:
-        """Race what the lines combine."""
+        """Race what the lines combine, and leave the page."""
+        from activae.compare.closing import leave_page
         from activae.compare.race.racing import Budget, race  # here, because it imports torch
+        from activae.errors import SweepFailed
         from activae.sweeps.tuning import Grid
 
         grid = {key: value for key, value in self.settings.items() if key != "race"}
-        race(loader, config, launcher, Grid(**grid), Budget(**self.settings["race"]), lines)
+        failure = None
+        try:
+            race(loader, config, launcher, Grid(**grid), Budget(**self.settings["race"]), lines)
+        except SweepFailed as error:
+            failure = error  # of some runs; the others have an answer
+        leave_page(Path(str(config.hydra.sweep.dir)))
+        if failure:
+            raise failure

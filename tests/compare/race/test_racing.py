@@ -397,6 +397,7 @@ class TestFromTheCommandLine:
 
         assert (longer.code, again.code) == (0, 0), again.text
         assert len(done) == 16 + 6
+        assert (sweep / "report.html").exists()
         assert longer.text.count("after 3 seeds") == again.text.count("after 3 seeds") == 1
         assert {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")} == done
 

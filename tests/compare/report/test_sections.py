@@ -269,9 +269,9 @@ def test_a_race_is_told_with_its_guarantee_and_who_left_when(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
     written(write_run)
-    write_run("silu", 3, "silu")
-    over = {"verdict": "gelu is best: relu has left the race", "best": ["gelu"]}
-    (tmp_path / "race.json").write_text(race(**over))
+    (tmp_path / "race.json").write_text(
+        race(verdict="gelu is best: relu has left the race", best=["gelu"])
+    )
     found = answered(tmp_path)
     html = body(raced(found))
     _, *rows = cells(html)

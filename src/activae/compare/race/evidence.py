@@ -48,6 +48,7 @@ from activae.compare.statistics import ALPHA, Array, minus
 # The variance of the mixture, in standard deviations of the paired difference.
 SPREAD = 1.0
 _TINY = 1e-300
+_LARGEST = 700.0  # of a logarithm
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def standing(scores: Array, alpha: float = ALPHA) -> Standing:
         if not _leave(against, left, scores, -np.log(alpha)):
             break
     rival = np.where(each[-1].max(1) > 0, each[-1].argmax(1), np.arange(k))
-    return Standing(left, np.exp(against[-1]), rival)
+    return Standing(left, np.exp(np.minimum(against[-1], _LARGEST)), rival)
 
 
 def _leave(against: Array, left: NDArray[np.int64], scores: Array, bar: float) -> bool:

@@ -36,12 +36,13 @@ def told_of(runs: Iterable[str], conditions: Sequence[str]) -> Told | None:
     try:
         [sweep] = sweeps
         found = json.loads((sweep / RECORD).read_text())
-        names = {_plain(row["condition"]): row["condition"] for row in found["conditions"]}
+        names = {_plain(row["condition"]): bool(row.get("failed")) for row in found["conditions"]}
         told = Told(str(found["verdict"]), [_plain(name) for name in found["best"]])
     except (OSError, ValueError, LookupError, TypeError):
         return None
     known = {_plain(name): name for name in conditions}
-    if known.keys() != names.keys() or not known.keys() >= set(told.best):
+    judged = {name for name, failed in names.items() if not failed}  # others may have no score
+    if not judged <= known.keys() <= names.keys() or not known.keys() >= set(told.best):
         return None
     return Told(told.verdict, [known[name] for name in told.best])
 

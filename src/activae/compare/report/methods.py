@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LISTED = 6
-_LEVELS = 3  # a sweep's folder is at most so many above its runs'
 _SPLIT = "data.split_seed"
 # What a reader asks first, by the keys that say it.
 _QUESTIONS = {

@@ -68,18 +68,19 @@ def _header(answer: Answer, sections: list[Section]) -> str:
         f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
     ]
     race = race_of(answer)
-    below = [*answer.plan, *([race.guarantee] if race is not None and race.is_over else [])]
+    own = race is not None and race.verdict == answer.verdict
+    below = [race.guarantee] if race is not None and own else answer.plan
     plan = "".join(f"<p>{with_command(said)}</p>" for said in below)
     links = "".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections)
     return (
         f'<header>\n<p class="over">{escape(" · ".join(facts))}</p>\n'
-        f"<h1>{_verdict(answer)}</h1>\n{plan}<nav>{links}</nav>\n</header>"
+        f"<h1>{_verdict(answer.verdict)}</h1>\n{plan}<nav>{links}</nav>\n</header>"
     )
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(verdict: str) -> str:
     """The verdict with a capital, and the names of the best in colour where it starts with them."""
-    said = kept_together(answer.verdict)
+    said = kept_together(verdict)
     for ending in (" is best", " are best"):
         names, found, rest = said.partition(ending)
         if found:

@@ -1,4 +1,4 @@
-"""A race, as its race.json tells of it: its guarantee, and who left when."""
+"""A race, as its race.json tells of it: the verdict, its guarantee, who left when."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from activae.compare.answer import Answer
-from activae.compare.race.record import METRIC, RECORD
+from activae.compare.race.record import RECORD
 from activae.compare.race.table import guarantee
 from activae.compare.report.intervals import plain
 from activae.compare.report.markup import Cell, Section, note, table
@@ -19,9 +19,9 @@ from activae.compare.report.markup import Cell, Section, note, table
 
 @dataclass(frozen=True)
 class Race:
-    """is_over: and its verdict is the answer's; conditions: a row each, as in race.json."""
+    """verdict: None while it runs; conditions: a row each, as in race.json."""
 
-    is_over: bool
+    verdict: str | None
     alpha: float
     conditions: list[dict[str, Any]]
 
@@ -39,14 +39,14 @@ def race_of(answer: Answer) -> Race | None:
         return None
     try:
         found = json.loads((folders.pop() / RECORD).read_bytes())
-        rows = found["conditions"]
+        verdict, rows = found.get("verdict"), found["conditions"]
         rows = [row for row in rows if isinstance(row["condition"], str)]
         alpha = float(found["alpha"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     if not rows or not 0 < alpha < 1:
         return None
-    return Race("verdict" in found and answer.metric == METRIC, alpha, rows)
+    return Race(verdict if isinstance(verdict, str) else None, alpha, rows)
 
 
 def raced(answer: Answer) -> Iterator[Section]:
