@@ -218,16 +218,17 @@ class TestCaveats:
         write_run("more", 10.0, "gelu", seed=7)
         (path / "race.json").touch()
         text = "\n".join(answered(path).caveats)
-        assert "a race: the scores decided how many seeds each has" in text
+        assert "a race: p and intervals do not allow for the looks" in text
         assert "lacks seed 7" not in text
 
     def test_of_a_race_the_verdict_is_its_own(self, sweep: Callable[..., Path]) -> None:
         path = sweep({"relu": 11, "gelu": 10}, seeds=7)
         rows = [{"condition": "relu"}, {"condition": "gelu"}]
-        told = {"verdict": "gelu is best: relu has left the race", "best": ["gelu"]}
+        told = {"verdict": "gelu is best", "best": ["gelu"], "guarantee": "the chance is 5 %"}
         (path / "race.json").write_text(json.dumps({**told, "conditions": rows}))
         found = answered(path)
         assert (found.verdict, found.best) == (told["verdict"], told["best"])
+        assert any(each.startswith("a race: the chance is 5 %; p and") for each in found.caveats)
         assert answered(path, metric="val/SE").verdict != told["verdict"]
         (path / "race.json").write_text(json.dumps({"conditions": rows}))  # it goes on
         assert answered(path).verdict != told["verdict"]

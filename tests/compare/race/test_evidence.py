@@ -197,7 +197,7 @@ class TestProof:
         """effect: by how many standard deviations of the paired difference all others are worse."""
         rng = np.random.default_rng(k)
         sd = NOISES[noise](rng, (100_000, 2)).std() * np.sqrt(2)
-        scores = NOISES[noise](rng, (100, 120, k))
+        scores = NOISES[noise](rng, (200, 120, k))
         scores[:, :, 1:] += effect * sd
         left = np.array([standing(one).left for one in scores])
         stops = np.where(left[:, 1:] > 0, left[:, 1:], 999)

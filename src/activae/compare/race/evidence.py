@@ -96,37 +96,24 @@ def standing(scores: Array, alpha: float = ALPHA) -> Standing:
     scores [n, k]: what a condition scored after it had left is not looked at. The last one in never
     leaves, nor does one against which nothing was run.
     """
-    scores = np.array(scores, dtype=np.float64)
-    k = scores.shape[1]
-    left = np.zeros(k, dtype=np.int64)
-    if not len(scores):
+    scores = np.asarray(scores, dtype=np.float64)
+    n, k = scores.shape
+    left, against = np.zeros(k, dtype=np.int64), np.zeros(k)
+    if not n:
         return Standing(left, np.ones(k), np.arange(k))
-    while True:
-        each = capital(minus(scores[:, :, None], scores[:, None, :]))
-        each[:, range(k), range(k)] = -np.inf
-        against = logsumexp(each, axis=2) - np.log(k - 1)
-        if not _leave(against, left, scores, -np.log(alpha)):
-            break
+    each = capital(minus(scores[:, :, None], scores[:, None, :]))
+    each[:, range(k), range(k)] = -np.inf
+    for row in range(n):
+        against = logsumexp(each[row], axis=1) - np.log(k - 1)
+        out = (against >= -np.log(alpha)) & (left == 0)
+        if (out | (left > 0)).all():  # somebody stays
+            out[np.argmin(np.where(left == 0, against, np.inf))] = False
+        left[out] = row + 1
+        # From here on its capitals stay as they are.
+        each[row + 1 :, out] = each[row, out]
+        each[row + 1 :, :, out] = each[row][:, out]
     rival = np.where(each[-1].max(1) > 0, each[-1].argmax(1), np.arange(k))
-    return Standing(left, np.exp(np.minimum(against[-1], _LARGEST)), rival)
-
-
-def _leave(against: Array, left: NDArray[np.int64], scores: Array, bar: float) -> bool:
-    """Note in `left` who leaves, row by row, and take their later scores out.
-
-    True if there were such: `against` is then out of date, and has to be found anew.
-    """
-    for row in range(int(left.max()), len(scores)):
-        passed = (against[row] >= bar) & (left == 0)
-        if (passed | (left > 0)).all():  # somebody stays
-            passed[np.argmin(np.where(left == 0, against[row], np.inf))] = False
-        if passed.any():
-            left[passed] = row + 1
-            later = scores[row + 1 :, passed]
-            if not np.isnan(later).all():
-                scores[row + 1 :, passed] = np.nan
-                return True
-    return False
+    return Standing(left, np.exp(np.minimum(against, _LARGEST)), rival)
 
 
 def _log_marginal(n: Array, total: Array, squares: Array) -> Array:

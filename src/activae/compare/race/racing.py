@@ -215,7 +215,13 @@ def _keep(race: Race, spent: _Spent, **more: Any) -> None:
 def _conclude(race: Race, grid: Grid, spent: _Spent, folder: Path) -> None:
     """Tell the answer."""
     scored = race.scored()
-    _keep(race, spent, best=[scored.names[i] for i in scored.best()], verdict=scored.verdict())
+    _keep(
+        race,
+        spent,
+        best=[scored.names[index] for index in scored.best()],
+        verdict=scored.verdict(),
+        guarantee=scored.guarantee(),
+    )
     log.info("%s", told_at_the_end(scored, folder, _more(race), _command(race, grid)))
     runs, minutes = int((~np.isnan(race.scores)).sum()), spent.seconds / _SECONDS_A_MINUTE
     log.info("took   %.1f minutes, tuning included, and %d runs after it", minutes, runs)

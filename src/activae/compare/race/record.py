@@ -16,10 +16,13 @@ METRIC = "test/SE"
 
 @dataclass(frozen=True)
 class Told:
-    """The verdict of a race that has come to its end, and those that are in, the best first."""
+    """The verdict of a race that has come to its end, those that are in, the best first, and what
+    it may be relied on for; empty where that is not known.
+    """
 
     verdict: str
     best: list[str]
+    guarantee: str
 
 
 def of_a_race(runs: Iterable[str]) -> bool:
@@ -37,14 +40,15 @@ def told_of(runs: Iterable[str], conditions: Sequence[str]) -> Told | None:
         [sweep] = sweeps
         found = json.loads((sweep / RECORD).read_text())
         names = {_plain(row["condition"]): bool(row.get("failed")) for row in found["conditions"]}
-        told = Told(str(found["verdict"]), [_plain(name) for name in found["best"]])
-    except (OSError, ValueError, LookupError, TypeError):
+        best = [_plain(name) for name in found["best"]]
+        verdict, guarantee = str(found["verdict"]), str(found.get("guarantee", ""))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     known = {_plain(name): name for name in conditions}
     judged = {name for name, failed in names.items() if not failed}  # others may have no score
-    if not judged <= known.keys() <= names.keys() or not known.keys() >= set(told.best):
+    if not judged <= known.keys() <= names.keys() or not known.keys() >= set(best):
         return None
-    return Told(told.verdict, [known[name] for name in told.best])
+    return Told(verdict, [known[name] for name in best], guarantee)
 
 
 def _plain(name: str) -> str:
