@@ -214,9 +214,10 @@ def _caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
     """What weakens the answer, each with what would mend it."""
     if record.of_a_race(paired.runs["path"]):
         told = record.told_of(paired.runs["path"], paired.conditions)
+        guarantee = f"{told.guarantee}; " if told and told.guarantee else ""
         yield (
-            f"a race: {f'{told.guarantee}; ' if told and told.guarantee else ''}p and intervals do not allow for the "
-            "looks, so for these train the best few on as many fresh seeds each"
+            f"a race: {guarantee}p and intervals do not allow for the looks, so for these train the "
+            "best few on as many fresh seeds each"
         )
     yield from _of_seeds(paired)
     yield from _of_metric(paired)
