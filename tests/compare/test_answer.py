@@ -14,6 +14,7 @@ import pytest
 
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import read_runs
+from activae.compare.terminal import shown
 from activae.errors import UserError
 
 WriteRun = Callable[..., Path]
@@ -369,7 +370,7 @@ class TestTuned:
         assert found.metric == "test/SE"
         assert list(found.table["n"]) == [8, 8]
         assert found.verdict.startswith("gelu is best; relu is worse by")
-        assert "8 runs that tuned" in " ".join(found.caveats)
+        assert "\nnot compared: 8 runs that tuned, without the test split" in shown(found)
 
     def test_are_compared_where_that_is_asked_for(self, tuned: Path) -> None:
         found = answered(tuned, where=["score.test=false"])

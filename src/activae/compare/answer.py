@@ -216,8 +216,8 @@ def _caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
         told = record.told_of(paired.runs["path"], paired.conditions)
         guarantee = f"{told.guarantee}; " if told and told.guarantee else ""
         yield (
-            f"a race: {guarantee}p and intervals do not allow for the looks, so for these "
-            "train the best few on as many fresh seeds each"
+            f"a race: {guarantee}p and intervals do not allow for the looks, so for these train "
+            "the best few on as many fresh seeds each"
         )
     yield from _of_seeds(paired)
     yield from _of_metric(paired)

@@ -76,12 +76,6 @@ def pair(
         )
     tunes = _tunes(ended, where)
     tuning, ended = ended[tunes], ended[~tunes]
-    if not tuning.empty:
-        left_out.append(
-            f"{counted(len(tuning), 'run')} that tuned, without the test split, "
-            f"{'is' if len(tuning) == 1 else 'are'} left out; to compare those: "
-            f"--where {_SEES_TEST}=false"
-        )
     metric = _metric(ended, metric, runs.keys)
     varying = _varying(ended, runs.keys)
     factor = _factor(ended, varying, by, runs.keys)

@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import Any
 
 from activae.compare.answer import Answer, percent
+from activae.compare.pairing import counted
 
 WIDTH = 80
 _SHORTEST_NAME = 8
@@ -26,6 +27,9 @@ def shown(answer: Answer) -> str:
         "better: the chance that a run of it is better; p: adjusted for all comparisons",
         WIDTH,
     )
+    if answer.paired.tuning is not None:
+        tuned = f"{counted(len(answer.paired.tuning), 'run')} that tuned, without the test split"
+        lines += _unbroken(f"not compared: {tuned} (--where score.test=false)", "", "")
     if answer.caveats:
         lines += ["", "caveats"]
     for caveat in answer.caveats:

@@ -40,7 +40,7 @@ _EACH_TIME = ("resume", "trusted_modules")
 _KEYS = {field.name for field in fields(TrainConfig)} - set(_EACH_TIME)
 _SCALARS = ("seed", "sweep", "version")  # without a dot and yet no group
 _OPTIONS = {
-    "hydra/launcher": ("basic", "joblib", "ray", "slurm", "stacked", "submitit_local"),
+    "hydra/launcher": ("basic", "ray", "slurm", "stacked", "submitit_local"),
     "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna", "race"),
 }
 _ELSEWHERE = ("hydra.searchpath", "hydra.sweeper.storage")

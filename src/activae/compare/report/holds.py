@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 3  # settings and conditions, for average ranks to say anything
 _MOST = 40  # settings in the table
+_RANK_ROOM = 60.0  # for a rank beside its name
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def _diagram(names: Sequence[str], found: Array, difference: float, width: int) 
     """The critical-difference diagram: ranks on an axis, names on both sides, bars below it."""
     order = np.argsort(found, kind="stable")
     ordered = found[order]
-    room = min(width * 0.3, svg.LETTER * max(map(len, names)) + 46)
+    room = min(width * 0.3, svg.LETTER * max(map(len, names)) + _RANK_ROOM)
     scale = svg.Scale(1, len(names), room, width - room)
     groups = ranks.cliques(ordered, difference)
     axis = 40.0
@@ -243,7 +244,7 @@ def _diagram(names: Sequence[str], found: Array, difference: float, width: int) 
         y = top + 18 * (place if is_left else len(names) - 1 - place) + 4
         x, edge = scale(found[index]), scale.start - 8 if is_left else scale.end + 8
         body += svg.polyline([(x, axis), (x, y), (edge, y)], "lead")
-        said = f"{svg.clipped(names[index], room - 44)} {found[index]:.2f}"
+        said = f"{svg.clipped(names[index], room - _RANK_ROOM)} {found[index]:.2f}"
         body += svg.text(edge + (-4 if is_left else 4), y + 4, said, "end" if is_left else "start")
     limit = scale(1 + difference)
     if difference < len(names) - 1:

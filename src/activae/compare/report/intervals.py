@@ -47,7 +47,7 @@ def intervals(answer: Answer, width: int = WIDE) -> str:
     narrow = width < 600
     name_room = 0.0
     if not narrow:
-        name_room = min(230.0, svg.LETTER * max(len(row.name) for row in rows) + 14)
+        name_room = min(230.0, svg.BOLD * max(len(row.name) for row in rows) + 10)
     height = 46 if narrow else 34
     left, right = name_room + 6, width - (10.0 if narrow else 190.0)
     bottom = 26.0 + height * len(rows)
@@ -57,16 +57,18 @@ def intervals(answer: Answer, width: int = WIDE) -> str:
     for index, row in enumerate(rows):
         y = 26 + height * index + (28 if narrow else 15)
         if narrow:
-            body += svg.text(2, y - 12, f"{svg.clipped(row.name, 180)}", css=_weight(row))
+            body += svg.text(2, y - 12, svg.clipped(row.name, 180, svg.BOLD), css=_weight(row))
             body += svg.text(width - 2, y - 12, row.said, "end", "quiet")
         else:
             body += svg.text(
-                name_room, y + 4, svg.clipped(row.name, name_room), "end", _weight(row)
+                name_room, y + 4, svg.clipped(row.name, name_room, svg.BOLD), "end", _weight(row)
             )
             body += svg.text(width - 2, y + 4, row.said, "end", "quiet")
         body += _marks(row, scale, y)
     unit = f"difference in {answer.metric} to {answer.reference}"
-    body += svg.text((left + right) / 2, bottom + 36, svg.clipped(unit, width), "middle", "title")
+    centre = (left + right) / 2
+    said = svg.clipped(unit, 2 * min(centre, width - centre))
+    body += svg.text(centre, bottom + 36, said, "middle", "title")
     worse, better = ("end", "start") if answer.paired.sign > 0 else ("start", "end")
     for word, anchor in (("better", better), ("worse", worse)):
         arrow = f"← {word}" if anchor == "start" else f"{word} →"

@@ -70,7 +70,7 @@ def _header(answer: Answer, sections: list[Section]) -> str:
     race = race_of(answer)
     own = race is not None and race.verdict == answer.verdict
     below = [race.guarantee] if race is not None and own else answer.plan
-    plan = "".join(f"<p>{with_command(said)}</p>" for said in below)
+    plan = "".join(f"<p>{with_command(said[:1].upper() + said[1:])}</p>" for said in below)
     links = "".join(f'<a href="#{s.name}">{escape(s.title)}</a>' for s in sections)
     return (
         f'<header>\n<p class="over">{escape(" · ".join(facts))}</p>\n'

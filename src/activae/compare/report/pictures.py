@@ -17,7 +17,8 @@ from activae.compare.report.markup import Section, grid, note
 _TAG = "reconstructions"  # of the pictures; with /test or /val that of the best checkpoint
 _SHOWN = 6
 _EVENTS = "*tfevents*"
-_MOST_EVENTS, _MOST_PICTURE = 64 << 20, 150 << 10  # bytes: beyond, the page would grow too large
+_MOST_EVENTS = 64 << 20  # bytes of a file that is looked into
+_BUDGET = 900 << 10  # bytes of all pictures: the page is to stay below 2 MB
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -30,11 +31,7 @@ def reconstructions(answer: Answer) -> Iterator[Section]:
     for seed in answer.paired.seeds[:1]:
         of_seed = runs[runs[SEED] == seed].drop_duplicates("condition").set_index("condition")
         paths = {name: Path(of_seed["path"][name]) for name in chosen if name in of_seed.index}
-        figures = [
-            _figure(name, found)
-            for name, path in paths.items()
-            if (found := last_picture(path)) is not None
-        ]
+        figures = list(_figures(paths))
         if figures:
             said = (
                 f"Each image above its reconstruction, by the run with seed {seed}"
@@ -42,6 +39,16 @@ def reconstructions(answer: Answer) -> Iterator[Section]:
                 f"{', the worst last' if len(chosen) < len(order) else ''}."
             )
             yield Section("pictures", "What they reconstruct", grid(figures) + note(said))
+
+
+def _figures(paths: dict[str, Path]) -> Iterator[str]:
+    """As many as the page has room for."""
+    left = _BUDGET
+    for name, path in paths.items():
+        png = last_picture(path)
+        if png is not None and len(png) <= left:
+            left -= len(png)
+            yield _figure(name, png)
 
 
 def _figure(name: str, png: bytes) -> str:
@@ -77,7 +84,7 @@ def _pictures(file: Path) -> Iterator[bytes]:
         for value in event.summary.value:
             png = value.image.encoded_image_string
             is_ours = value.tag.partition("/")[0] == _TAG
-            if is_ours and png.startswith(_PNG) and len(png) <= _MOST_PICTURE:
+            if is_ours and png.startswith(_PNG):
                 yield png
 
 

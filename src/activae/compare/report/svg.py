@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-LETTER = 6.7  # the mean width of a letter of 12 px
+LETTER, BOLD = 6.7, 7.7  # the mean width of a letter of 12 px
 COLOURS = 7  # of Okabe and Ito that stand out from white; what follows is grey
 _DENSE = 0.35  # px: marks that are nearer to each other than this look like one
 
@@ -193,9 +193,9 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return found
 
 
-def clipped(name: str, room: float) -> str:
+def clipped(name: str, room: float, letter: float = LETTER) -> str:
     """The name, cut to what fits into so many px."""
-    letters = max(3, int(room / LETTER))
+    letters = max(3, int(room / letter))
     return name if len(name) <= letters else f"{name[: letters - 1]}…"
 
 
