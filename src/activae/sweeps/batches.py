@@ -89,7 +89,7 @@ class Batches:
             return Result("failed", math.nan, folder)
 
 
-PRUNED_AT = "pruned at epoch"
+PRUNED_AT = "pruned at epoch"  # or after how many seeds, where a trial has several
 
 
 @dataclass(frozen=True)
