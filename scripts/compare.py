@@ -6,6 +6,7 @@
     python scripts/compare.py SWEEP --by activation,encoding.dim
     python scripts/compare.py SWEEP --metric test/SSIM --baseline relu
     python scripts/compare.py SWEEP --where data=mnist --where optimizer.lr=1e-3
+    python scripts/compare.py SWEEP --html report.html --latex table.tex --png figure.png
 
 Runs are paired by seed and by every other key that is equal. The formulas: docs/statistics.md.
 """
@@ -18,12 +19,14 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from activae.compare.answer import Answer, answer
-from activae.compare.collect import read_runs
+from activae.compare.collect import Runs, read_runs
+from activae.compare.latex import latex
+from activae.compare.report.page import write_page
+from activae.compare.report.paper import draw
 from activae.compare.terminal import shown
 from activae.errors import UserError
 
@@ -33,10 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         by = [key.strip() for key in options.by.split(",")] if options.by else []
-        found = answer(
-            read_runs(options.paths), by, options.metric, options.baseline, options.where
-        )
-        write(found, options.csv, options.json)
+        runs = read_runs(options.paths)
+        found = answer(runs, by, options.metric, options.baseline, options.where)
+        write(found, runs, options)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -47,13 +49,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write(found: Answer, csv: Path | None, json_: Path | None) -> None:
-    """Write the table, and the whole answer, where that is asked for."""
-    if csv:
-        found.table.to_csv(csv, index=False)
-    if json_:
-        values = asdict(found) | {"table": found.table.to_dict("records")}
-        json_.write_text(json.dumps(_plain(values), indent=2, allow_nan=False) + "\n")
+def write(found: Answer, runs: Runs, options: argparse.Namespace) -> None:
+    """Write what is asked for: the table, the whole answer, the report, the table of runs."""
+    if options.csv:
+        found.table.to_csv(options.csv, index=False)
+    if options.json:
+        values = {name: value for name, value in vars(found).items() if name != "paired"}
+        values["table"] = found.table.to_dict("records")
+        options.json.write_text(json.dumps(_plain(values), indent=2, allow_nan=False) + "\n")
+    if options.html:
+        write_page(found, options.html)
+    if options.latex:
+        options.latex.write_text(latex(found))
+    if options.png:
+        draw(found, options.png)
+    if options.runs:
+        write_runs(runs, options.runs)
+
+
+def write_runs(runs: Runs, file: Path) -> None:
+    """Write the table of runs, as Parquet where the name ends so. Raises UserError."""
+    if file.suffix != ".parquet":
+        runs.table.to_csv(file, index=False)
+        return
+    mixed = runs.table.select_dtypes("object")  # of one type in Parquet: None, or its text
+    texts = mixed.map(lambda value: value if value is None else str(value))
+    try:
+        runs.table.assign(**texts).to_parquet(file, index=False)
+    except ImportError as error:
+        raise UserError(f"{file}: needs pyarrow: pip install 'activae[parquet]'") from error
 
 
 def _plain(value: Any) -> Any:
@@ -92,8 +116,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="only runs with this value; may be given several times",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole answer")
+    for option, written in (
+        ("--html", "the report: verdict, figures, table, caveats, one page for a browser"),
+        ("--csv", "the table of conditions"),
+        ("--json", "the whole answer"),
+        ("--latex", "the table for a paper, with booktabs"),
+        ("--png", "the intervals as a picture (PNG, PDF or SVG); needs matplotlib"),
+        ("--runs", "the table of runs, a row each: CSV, or Parquet by the file's ending"),
+    ):
+        parser.add_argument(option, type=Path, metavar="FILE", help=f"write {written}")
     return parser
 
 

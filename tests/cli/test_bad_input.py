@@ -50,6 +50,7 @@ def test_unknown_option(override: str, said: list[str], complaint: Complain) -> 
         ("encoder.channels=[8]", ["encoder.channels", "hidden, activation"]),
         ("+data.foo=1", ["data.foo", "batch_size, normalisation"]),
         ("+phase=best", ["phase", "no such key"]),
+        ("callbacks.mine=1", ["callbacks.mine: there is no", "write +callbacks.mine=VALUE"]),
         ("+activation.alpha=1", ["activation.alpha", "torch.nn.ReLU", "inplace"]),
         ("+activation._args_=[1]", ["activation._args_", "by their names"]),
         ("optimizer.lr.x=3", ["optimizer.lr.x"]),
@@ -62,6 +63,12 @@ def test_misspelt_key(override: str, said: list[str], complaint: Complain) -> No
 def test_a_parameter_that_only_the_call_refuses(complaint: Complain) -> None:
     """torch.nn.Tanh claims to take any keyword."""
     assert_says(complaint("activation=tanh", "+activation.foo=3"), "activation:", "'foo'")
+
+
+def test_a_parameter_of_a_function_of_ones_own_is_added(complaint: Complain) -> None:
+    said = complaint("activation=custom", "activation.kwargs.k=1")
+
+    assert_says(said, "activation.kwargs.k: there is no", "write +activation.kwargs.k=VALUE")
 
 
 @pytest.mark.parametrize(

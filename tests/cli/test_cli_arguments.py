@@ -97,3 +97,9 @@ def test_a_config_path_starts_from_the_working_folder(
     monkeypatch.chdir(tmp_path)
 
     assert for_hydra("seed=1", "-cp", "mine")[-2:] == [f"--config-path={tmp_path}/mine", "seed=1"]
+
+
+def test_all_stands_for_every_activation_but_the_one_without_a_function(
+    for_hydra: Callable[..., list[str]],
+) -> None:
+    assert for_hydra("-m", "activation=all") == ["-m", "activation=glob(*,exclude=custom)"]

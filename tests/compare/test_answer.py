@@ -14,6 +14,7 @@ import pytest
 
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import read_runs
+from activae.compare.terminal import shown
 from activae.errors import UserError
 
 WriteRun = Callable[..., Path]
@@ -156,15 +157,10 @@ class TestWhatIsCompared:
         found = answered(sweep({"gelu": 10}, **{"encoding.dim": 8}))
         assert any(caveat.startswith("encoding.dim differ too") for caveat in found.caveats)
 
-    def test_val_where_a_run_lacks_test(
-        self, sweep: Callable[..., Path], write_run: WriteRun
-    ) -> None:
-        path = sweep({"relu": 11, "gelu": 10})
-        write_run("tuning", 10.0, "gelu", seed=100, test=False)
-        found = answered(path)
+    def test_val_where_runs_lack_test(self, sweep: Callable[..., Path]) -> None:
+        found = answered(sweep({"relu": 11, "gelu": 10}, test=False))
         assert found.metric == "val/SE"
         assert any("--where score.test=true" in caveat for caveat in found.caveats)
-        assert answered(path, where=["score.test=true"]).metric == "test/SE"
 
     def test_unfinished_missing_and_repeated_runs_are_named(
         self, sweep: Callable[..., Path], write_run: WriteRun
@@ -213,7 +209,29 @@ class TestCaveats:
     def test_each_comes_with_its_mend(self, sweep: Callable[..., Path]) -> None:
         text = "\n".join(answered(sweep({"relu": 11, "gelu": 10})).caveats)
         assert "run with 'data.split_seed=${seed}'" in text
-        assert "experiment=tune_lr activation=gelu,relu" in text
+        assert "experiment=compare_activations activation=gelu,relu" in text
+
+    def test_of_a_race_say_that_its_seeds_were_not_fixed(
+        self, sweep: Callable[..., Path], write_run: WriteRun
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10}, seeds=7)
+        write_run("more", 10.0, "gelu", seed=7)
+        (path / "race.json").touch()
+        text = "\n".join(answered(path).caveats)
+        assert "a race: p and intervals do not allow for the looks" in text
+        assert "lacks seed 7" not in text
+
+    def test_of_a_race_the_verdict_is_its_own(self, sweep: Callable[..., Path]) -> None:
+        path = sweep({"relu": 11, "gelu": 10}, seeds=7)
+        rows = [{"condition": "relu"}, {"condition": "gelu"}]
+        told = {"verdict": "gelu is best", "best": ["gelu"], "guarantee": "the chance is 5 %"}
+        (path / "race.json").write_text(json.dumps({**told, "conditions": rows}))
+        found = answered(path)
+        assert (found.verdict, found.best) == (told["verdict"], told["best"])
+        assert any(each.startswith("a race: the chance is 5 %; p and") for each in found.caveats)
+        assert answered(path, metric="val/SE").verdict != told["verdict"]
+        (path / "race.json").write_text(json.dumps({"conditions": rows}))  # it goes on
+        assert answered(path).verdict != told["verdict"]
 
     def test_damaged_runs_are_among_them(self, sweep: Callable[..., Path]) -> None:
         path = sweep({"relu": 11, "gelu": 10})
@@ -283,6 +301,25 @@ class TestScript:
         assert written["best"][0] == "gelu"
         assert written["table"][2]["mean"] is None
 
+    def test_writes_the_report_the_table_for_a_paper_and_that_of_runs(
+        self, sweep: Callable[..., Path], write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        path = sweep({"relu": 11, "gelu": 10})
+        write_run("unfinished", None, "silu")
+        html, tex, runs, parquet = (
+            tmp_path / f"a.{end}" for end in ("html", "tex", "csv", "parquet")
+        )
+        assert run(path, "--html", str(html), "--latex", str(tex), "--runs", str(runs)) == 0
+        assert "gelu</em> is best" in html.read_text()
+        assert r"\toprule" in tex.read_text()
+        found = pd.read_csv(runs)
+        assert set(found["status"]) == {"done", "unfinished"}
+        pytest.importorskip("pyarrow")
+        assert run(path, "--runs", str(parquet)) == 0
+        assert list(pd.read_parquet(parquet)["test/SE"]) == pytest.approx(
+            list(found["test/SE"]), nan_ok=True
+        )
+
     def test_an_error_is_one_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(tmp_path) == 1
         assert capsys.readouterr().err.startswith(f"error: {tmp_path}: holds no run")
@@ -309,3 +346,53 @@ class TestScript:
 
 def run(path: Path, *arguments: str) -> int:
     return script.main([str(path), *arguments])
+
+
+class TestTuned:
+    """Runs without test score beside others with it: those that chose the learning rate."""
+
+    @pytest.fixture
+    def tuned(self, write_run: WriteRun, sweep: Callable[..., Path]) -> Path:
+        rates = {"relu": 0.1, "gelu": 0.4}
+        for activation, best in rates.items():
+            for lr in (0.1, 0.2, 0.4, 0.8):
+                score, name = abs(math.log(lr / best)), f"tune{activation}{lr}"
+                write_run(name, score, activation, seed=9, test=False, **{"optimizer.lr": lr})
+        for turn, (activation, best) in enumerate(rates.items()):
+            for seed in range(8):
+                score = 10 - turn + NOISE[seed] + OWN[turn][seed]
+                name = f"{activation}{seed}"
+                path = write_run(name, score, activation, seed=seed, **{"optimizer.lr": best})
+        return path.parent
+
+    def test_are_left_out_and_named(self, tuned: Path) -> None:
+        found = answered(tuned)
+        assert found.metric == "test/SE"
+        assert list(found.table["n"]) == [8, 8]
+        assert found.verdict.startswith("gelu is best; relu is worse by")
+        assert "\nnot compared: 8 runs that tuned, without the test split" in shown(found)
+
+    def test_are_compared_where_that_is_asked_for(self, tuned: Path) -> None:
+        found = answered(tuned, where=["score.test=false"])
+        assert found.metric == "val/SE"
+        assert list(found.table["n"]) == [1, 1]
+
+    def test_leave_no_caveat_about_the_rate_but_one_at_an_edge(self, tuned: Path) -> None:
+        caveats = " ".join(answered(tuned).caveats)
+        assert "the best lr of relu lies at the edge" in caveats
+        assert "tuned for none" not in caveats
+        assert "optimizer.lr differ" not in caveats
+
+    def test_a_rate_may_be_tuned_in_each_setting_of_another_key(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        for dim, rates in ((2, (0.1, 0.2)), (8, (0.4, 0.1))):
+            for activation, lr in zip(("relu", "gelu"), rates, strict=True):
+                keys = {"optimizer.lr": lr, "encoding.dim": dim}
+                write_run(f"tune{dim}{activation}", 1, activation, seed=9, test=False, **keys)
+                for seed in range(6):
+                    score = 5 + lr + OWN[0][seed] * lr
+                    write_run(f"{dim}{activation}{seed}", score, activation, seed=seed, **keys)
+        found = answered(tmp_path)
+        assert list(found.table["n"]) == [6, 6]
+        assert "averaged over encoding.dim=2,8" in " ".join(found.caveats)

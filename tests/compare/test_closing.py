@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from activae.compare.closing import tell_verdict
@@ -29,13 +30,56 @@ def test_is_the_verdict_and_where_there_is_more(
     for seed in range(6):
         write_run(f"r{seed}", 2 + 0.01 * seed, "relu", seed=seed)
         write_run(f"g{seed}", 1, "gelu", seed=seed)
-    answer, more = told()
+    answer, more, report = told()
     assert answer.startswith("answer gelu is best; relu is worse by 102 %")
     assert more == f"       more: python scripts/compare.py {tmp_path}"
+    assert report == f"page   {tmp_path / 'report.html'}"
 
 
-def test_is_silent_where_nothing_is_compared(
+def test_leaves_a_page_and_a_table_of_the_runs_in_the_folder(
+    write_run: WriteRun, tmp_path: Path, told: Callable[[], list[str]]
+) -> None:
+    write_run("a", 2, "relu")
+    write_run("b", 1, "gelu")
+    told()
+    assert "gelu has the best mean so far" in (tmp_path / "report.html").read_text()
+    runs = pd.read_csv(tmp_path / "results.csv")
+    assert list(runs["activation"]) == ["relu", "gelu"]
+    assert list(runs["test/SE"]) == [2, 1]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ZeroDivisionError()])
+def test_a_page_that_fails_costs_no_verdict(
+    error: Exception,
+    write_run: WriteRun,
+    tmp_path: Path,
+    told: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    write_run("a", 2, "relu")
+    write_run("b", 1, "gelu")
+    monkeypatch.setattr("activae.compare.report.page.write_page", fail)
+    answer, _, warning = told()
+    assert answer.startswith("answer no clear winner")
+    assert warning.startswith(f"{tmp_path / 'report.html'}: could not be written; the runs and the")
+    assert (tmp_path / "results.csv").exists()
+
+
+def test_is_the_best_run_where_nothing_is_compared(
     write_run: WriteRun, told: Callable[[], list[str]]
 ) -> None:
     write_run("a", 1)
+    write_run("b", 0.5, seed=1)
+    best, more = told()
+    assert best == "best   b: SE/val 0.5"
+    assert "scripts/compare.py" in more
+
+
+def test_is_nothing_where_no_run_is_done(
+    write_run: WriteRun, told: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    write_run("a", float("inf"))
     assert told() == []

@@ -135,3 +135,19 @@ def test_three_hundred_runs_take_no_time(write_run: WriteRun, tmp_path: Path) ->
     started = time.process_time()
     assert len(activae.collect(tmp_path)) == 300
     assert time.process_time() - started < 3  # 0.5 s on a machine that has nothing else to do
+
+
+def test_an_edited_function_is_another_activation_than_the_old_one(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    for name, code in {"a": "1a2b3c4d", "b": "5e6f7a8b"}.items():
+        edited = {"parameters": {"function": "mine.f"}, "own_code": [f"mine.f {code}"]}
+        write_run(name, 1, "custom", **edited)
+    write_run("c", 1, "relu")
+
+    table = activae.collect(tmp_path)
+
+    assert list(table["activation"]) == [
+        *("custom(source=1a2b3c4d)", "custom(source=5e6f7a8b)", "relu")
+    ]
+    assert "own_code" not in table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
@@ -166,3 +167,9 @@ def test_binary_rubbish_is_no_config(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="cannot be read as a config"):
         read(tmp_path / "config.yaml")
+
+
+def test_what_only_a_job_of_a_sweep_has_is_named(train_py: Callable[..., Any]) -> None:
+    refused = train_py("seed=${hydra.job.num}")
+
+    refused.assert_one_error("is made with ${hydra.job.num}, which only a job of a sweep has")

@@ -93,3 +93,14 @@ def test_torchrun_is_refused(
     train_py("trainer=ddp").assert_one_error(  # type: ignore[attr-defined]
         "WORLD_SIZE=2", "torchrun", "trainer=ddp trainer.devices=2"
     )
+
+
+def test_double_precision_is_refused_on_apples_gpu(
+    complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+    said = complaint("trainer.precision=64-true", "trainer.accelerator=auto")
+
+    assert "trainer.precision=64-true: Apple's MPS knows no float64; add trainer=cpu" in said

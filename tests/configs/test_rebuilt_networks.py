@@ -138,3 +138,22 @@ def test_what_a_config_names_is_imported_only_if_trusted(
 def test_it_needs_no_lightning() -> None:
     code = "import sys, activae.training.restoring; print('pytorch_lightning' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_a_function_that_was_edited_since_is_told_of(
+    compose: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_rebuilt.py").write_text("import torch\nf = torch.nn.Tanh()\n")
+    custom = ("activation=custom", "activation.function=mine_rebuilt.f")
+    trained(compose(*custom, *QUICK), tmp_path / "run")
+    load_network(tmp_path / "run", trusted=["mine_rebuilt"])
+    assert "edited" not in caplog.text
+
+    (tmp_path / "mine_rebuilt.py").write_text("import torch\nf = torch.nn.SiLU()\n")
+    load_network(tmp_path / "run", trusted=["mine_rebuilt"])
+
+    assert "mine_rebuilt.f has been edited since the run was trained" in caplog.text

@@ -281,3 +281,30 @@ def test_a_sparse_matrix_is_named_as_such(form: str, tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="is a scipy sparse matrix"):
         array(tmp_path / "s.npz")
+
+
+def test_arrays_of_an_npz_that_are_not_read_are_named(npz: Callable[..., Path]) -> None:
+    parts = {name: ramp(4, 7) for name in ("x_train", "x_val", "x_test")}
+    source = array(npz(**parts, y_val=np.arange(4), feature_names=np.array(list("abcdefg"))))
+
+    assert source.train.shape == (4, 7)
+    assert source.test is not None
+    assert "Not read: x_val, y_val, feature_names." in source.note
+    assert "data.val_fraction" in source.note
+    assert array(npz(x_train=ramp(4, 7), y_train=np.arange(4))).note == ""
+
+
+@pytest.mark.parametrize(
+    "names", [("data", "x"), ("x_train", "train"), ("data", "labels", "y"), ("x", "test", "x_test")]
+)
+def test_two_names_for_one_role_are_refused(
+    names: tuple[str, ...], npz: Callable[..., Path]
+) -> None:
+    with pytest.raises(DataError, match=rf"holds {names[-2]} and {names[-1]}, each a name"):
+        array(npz(**{name: ramp(4, 7) for name in names}))
+
+
+def test_validation_arrays_are_never_taken_for_the_samples(npz: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match="x_val, x_test: which one are the samples"):
+        array(npz(x_val=ramp(4, 7), x_test=ramp(4, 7)))
+    assert array(npz(X=ramp(4, 7), x_valid=ramp(2, 7))).train.shape == (4, 7)

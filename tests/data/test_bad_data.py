@@ -117,7 +117,7 @@ def test_an_array_that_is_no_data_set(
         ("mine.npy", b"", "empty (0 bytes)"),
         ("mine.npy", b"hello", "does not hold plain arrays"),
         ("mine.csv", b"a,b\n1,2\n3,x\n", "line 3, column 2 (b): 'x' is not a number"),
-        ("mine.txt", b"1 2 3", "'.txt'"),
+        ("mine.mat", b"1 2 3", "'.mat'"),
     ],
 )
 def test_a_file_that_is_no_data_set(

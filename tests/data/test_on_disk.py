@@ -18,6 +18,7 @@ from activae.data import array, layout
 from activae.data.module import AutoencoderDataModule, EvaluationChunks, TrainingChunks
 from activae.data.normalisation import fit_normalisation
 from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
+from activae.data.sources import arrays
 from activae.data.split import split_indices
 from activae.errors import ConfigError, DataError
 from activae.randomness import batch_order
@@ -131,6 +132,23 @@ def test_splits_and_batches_are_the_same_wherever_the_rows_are(
         steps = 2 * other.steps_per_epoch
         pairs = zip(disk.batches(3, steps), other.batches(3, steps), strict=True)
         assert all(ours.equal(theirs) for ours, theirs in pairs)
+
+
+def test_the_memory_that_is_free_decides_where_rows_lie_and_not_how_they_are_split(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run that is resumed on a busier machine would train on what it is tested with."""
+    found = []
+    for available in (10**9, 10**5):
+        monkeypatch.setattr(arrays, "available_bytes", lambda free=available: free)
+        found.append(make(in_memory=None))
+    memory, disk = found
+
+    assert isinstance(memory.samples["train"], Tensor)
+    assert isinstance(disk.samples["train"], DiskSamples)
+    for stage, samples in memory.samples.items():
+        assert whole(disk.samples[stage]).equal(samples)
+    assert batches(disk, 0, 9) == batches(memory, 0, 9)
 
 
 def test_small_files_in_one_window_are_split_and_shuffled_as_any_samples(

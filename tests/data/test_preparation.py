@@ -117,6 +117,21 @@ def test_members_of_a_sweep_whose_splits_make_other_features_are_trained_apart(
         assert load_checkpoint(folder / BEST)["preparation"]["kind"] == "word_counts"
 
 
+def test_runs_share_a_compiled_step_only_where_their_batches_are_as_large(
+    compose: Compose,
+) -> None:
+    def graphs(*overrides: str) -> int:
+        configs = [
+            settle(compose(*SMALL, "trainer.compile=true", f"data.train_fraction={n}", *overrides))
+            for n in (0.1, 0.2)
+        ]
+        shared = Shared(keeps_all_data=True)
+        return len({id(shared.graph(cfg)) for cfg in configs})
+
+    assert graphs("data.batch_size=32") == 1
+    assert graphs("data.batch_size=10000") == 2  # the whole of the split, which differs
+
+
 def test_runs_share_a_compiled_step_only_where_their_features_are_as_many(
     compose: Compose, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from activae.data import array
-from activae.data.sources.tables import read_numbers
+from activae.data.sources.numbers import read_numbers
 from activae.errors import ConfigError, DataError
 
 
@@ -293,3 +294,109 @@ def test_bytes_that_were_saved_as_another_type_are_noticed(
     assert ("declare data.value_range=[0,255]" in note) is warns
     np.save(tmp_path / "mine.npy", np.array(values, dtype="f4").clip(0, 255).astype(np.uint8))
     assert array(tmp_path / "mine.npy").note == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 2.5\n3 -4e1\n",
+        "a b\n1 2.5\n3 -4e1\n",
+        "  1.0    2.5 \n  3.0  -40.0\n",
+        "# a b\n1.000e+00 2.500e+00\n3.000e+00 -4.000e+01\n",
+        '"a" "b"\n1 2.5\n3 -4e1\n',
+        "a,b\n1,2.5\n3,\u22124e1\n",
+        "sep=;\na;b\n1;2.5\n3;-4e1\n",
+    ],
+    ids=["blanks", "header", "aligned", "numpy", "R", "minus of Unicode", "Excel"],
+)
+@pytest.mark.parametrize("ending", ["csv", "tsv", "txt"])
+def test_tables_of_other_programs_are_read_as_meant(text: str, ending: str, tmp_path: Path) -> None:
+    (tmp_path / f"mine.{ending}").write_text(text)
+    assert array(tmp_path / f"mine.{ending}").train.tolist() == [[1, 2.5], [3, -40]]
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("a\tb\n1\t2\t3\n2\t4\t5\n", "names or numbers of rows, .*row.names=FALSE"),
+        ('"a" "b"\n"1" 2 3\n"2" 4 5\n', "names or numbers of rows, .*row.names=FALSE"),
+        ("a,b\n1,2,\n3,4,\n", "Remove the separators that end the lines"),
+        ("spectra of May\n1,2,3\n4,5,9\n", r"\(spectra of May\)\. If that is a title .* remove it"),
+        ("a,b,c\n1,2,3\n1\n", "Give each line as many cells"),
+    ],
+    ids=["R, tabs", "R, blanks", "trailing", "title", "short"],
+)
+def test_lines_of_another_length_than_the_first_come_with_a_remedy(
+    text: str, remedy: str, path: Path
+) -> None:
+    path.write_text(text)
+    with pytest.raises(DataError, match=rf"line \d: \d columns, but the first line has .*{remedy}"):
+        array(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2\n5.5,1\n8,8\n", "0\n0.25\n1\n", "1\n2.5\n3\n"], ids=["two", "from 0", "from 1"]
+)
+def test_counts_above_fractions_may_be_names_of_columns(text: str, path: Path) -> None:
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"line 1: .* may be a sample or the names"):
+        array(path)
+
+
+@pytest.mark.parametrize("first", ["1,2,3", "400,402.5,405", "2,4,6,x"])
+def test_numbers_that_may_be_names_of_columns_are_refused(first: str, path: Path) -> None:
+    labels = -1 if first.endswith("x") else None
+    path.write_text(f"{first}\n5,1,7{',x' * bool(labels)}\n8,8,1{',y' * bool(labels)}\n")
+
+    with pytest.raises(DataError, match=r"table\.csv, line 1: .*add a line of names.*columns="):
+        array(path, label_column=labels)
+
+
+@pytest.mark.parametrize("text", ["1,2\n5,1\n", "1,2,3\n4,5,6\n", "1,2,4\n4,5,7\n", "1\n3\n"])
+def test_numbers_that_are_like_the_next_line_are_a_sample(text: str, path: Path) -> None:
+    path.write_text(text)
+    assert len(array(path).train) == 2
+
+
+def test_the_key_says_that_numbers_are_names(path: Path) -> None:
+    path.write_text("1,2,3\n5,1,7\n8,8,1\n")
+    source = array(path, columns=["1", "2", "3"])
+    assert source.train.tolist() == [[5, 1, 7], [8, 8, 1]]
+    assert source.features == ("1", "2", "3")
+
+
+def test_double_names_are_refused_unless_they_are_not_used(path: Path) -> None:
+    path.write_text("a,b,a\n1,2,3\n4,5,9\n")
+    with pytest.raises(DataError, match=r"columns 1 and 3 are both named 'a'"):
+        array(path)
+    with pytest.raises(DataError, match=r"columns 1 and 3 are both named 'a'"):
+        array(path, label_column="a", columns=["b"])
+    assert array(path, columns=["b"]).train.tolist() == [[2], [5]]
+
+
+def test_a_parquet_file_with_double_names_is_refused(tmp_path: Path) -> None:
+    table = pyarrow.Table.from_arrays([pyarrow.array([1.0, 2.0])] * 2, names=["a", "a"])
+    parquet.write_table(table, tmp_path / "mine.parquet")
+    with pytest.raises(DataError, match=r"columns 1 and 2 are both named 'a'"):
+        array(tmp_path / "mine.parquet")
+
+
+def test_columns_that_seem_labels_or_numbers_of_rows_are_noted(path: Path) -> None:
+    rows = [f"{n * 7 % 50 + 3},{n * 0.1},{n % 3},{n}" for n in range(50)]
+    path.write_text("\n".join(["sample_id,a,target,step", *rows]))
+
+    note = array(path).note
+
+    assert "set it apart with data.source.label_column=target" in note
+    assert "sample_id, step seem to number the rows" in note
+    assert "data.source.columns=[...]" in note
+    assert array(path, columns=["a"]).note == ""
+    path.write_text("x,y\n1.5,2\n3,9\n")  # coordinates
+    assert array(path).note == ""
+    path.write_text("\n".join(["sample_id,a,target,step", *rows]))
+    assert "target" not in array(path, label_column="target").note
+
+
+def test_decimals_are_numbers(save: Save) -> None:
+    values = [Decimal("1.50"), Decimal("-2.25")]
+    assert array(save(a=values, b=[1, 2])).train.tolist() == [[1.5, 1], [-2.25, 2]]

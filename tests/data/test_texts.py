@@ -145,7 +145,7 @@ def test_empty_texts_are_named_or_left_out(tmp_path: Path) -> None:
         ("mine.csv", "text\n", {}, "a header but no rows below it"),
         ("mine.csv", "", {}, "has no rows"),
         ("mine.csv", "text,b\none,two\nthree", {}, "line 3: 1 columns, but the first line has 2"),
-        ("mine.csv", "a,a\none,two", {}, "two columns are named 'a'"),
+        ("mine.csv", "a,a\none,two", {}, "columns 1 and 2 are both named 'a'"),
         ("mine.csv", "a,b\none,two", {}, "data.source.text_column=null: name the column"),
         ("mine.csv", "a,b\none,two", {"text_column": "c"}, "data.source.text_column=c: .*a, b"),
         ("mine.csv", "text,b\n1,2", {"label_column": 7}, "data.source.label_column=7"),

@@ -194,3 +194,19 @@ def test_a_changed_activation_changes_nothing_but_itself_and_the_scale(
         assert name == other
         ratio = weight / same_noise
         torch.testing.assert_close(ratio, ratio.flatten()[0].expand_as(ratio))
+
+
+def test_a_class_of_ones_own_that_writes_into_its_input_is_refused(
+    complaint: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "in_place.py").write_text(
+        "import torch\n"
+        "class Written(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return x.relu_()\n"
+    )
+
+    said = complaint("activation._target_=in_place.Written")
+
+    assert said.startswith("activation._target_=in_place.Written: writes into its input")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from activae.activations import GLU
 from activae.errors import ConfigError
 from activae.models import Autoencoder, ResidualMLPDecoder, ResidualMLPEncoder
+from activae.models.autoencoder import SeenOnce
 from activae.models.initialisation import fitted
 from activae.models.mlp import ResidualBlock
 
@@ -119,3 +121,26 @@ def test_widths_that_are_no_counts_are_refused(width: int | list[int]) -> None:
 def test_a_depth_that_is_no_count_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"decoder\.depth=0: must be a whole number of 1 or more"):
         ResidualMLPDecoder(2, (6,), width=8, depth=0, activation=nn.ReLU)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ELU, nn.Hardtanh, nn.SiLU])
+def test_an_activation_asked_to_work_in_place_gives_the_same_network(
+    activation: Callable[..., nn.Module],
+) -> None:
+    """In place it would change what the shortcut adds."""
+    torch.manual_seed(0)
+    plain = network(activation, width=[12, 12, 9], depth=2)
+    in_place = network(partial(activation, inplace=True), width=[12, 12, 9], depth=2)
+    in_place.load_state_dict(plain.state_dict())
+    x = torch.randn(5, 20)
+
+    torch.testing.assert_close(in_place(x), plain(x), rtol=0, atol=0)
+
+
+def test_an_output_in_place_leaves_the_logits_as_they_are() -> None:
+    encoder, decoder = nn.Sequential(nn.Linear(6, 2)), nn.Sequential(nn.Linear(2, 6))
+    net = Autoencoder(encoder, decoder, shape=(6,), output_activation=nn.ELU(inplace=True))
+    x = torch.randn(5, 6)
+    once = SeenOnce(net, x)
+
+    assert torch.equal(once(x), once(x))

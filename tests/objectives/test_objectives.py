@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from activae.activations import Snake
@@ -14,6 +16,7 @@ from activae.errors import ConfigError
 from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from activae.objectives import Demand, Objective, bce, huber, l1, mse
 from activae.objectives.declared import total
+from activae.results.run import train
 
 LOSSES = {"mse": mse, "bce": bce, "l1": l1, "huber": partial(huber, delta=0.1)}
 
@@ -195,3 +198,61 @@ def test_stacked_networks_have_the_terms_and_gradients_of_each(name: str, kind: 
 
 def _summed(terms_of: Callable[..., Any]) -> Callable[..., Tensor]:
     return lambda *args: total(terms_of(*args))
+
+
+OWN = """
+import torch
+def of_its_own(net, x):
+    return (net(x) - x).square().mean()
+def of_each_sample(net, x):
+    return (net(x) - x).square().mean(1)
+def detached(net, x):
+    return (net(x).detach() - x).square().mean()
+def number(net, x):
+    return 1.0
+def broken(net, x):
+    return net.nothing
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("torch.nn.functional.smooth_l1_loss", ["raised AttributeError", "smooth_l1_loss(net(x)"]),
+        ("torch.nn.MSELoss", ["raised RuntimeError", "smooth_l1_loss(net(x)"]),
+        ("own_losses.of_each_sample", ["gives a tensor of shape (32, 8, 8), not one number"]),
+        ("own_losses.detached", ["no gradient gets to the weights"]),
+        ("own_losses.number", ["gives a float, not a tensor"]),
+        ("own_losses.broken", ["raised AttributeError", "nothing"]),
+    ],
+)
+def test_what_is_no_loss_is_told_what_a_loss_must_be(
+    path: str,
+    parts: list[str],
+    complaint: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_losses.py").write_text(OWN)
+
+    said = complaint(f"objective.reconstruction._target_={path}")
+
+    parts = [*parts, f"objective.reconstruction._target_={path}", "called with the autoencoder"]
+    assert [part for part in parts if part not in said] == [], said
+
+
+def test_trying_a_loss_of_ones_own_changes_no_figure(
+    compose: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a batch normalisation and dropout, which keep and draw numbers."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_losses.py").write_text(OWN)
+    quick = ("trainer=cpu", "trainer.max_steps=3", "logger=minimal", "encoder.dropout=0.2")
+    same = (*quick, "encoder.normalisation=batch", "activation=rrelu")
+
+    ours = train(compose(*same), tmp_path / "ours")
+    own = "objective.reconstruction._target_=own_losses.of_its_own"
+    theirs = train(compose(*same, own), tmp_path / "theirs")
+
+    assert ours["test"]["SE"] == theirs["test"]["SE"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from activae.sweeps import display as module
-from activae.sweeps.display import Display, clipped, wrapped
+from activae.sweeps.display import Display, clipped, show_early, wrapped
 from activae.sweeps.job import Ended, Job, Outcome, Said, Stepped
 
 LONG = "activation=leaky_relu,encoder.hidden=[512,256,128],optimizer.lr=0.0001,seed=4"
@@ -70,10 +70,46 @@ def test_a_terminal_of_80_columns_is_enough(
     assert max(map(len, lines)) <= 80, lines
     assert any(line.startswith("completed") for line in lines)
     assert " left" in lines[-1]
-    assert "1 done, 13 running, 2 failed of 1000" in lines[-1]
+    assert "1 done, 13 running, 1 diverged, 1 failed of 1000" in lines[-1]
 
 
 def test_what_is_cut_shows_both_ends() -> None:
     assert clipped("activation=relu,seed=17", 23) == "activation=relu,seed=17"
     assert clipped("activation=relu,seed=17", 20) == "activation=r...ed=17"
     assert wrapped("word " * 30, 100).splitlines()[1].startswith("       word")
+
+
+class TestABatchWithAHeading:
+    HEADING = "race   seed 3\n       gelu leads"
+
+    def show(self, jobs: list[Job]) -> None:
+        with Display(jobs[:4], self.HEADING) as display:
+            display(Said("pool   2 processes", routine=True))
+            display(Said("a worker ended early"))
+            for job, status in zip(jobs, ("completed", "diverged", "failed"), strict=False):
+                reason = "" if status == "completed" else "no room"
+                se_val = 1.0 if status == "completed" else None
+                display(Ended(job.id, Outcome(status, se_val, reason)))
+
+    def test_has_a_line_for_what_failed_alone(
+        self, jobs: list[Job], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        self.show(jobs)
+        early, failed = caplog.messages
+        assert early == "a worker ended early"
+        assert failed.startswith("failed")
+
+    def test_shows_it_above_the_bar_until_the_batch_has_ended(
+        self, jobs: list[Job], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        show_early(self.HEADING)
+        self.show(jobs)
+        early, wiped, out = capsys.readouterr().out.partition("\x1b[2F\x1b[J")
+        assert early.splitlines() == self.HEADING.splitlines()
+        assert wiped
+        assert out.index("gelu leads") < out.index("sweep ")
+        assert out.rstrip().endswith("\x1b[2K")  # the last thing done is to wipe a line

@@ -40,7 +40,7 @@ def fill(folder: Path, *lines: str, jobs: Any = None) -> None:
 def launched(folder: Path, *lines: str, given: Sequence[str] = ()) -> list[str]:
     """What of the lines is launched again."""
     fill(folder, *lines)
-    [command] = commands_of(folder, given)
+    [command] = commands_of(folder, given).commands
     return command[2 + len(QUICK) : len(command) - 2 - len(given)]
 
 
@@ -88,6 +88,31 @@ def test_the_working_folder_is_no_import_path_for_them(gift: Path, train_py: Tra
     [
         "+trusted_modules.0=os",
         "hydra.sweeper.params.seed='${oc.decode:1}'",
+        "hydra.sweeper.params.seed=${seed}",
+        "hydra.sweeper.params={data.split_seed: '${seed}'}",
+        "data.split_seed=${oc.env:HOME}",
+        "data.split_seed=${oc.env:HOME,1}",
+        "data.split_seed=${oc.create:{a:1}}",
+        "data.split_seed=${oc.select:seed}",
+        "data.split_seed=${hydra.job.num}",
+        "data.path=${hydra.runtime.cwd}",
+        "data.split_seed=${trusted_modules}",
+        "data.split_seed=${seed}${seed}",
+        "data.split_seed=${${seed}}",
+        "data.split_seed=${data.${seed}}",
+        "data.split_seed=${.seed}",
+        "data.split_seed=${..seed}",
+        "data.split_seed=${seed:}",
+        "data.split_seed=${ seed }",
+        "data.split_seed=${data[seed]}",
+        "data.split_seed=${seed},${oc.env:HOME}",
+        "data.split_seed=$\\{seed\\}",
+        "data.path=a/${seed}",
+        "data.path='${seed}'",
+        "activation=${sweep}",
+        "activation@encoder.activation=${sweep}",
+        "experiment=${data.path}",
+        "+evil.key=${seed}",
         "--info",
         "-m",
         "encoding.dim=$\\{seed\\}",
@@ -158,11 +183,17 @@ def test_how_it_runs_is_for_the_user_to_say(line: str, gift: Path) -> None:
         "activation=relu,tanh",
         "seed=range(10)",
         "+seed=1",
+        "data.split_seed=${seed}",
+        "+data.split_seed=${seed}",
+        "scheduler.warmup=${optimizer.lr}",
         "optimizer.lr=1e-3,1e-4",
         "optimizer.lr=tag(log,interval(1e-4,1e-1))",
         "activation@encoder.activation=gelu",
         "regulariser=[code_l1,contractive]",
         "experiment=tune_lr",
+        "race.minutes=30",
+        "hydra/sweeper=race",
+        "activation=glob(*,exclude=custom)",
         "encoder.hidden=[512,128]",
         "data.path='../my data/a=b.csv'",
         "+activation.kwargs={beta: 2}",
@@ -185,6 +216,55 @@ def test_what_sweeps_are_launched_with_is_launched_again(line: str, gift: Path) 
     assert launched(gift, line) == [line]
 
 
+def test_what_is_referred_to_is_checked_as_any_other_value(gift: Path, train_py: TrainPy) -> None:
+    named = ("+regulariser.zz.x={_target_: pydoc.pipepager, _partial_: true}",)
+
+    for line in ("activation._target_=${sweep}", "+callbacks.zz=${regulariser.zz.x}"):
+        fill(gift, *named, "sweep=pydoc.pipepager", line)
+        refused = train_py("resume=outputs/sweeps/gift")
+        assert refused.code == 1
+        assert "may name only what is in" in refused.text
+    assert_untouched(gift)
+
+
+def test_a_value_that_refers_to_itself_is_one_message(gift: Path, train_py: TrainPy) -> None:
+    fill(gift, "data.split_seed=${data.split_seed}")
+
+    refused = train_py("resume=outputs/sweeps/gift")
+
+    assert refused.code == 1
+    assert "Traceback" not in refused.text
+
+
+def test_what_is_left_out_is_said(gift: Path, train_py: TrainPy) -> None:
+    left = "+hydra.callbacks.mine._target_=mine.Callback"
+    fill(gift, left, "hydra.launcher.workers=1", "trusted_modules=[os]", "hydra.verbose=true")
+
+    again = commands_of(gift, ["hydra.verbose=false"])
+    resumed = train_py("resume=outputs/sweeps/gift", "hydra.verbose=false")
+
+    assert again.left_out == [left]
+    assert resumed.code == 0, resumed.text
+    assert resumed.text.count("left out, as a sweep's folder cannot vouch for it") == 1
+    assert left in resumed.text
+    fill(gift, "hydra.launcher.workers=1")
+    assert "left out" not in train_py("resume=outputs/sweeps/gift").text
+
+
+def test_a_sweep_that_draws_its_split_with_the_seed_is_resumed(
+    sweep: Callable[..., Any], train_py: TrainPy, tmp_path: Path
+) -> None:
+    assert sweep("seed=0,1", "data.split_seed=${seed}").code == 0
+    done = sorted((tmp_path / "outputs" / "sweeps" / "s").glob("*/DONE"))
+    done[1].unlink()
+
+    resumed = train_py("resume=outputs/sweeps/s")
+
+    assert resumed.code == 0, resumed.text
+    assert "2 runs, 1 to train, 1 done" in resumed.text
+    assert done[1].exists()
+
+
 @pytest.mark.parametrize("flag", ["--config-dir", "--config-path", "-cn"])
 def test_a_folder_names_no_configs(flag: str, gift: Path) -> None:
     for lines in ((f"{flag}=/somewhere",), (flag, "/somewhere")):
@@ -196,7 +276,7 @@ def test_what_the_user_says_himself_takes_the_place_of_what_the_folder_says(gift
     own = "hydra.sweeper.storage=sqlite:///own.db"
 
     assert launched(gift, "hydra.sweeper.storage=sqlite:///other.db", given=[own]) == []
-    assert commands_of(gift, [own])[0][-1] == own
+    assert commands_of(gift, [own]).commands[0][-1] == own
 
 
 @pytest.mark.parametrize("name", ["../x", "..", ".", "", "a/../../x", "/somewhere", "away"])
@@ -237,7 +317,7 @@ def test_nothing_is_written_through_a_link(
     assert outside.read_text() == "mine"
     (gift / name).unlink()
     (gift / name).symlink_to(gift / "evil.py")  # a link within the folder does no harm
-    assert commands_of(gift, []) != []
+    assert commands_of(gift, []).commands != []
 
 
 @pytest.mark.parametrize(

@@ -281,3 +281,53 @@ def test_a_setting_that_cannot_work_is_named(search: Search) -> None:
 
 def test_something_must_be_searched(search: Search) -> None:
     search("optimizer.lr=0.1").assert_one_error("nothing to search", "interval(")
+
+
+class TestSeveralSeeds:
+    def test_the_objective_is_the_mean_over_them(
+        self, search: Search, trials: Trials, tmp_path: Path
+    ) -> None:
+        outcome = search("seed=5", SPACE, "hydra.sweeper.seeds=3", trials=2)
+
+        assert outcome.code == 0, outcome.text
+        runs = [json.loads((f / "metrics.json").read_text()) for f in run_folders(tmp_path)]
+        assert sorted(run["seed"] for run in runs) == [5, 5, 6, 6, 7, 7]
+        errors: dict[str, list[float]] = {}
+        for folder, run in zip(run_folders(tmp_path), runs, strict=True):
+            lr = repr(OmegaConf.load(folder / "config.yaml").optimizer.lr)
+            errors.setdefault(lr, []).append(run["val"]["SE"])
+        for trial in trials():
+            own = errors[repr(trial.params["optimizer.lr"])]
+            assert trial.value == pytest.approx(sum(own) / 3)
+        assert ", mean of 3 seeds, with" in outcome.text
+
+        again = search("seed=5", SPACE, "hydra.sweeper.seeds=3", trials=2)
+        assert "2 trials, 0 to train, 2 done" in again.text
+        search("seed=5", SPACE, trials=2).assert_one_error("holds another search", "sweep=NAME")
+
+    def test_a_pruned_trial_gets_no_further_seeds(
+        self, search: Search, trials: Trials, tmp_path: Path
+    ) -> None:
+        outcome = search(*BAD_SECOND, "hydra.sweeper.seeds=2", trials=2)
+
+        assert outcome.code == 0, outcome.text
+        good, bad = trials()
+        assert (good.state, bad.state) == (TrialState.COMPLETE, TrialState.PRUNED)
+        assert list(good.intermediate_values) == [1, 2]
+        assert list(bad.intermediate_values) == [1]
+        assert len(run_folders(tmp_path)) == 3
+        assert "1 completed, 1 pruned" in outcome.text
+
+    def test_one_that_diverges_counts_as_the_worst(self, search: Search, trials: Trials) -> None:
+        outcome = search(
+            "optimizer=sgd", "optimizer.lr=1e30,0.01", "hydra.sweeper.seeds=2",
+            "hydra.sweeper.sampler.name=random", trials=4,
+        )  # fmt: skip
+
+        assert outcome.code == 0, outcome.text
+        assert math.inf in {trial.value for trial in trials()}
+
+    def test_by_a_number(self, search: Search) -> None:
+        search(SPACE, "hydra.sweeper.seeds=0").assert_one_error(
+            "hydra.sweeper.seeds=0", "1 or more"
+        )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from activae import collect
 from activae.results.claims import claim
 from activae.sweeps.folder import CLAIMS, SweepFolder
 
@@ -62,3 +66,26 @@ def test_a_run_that_is_resumed_by_itself_is_not_the_sweeps(tmp_path: Path) -> No
         assert (ours, others) == (True, False)
     with sweep.claim(job) as ours:
         assert ours, "both were let go"
+
+
+def test_an_edited_function_is_trained_anew_beside_the_old_one(
+    sweep: Sweep, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = tmp_path / "mine_in_a_sweep.py"
+    own = ("activation=custom", "activation.function=mine_in_a_sweep.f")
+    monkeypatch.delitem(sys.modules, "mine_in_a_sweep", raising=False)
+    function.write_text("import torch\ndef f(x):\n    return torch.tanh(x)\n")
+    assert sweep(*own, "seed=0,1").code == 0
+    function.write_text("import torch\ndef f(x):\n    return torch.sin(x)\n")
+    sys.modules.pop("mine_in_a_sweep")
+
+    again = sweep(*own, "seed=0,1")
+    unchanged = sweep(*own, "seed=0,1")
+
+    assert "2 runs, 2 to train" in again.text
+    assert "2 runs, 0 to train, 2 done" in unchanged.text
+    assert "custom(source=" in again.text
+    runs = collect(tmp_path / "outputs")
+    assert len(runs) == 4
+    assert runs["activation"].nunique() == 2
+    assert runs["test/SE"].nunique() == 4

@@ -15,7 +15,7 @@ from activae.config.instantiating import build
 from activae.config.settling import container
 from activae.errors import ConfigError
 from activae.models import Autoencoder, ConvEncoder, MLPDecoder
-from activae.training.optimizers import make_optimizer
+from activae.training.optimizers import check_state, make_optimizer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OPTIMIZERS = sorted(  # those that know weight decay
@@ -147,3 +147,41 @@ def test_what_lbfgs_would_refuse_only_later_is_refused_now(
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])
 def test_both_ways_of_lbfgs_to_choose_a_length_are_accepted(search: str | None) -> None:
     make_optimizer(partial(torch.optim.LBFGS, line_search_fn=search), network())
+
+
+ALL = sorted(path.stem for path in (CONFIGS / "optimizer").glob("*.yaml"))
+
+
+def stepped(name: str, compose: Callable[..., DictConfig]) -> torch.optim.Optimizer:
+    cfg = compose(f"optimizer={name}")
+    net = network()
+    optimizer = make_optimizer(build(container(cfg.optimizer), "optimizer"), net)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = net(torch.ones(2, 1, 4, 4)).square().sum()
+        loss.backward()
+        return loss.item()
+
+    for _ in range(3):
+        closure()
+        optimizer.step(closure)  # type: ignore[arg-type]
+    return optimizer
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_state_of_an_optimizer_is_its_own(
+    name: str, compose: Callable[..., DictConfig]
+) -> None:
+    check_state(stepped(name, compose))
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "sgd"])  # which has none
+def test_a_state_of_other_shapes_is_refused(name: str, compose: Callable[..., DictConfig]) -> None:
+    optimizer = stepped(name, compose)
+    state = next(state for state in optimizer.state.values() if state)
+    kept = next(name for name, v in state.items() if isinstance(v, torch.Tensor) and v.ndim)
+    state[kept] = torch.cat([state[kept].flatten(), torch.zeros(1)])
+
+    with pytest.raises(ValueError, match=r"the optimizer's .* shape"):
+        check_state(optimizer)

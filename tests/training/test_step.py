@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from pytorch_optimizer import Lion
 from torch import Tensor, nn
 
@@ -14,6 +17,7 @@ from activae.activations import RReLU
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.models.initialisation import fitted
 from activae.objectives import Objective, mse
+from activae.results.run import train
 from activae.training.compiled_step import CompiledStep, CompileFailed, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.optimizers import make_optimizer
@@ -231,3 +235,24 @@ def test_a_network_with_buffers_is_refused_before_anything_is_compiled() -> None
 
     with pytest.raises(CompileFailed, match=r"encoder\.normalisation1\.running_mean is a buffer"):
         prepared(OPTIMIZERS["adam"], None, "compiled", net=net)
+
+
+def test_a_batch_that_is_the_whole_of_the_split_is_compiled_too(
+    compose: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def compiled(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return function(*args)
+
+        return counted
+
+    monkeypatch.setattr(torch, "compile", compiled)  # which takes seconds
+    quick = ("trainer=cpu", "logger=minimal", "data.train_fraction=0.1", "data.batch_size=9999")
+
+    train(compose(*quick, "trainer.max_epochs=3", "trainer.compile=true"), tmp_path)
+
+    assert calls == 3

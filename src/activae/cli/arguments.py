@@ -15,10 +15,12 @@ _ONE_PATH = ("resume", "hydra.sweep.dir", "hydra.run.dir")  # a sweep cannot var
 _PATHS = ("data.path", "data.root")
 _GRAMMAR = re.compile(r"[,()\[\]{}]|\$\{")  # of sweeps, lists and interpolations
 _INFO = ("-i", "--info")
+# Hydra has no word for every option of a group. `custom` is none until it is given a function.
+_EVERY = {"activation=all": "activation=glob(*,exclude=custom)"}
 
 
 def for_hydra(arguments: Sequence[str]) -> list[str]:
-    """The flags, then the overrides, with paths in quotes.
+    """The flags, then the overrides, with paths in quotes; activation=all is every activation.
 
     Ends the process with argparse's usage where a flag is not known, as Hydra does.
     """
@@ -26,7 +28,7 @@ def for_hydra(arguments: Sequence[str]) -> list[str]:
     if parsed.config_path and "://" not in parsed.config_path:
         # Hydra takes it from the folder of the module that decorates the task function.
         flags.append(f"--config-path={Path(parsed.config_path).expanduser().absolute()}")
-    return [*flags, *map(_quoted, overrides)]
+    return [*flags, *(_EVERY.get(each) or _quoted(each) for each in overrides)]
 
 
 def shows_only(arguments: Sequence[str]) -> bool:

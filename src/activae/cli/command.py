@@ -115,10 +115,12 @@ def _start(main: Callable[[], object], arguments: Sequence[str]) -> None:
         _run(main, arguments)
         return
     try:
-        commands = commands_of(sweep, arguments)
+        again = commands_of(sweep, arguments)
     except ConfigError as error:
         _exit(f"error: {error}")
-    codes = [_exit_code(main, command) for command in commands]
+    if str(again):
+        print(f"note   {again}", file=sys.stderr)
+    codes = [_exit_code(main, command) for command in again.commands]
     sys.exit(max(codes, default=0))
 
 
@@ -252,6 +254,8 @@ def _train(composed: DictConfig, folder: Path) -> float:
     from activae.training.module import Interrupted
 
     refuse_torchrun()
+    if composed.race and HydraConfig.get().mode is RunMode.RUN:
+        raise ConfigError("experiment=race: is a race of many runs, for which train.py needs -m")
     cfg = _config_of_run(composed, folder) if composed.resume else composed
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a launcher that is not ours
         refuse_several_in_a_sweep(cfg.trainer)

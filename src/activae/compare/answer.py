@@ -14,7 +14,9 @@ import numpy as np
 
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION, Runs
-from activae.compare.pairing import Paired, counted, pair
+from activae.compare.pairing import LR, Paired, counted, pair
+from activae.compare.planning import plan
+from activae.compare.race import record
 from activae.compare.statistics import ALPHA, Array
 from activae.errors import UserError
 
@@ -37,7 +39,8 @@ class Answer:
     high) and bootstrap-t interval (bootstrap_low, bootstrap_high), relative difference,
     p_better (probability that a run of it is better than one of the reference) and p: adjusted
     for all pairs, or for all comparisons with the baseline where one was asked for.
-    best: those that cannot be told from the best, the best first.
+    best: those that cannot be told from the best, the best first. paired: what it is read from.
+    Of the runs of a race verdict and best are the race's own.
     """
 
     factor: str
@@ -47,6 +50,8 @@ class Answer:
     best: list[str]
     table: pd.DataFrame
     caveats: list[str]
+    plan: list[str]
+    paired: Paired
 
 
 def answer(
@@ -74,14 +79,20 @@ def answer(
     if baseline is not None:
         p = statistics.against_baseline(paired.scores, reference)
     table = pd.DataFrame(_columns(paired, reference, p)).iloc[order].reset_index(drop=True)
+    verdict, best = _verdict(paired, pairs, leaders), [names[index] for index in leaders]
+    race = record.told_of(paired.runs["path"], names)
+    if race is not None and paired.metric == record.METRIC:
+        verdict, best = race.verdict, race.best
     return Answer(
         factor=", ".join(paired.factor),
         metric=paired.metric,
         reference=names[reference],
-        verdict=_verdict(paired, pairs, leaders),
-        best=[names[index] for index in leaders],
+        verdict=verdict,
+        best=best,
         table=table,
         caveats=[*_caveats(paired, table), *runs.damaged],
+        plan=[] if race is not None else list(plan(paired, pairs, leaders)),
+        paired=paired,
     )
 
 
@@ -201,6 +212,13 @@ def _above(p: float) -> str:
 
 def _caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
     """What weakens the answer, each with what would mend it."""
+    if record.of_a_race(paired.runs["path"]):
+        told = record.told_of(paired.runs["path"], paired.conditions)
+        guarantee = f"{told.guarantee}; " if told and told.guarantee else ""
+        yield (
+            f"a race: {guarantee}p and intervals do not allow for the looks, so for these train "
+            "the best few on as many fresh seeds each"
+        )
     yield from _of_seeds(paired)
     yield from _of_metric(paired)
     yield from _of_protocol(paired)
@@ -221,7 +239,7 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
         for column, condition in enumerate(paired.conditions)
         if np.isnan(scores[row, column])
     ]
-    if missing and n:
+    if missing and n and not record.of_a_race(paired.runs["path"]):
         more = len(missing) - _LISTED
         end = f" and {more} more" if more > 0 else ""
         yield (
@@ -249,16 +267,8 @@ def _of_metric(paired: Paired) -> Iterator[str]:
 
 def _of_protocol(paired: Paired) -> Iterator[str]:
     runs = paired.runs
-    lr = "optimizer.lr"
-    of_activations = paired.factor == [ACTIVATION]
-    if of_activations and lr in runs and lr not in paired.averaged and runs[lr].nunique() == 1:
-        names = paired.conditions
-        options = ",".join(names) if all(name.isidentifier() for name in names) else "A,B"
-        yield (
-            f"lr {runs[lr].iloc[0]:g} for all, tuned for none of them; tune it for each: "
-            f"python train.py -m experiment=tune_lr activation={options}"
-        )
-    along = [key for key in paired.along if key not in (lr, *_BUDGET)]
+    yield from _of_rates(paired)
+    along = [key for key in paired.along if key not in (LR, *_BUDGET)]
     if along:
         yield (
             f"{', '.join(along[:_LISTED])} differ too, from one {paired.factor[0]} to another: the "
@@ -270,6 +280,35 @@ def _of_protocol(paired: Paired) -> Iterator[str]:
             f"budgets differ: runs took {int(min(steps))} to {int(max(steps))} steps; set "
             f"trainer.max_steps={int(max(steps))} for all, without early stopping"
         )
+
+
+def _of_rates(paired: Paired) -> Iterator[str]:
+    """Whether each condition has the learning rate that suits it."""
+    runs = paired.runs
+    if LR not in runs or LR in paired.averaged:
+        return
+    if paired.tuning is not None:
+        at_edge = [name for name in paired.conditions if _is_at_edge(paired.tuning, runs, name)]
+        if at_edge:
+            yield (
+                f"the best lr of {_and(at_edge)} lies at the edge of those tried: a better one may "
+                "lie beyond; tune with a larger hydra.sweeper.limit"
+            )
+    elif paired.factor == [ACTIVATION] and runs[LR].nunique() == 1:
+        names = paired.conditions
+        options = ",".join(names) if all(name.isidentifier() for name in names) else "A,B"
+        yield (
+            f"lr {runs[LR].iloc[0]:g} for all, tuned for none of them; tune it for each: "
+            f"python train.py -m experiment=compare_activations activation={options}"
+        )
+
+
+def _is_at_edge(tuning: pd.DataFrame, runs: pd.DataFrame, name: str) -> bool:
+    tried = tuning[LR][tuning["condition"] == name].dropna()
+    chosen = runs[LR][runs["condition"] == name].dropna()
+    if tried.nunique() < 2:
+        return False
+    return bool((chosen <= tried.min()).any() or (chosen >= tried.max()).any())
 
 
 def _of_pairing(paired: Paired) -> Iterator[str]:

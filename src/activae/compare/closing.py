@@ -1,25 +1,91 @@
-"""What a sweep says at its end: the verdict on all runs in its folder."""
+"""What a sweep leaves at its end: the verdict on all runs in its folder, a table and a page."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
-from textwrap import fill
 
-from activae.compare.answer import answer
-from activae.compare.collect import read_runs
-from activae.compare.terminal import WIDTH
+from activae.compare.answer import Answer, answer
+from activae.compare.collect import DONE, Runs, read_runs
+from activae.config.wording import clipped, wrapped
 from activae.errors import UserError
+from activae.results.run_folder import write_text
 
 log = logging.getLogger(__name__)
 
+TABLE, REPORT = "results.csv", "report.html"
+_NAME_WIDTH = 60
+
 
 def tell_verdict(sweep: Path) -> None:
-    """Log the verdict on a sweep's folder; nothing where its runs are not a comparison."""
+    """Log the verdict on a sweep's folder; where its runs are no comparison, the best of them.
+
+    The table of its runs and the report are written there. What cannot be drawn or written costs
+    neither runs nor verdict.
+    """
     try:
-        verdict = answer(read_runs([sweep])).verdict
-    except UserError:  # one condition, say, or several keys that vary: compare.py would ask which
+        runs = read_runs([sweep])
+    except UserError:  # not one run was begun
         return
-    log.info(fill(f"answer {verdict}", WIDTH, subsequent_indent=" " * 7))
+    found = _answer(runs, sweep)
+    if found is not None:
+        _tell(f"answer {found.verdict}", sweep)
+        _leave_page(found, sweep)
+    elif (best := _best(runs)) is not None:
+        _tell(best, sweep)
+
+
+def leave_page(sweep: Path) -> None:
+    """As `tell_verdict`, for a race, which has told its verdict itself."""
+    with suppress(UserError):  # not one run was begun
+        found = _answer(read_runs([sweep]), sweep)
+        if found is not None:
+            _leave_page(found, sweep)
+
+
+def _answer(runs: Runs, sweep: Path) -> Answer | None:
+    """The answer, and the table left in the folder; None where the runs are no comparison."""
+    with _beside_the_runs(sweep / TABLE):
+        write_text(sweep / TABLE, runs.table.to_csv(index=False), durable=False)
+    try:
+        return answer(runs)
+    except UserError:  # one condition, say, or several keys that vary: compare.py says which
+        return None
+
+
+def _leave_page(found: Answer, sweep: Path) -> None:
+    with _beside_the_runs(sweep / REPORT):
+        from activae.compare.report.page import write_page
+
+        write_page(found, sweep / REPORT)
+        log.info("page   %s", sweep / REPORT)
+
+
+def _tell(said: str, sweep: Path) -> None:
+    log.info("%s", wrapped(said))
     log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
+
+
+def _best(runs: Runs) -> str | None:
+    """The run with the least SE/val; None where none is done."""
+    done = runs.table[runs.table["status"] == DONE]
+    if done.empty:
+        return None
+    best = done.loc[done["val/SE"].idxmin()]
+    name = clipped(Path(best["path"]).name, _NAME_WIDTH)
+    return f"best   {name}: SE/val {best['val/SE']:.4g}"
+
+
+@contextmanager
+def _beside_the_runs(file: Path) -> Iterator[None]:
+    """Around the writing of what can be written anew at any time: a failure is told, no more."""
+    told = "%s: could not be written; the runs and the verdict are not affected"
+    try:
+        yield
+    except OSError as error:
+        log.warning(f"{told} (%s)", file, error.strerror)
+    except Exception:
+        log.warning(f"{told}. The cause:", file, exc_info=True)

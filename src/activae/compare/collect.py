@@ -138,7 +138,20 @@ def _read(folder: Path) -> _Run:
         config = migrated(values, file)
     except UserError as error:
         raise DataError(f"{error}; it was left out") from error
+    _tell_code(config)
     return _Run(folder, config, _metrics(folder / METRICS), _chosen(folder / _OVERRIDES))
+
+
+def _tell_code(config: dict[str, Any]) -> None:
+    """Move the hashes of the user's own code to the nodes that name it, as one more parameter.
+
+    So an edited function is another condition than the old one, and its name says so.
+    """
+    hashes = dict(str(line).partition(" ")[::2] for line in config.pop("own_code", None) or ())
+    for _, node in _nodes(config, ""):
+        for key in ("_target_", "function"):
+            if node.get(key) in hashes:
+                node["source"] = hashes[node[key]]
 
 
 def _parsed(file: Path) -> Any:
@@ -188,7 +201,7 @@ def _node_names(runs: Iterable[_Run]) -> _Names:
     Runs whose command names the option lend the name to those that have the same by default.
     Activations that differ have different names.
     """
-    nodes: dict[tuple[str, str], Mapping[str, Any]] = {}
+    nodes: dict[tuple[str, str], dict[str, Any]] = {}
     options: dict[tuple[str, str], str] = {}
     for run in runs:
         for place, node in _nodes(run.config, ""):
@@ -230,10 +243,10 @@ def _group(place: str) -> str:
     return place.rpartition(".")[2]
 
 
-def _nodes(node: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _nodes(node: Mapping[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each place below a node that builds something, and its node."""
     for key, value in node.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             if "_target_" in value:
                 yield f"{place}{key}", value
             yield from _nodes(value, f"{place}{key}.")

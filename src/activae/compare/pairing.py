@@ -25,6 +25,8 @@ _SPLIT = "data.split_seed"
 # Of the figures in metrics.json; of all others less is better.
 _HIGHER_IS_BETTER = ("PSNR", "SSIM", "explained_variance", "steps_per_second")
 _HALVES = ("encoder.activation", "decoder.activation")
+LR = "optimizer.lr"
+_SEES_TEST = "score.test"
 
 
 @dataclass
@@ -34,7 +36,8 @@ class Paired:
     sign: -1 where the metric's own values are the scores' negatives. runs: those compared, with
     their condition in the column `condition`. averaged: keys whose settings were averaged over
     within each seed, with their values. along: keys that differ between conditions along with the
-    factor. left_out: sentences about runs that are not compared.
+    factor. left_out: sentences about runs that are not compared. tuning: those that never saw the
+    test split, beside others that did: they chose what the others were run with.
     """
 
     factor: list[str]
@@ -47,6 +50,7 @@ class Paired:
     averaged: dict[str, list[Any]] = field(default_factory=dict)
     along: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    tuning: pd.DataFrame | None = None
 
 
 def pair(
@@ -70,17 +74,26 @@ def pair(
         raise UserError(
             f"none of {counted(len(table), 'run')} has ended: there is nothing to compare yet"
         )
+    tunes = _tunes(ended, where)
+    tuning, ended = ended[tunes], ended[~tunes]
     metric = _metric(ended, metric, runs.keys)
     varying = _varying(ended, runs.keys)
     factor = _factor(ended, varying, by, runs.keys)
     ended = ended.assign(condition=_labels(ended, factor))
     others = [key for key in varying if key not in factor and not _is_part(key, factor)]
-    along = [key for key in others if _determines(ended, "condition", key)]
+    # A rate that was tuned for each condition, in each setting of other keys, belongs to it.
+    along = [
+        key
+        for key in others
+        if _determines(ended, "condition", key) or (key == LR and not tuning.empty)
+    ]
     blocks = [key for key in others if key not in along]
     blocks = [key for key in blocks if not _follows_another(ended, key, blocks)]
     sign = -1 if metric.rpartition("/")[2] in _HIGHER_IS_BETTER else 1
     paired = Paired(factor, metric, sign, [], [], np.empty((0, 0)), ended, {}, along, left_out)
     _fill(paired, blocks)
+    if not tuning.empty:
+        paired.tuning = tuning.assign(condition=_labels(tuning, factor))
     return paired
 
 
@@ -107,6 +120,13 @@ def _selected(runs: Runs, where: Sequence[str]) -> pd.DataFrame:
             raise UserError(f"--where {condition}: no run has it; {key} is: {found}")
         table = kept
     return table
+
+
+def _tunes(table: pd.DataFrame, where: Sequence[str]) -> pd.Series[bool]:
+    """Which runs kept off the test split, where others did not; none if the user chose by that."""
+    kept_off = table[_SEES_TEST].map(str) == "False"
+    chosen = any(condition.startswith(f"{_SEES_TEST}=") for condition in where)
+    return kept_off & (not chosen and not kept_off.all())
 
 
 def _same(found: Any, wanted: str) -> bool:

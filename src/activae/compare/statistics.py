@@ -37,7 +37,7 @@ def differences(scores: Array, baseline: int) -> Array:
     where either is missing.
     """
     scores = _checked(scores)
-    return _minus(scores, scores[:, [baseline]])
+    return minus(scores, scores[:, [baseline]])
 
 
 def t_interval(d: Array, level: float = LEVEL) -> tuple[Array, Array]:
@@ -171,7 +171,7 @@ def all_pairs(scores: Array, *, seed: int = 0) -> Array:
     scores = _checked(scores)
     k = scores.shape[1]
     first, second = np.triu_indices(k, 1)
-    units = _units(_minus(scores[:, first], scores[:, second]))
+    units = _units(minus(scores[:, first], scores[:, second]))
     observed = np.abs(units.sum(0))
     order = np.argsort(observed, kind="stable")  # the weakest first
     units, observed = units[:, order], observed[order]
@@ -247,7 +247,8 @@ def _checked(scores: Array) -> Array:
     return scores
 
 
-def _minus(a: Array, b: Array) -> Array:
+def minus(a: Array, b: Array) -> Array:
+    """a - b, scores of any shapes that go together; 0 where both are inf: two that diverged tie."""
     with np.errstate(invalid="ignore"):
         return np.where(np.isinf(a) & np.isinf(b), 0.0, a - b)
 

@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import Any
 
 from activae.compare.answer import Answer, percent
+from activae.compare.pairing import counted
 
 WIDTH = 80
 _SHORTEST_NAME = 8
@@ -16,30 +17,39 @@ _NO_BREAK = "\u00a0"
 
 def shown(answer: Answer) -> str:
     """The answer as text, lines of at most 80 columns."""
-    kept = _kept_together(answer.verdict)
+    kept = kept_together(answer.verdict)
     lines = [line.replace(_NO_BREAK, " ") for line in wrap(kept, WIDTH)]
+    for said in answer.plan:
+        lines += _unbroken(said, "", "")
     lines += ["", *_table(answer)]
     lines += wrap(
         f"difference: to {answer.reference}, of seeds that both have, with its 95 % interval; "
         "better: the chance that a run of it is better; p: adjusted for all comparisons",
         WIDTH,
     )
+    if answer.paired.tuning is not None:
+        tuned = f"{counted(len(answer.paired.tuning), 'run')} that tuned, without the test split"
+        lines += _unbroken(f"not compared: {tuned} (--where score.test=false)", "", "")
     if answer.caveats:
         lines += ["", "caveats"]
     for caveat in answer.caveats:
-        # A path or command is not cut: it is there to be copied.
-        lines += wrap(
-            caveat,
-            WIDTH,
-            initial_indent="- ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        lines += _unbroken(caveat, "- ", "  ")
     return "\n".join(lines)
 
 
-def _kept_together(sentence: str) -> str:
+def _unbroken(said: str, first: str, rest: str) -> list[str]:
+    """Lines in which no path or command is cut: it is there to be copied."""
+    return wrap(
+        said,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def kept_together(sentence: str) -> str:
     """The sentence with blanks that no line is broken at: p > .4, 9 %."""
     for unit in (" % ", "(p > ", "(p = "):
         sentence = sentence.replace(unit, unit.replace(" ", _NO_BREAK))
@@ -48,7 +58,7 @@ def _kept_together(sentence: str) -> str:
 
 def _table(answer: Answer) -> Iterator[str]:
     rows = list(answer.table.itertuples())
-    number = _fixed(rows)
+    number = fixed(rows)
     cells = [[answer.factor, "n", answer.metric, "sd", "difference", "", "better", "p"]]
     for row in rows:
         is_reference = row.condition == answer.reference
@@ -60,7 +70,7 @@ def _table(answer: Answer) -> Iterator[str]:
                 number(row.sd),
                 *_difference(row, number, is_reference),
                 "" if is_reference else _share(row.p_better),
-                "" if is_reference else _p(row.p),
+                "" if is_reference else p_value(row.p),
             ]
         )
     widths = [max(len(line[column]) for line in cells) for column in range(1, len(cells[0]))]
@@ -82,10 +92,11 @@ def _difference(row: Any, number: Callable[[float], str], is_reference: bool) ->
     return [f"{number(row.difference)} {interval}".rstrip(), relative]
 
 
-def _fixed(rows: list[Any]) -> Callable[[float], str]:
+def fixed(rows: list[Any]) -> Callable[[float], str]:
     """A way to write all numbers: 4 digits of the largest mean, and 3 of the largest difference."""
     decimals = max(
-        _decimals((row.mean for row in rows), 4), _decimals((row.difference for row in rows), 3)
+        decimals_for((row.mean for row in rows), 4),
+        decimals_for((row.difference for row in rows), 3),
     )
 
     def number(value: float) -> str:
@@ -99,7 +110,7 @@ def _fixed(rows: list[Any]) -> Callable[[float], str]:
     return number
 
 
-def _decimals(values: Iterable[float], digits: int) -> int:
+def decimals_for(values: Iterable[float], digits: int) -> int:
     """The decimals with which the largest of the values has so many digits."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
     return max(0, digits - 1 - math.floor(math.log10(largest))) if largest else 0
@@ -109,7 +120,8 @@ def _share(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """As journals write it: .031, < .001."""
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 

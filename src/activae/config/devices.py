@@ -1,15 +1,19 @@
-"""On how many devices a run trains: what may be asked for, and what that comes to."""
+"""On how many devices a run trains, and what numbers they know."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from activae.errors import ConfigError
 
+if TYPE_CHECKING:
+    import torch
+
 STRATEGIES = ("auto", "ddp")
 ALL = -1  # as Lightning has it
+_WITHOUT_FLOAT64 = ("mps",)
 
 
 def device_count(trainer: Any) -> int:
@@ -29,6 +33,13 @@ def gpus() -> int:
     import torch
 
     return torch.cuda.device_count() or int(torch.backends.mps.is_available())
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """The type for sums of many numbers on a device: float64, which Apple's MPS does not know."""
+    import torch
+
+    return torch.float32 if device.type in _WITHOUT_FLOAT64 else torch.float64
 
 
 def device_faults(cfg: Any) -> Iterator[str]:

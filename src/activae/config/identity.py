@@ -63,9 +63,11 @@ _MATTERS = {
     "trainer.max_*": "identity condition",
     "trainer.early_stopping_patience": "identity condition",
     "callbacks": "identity condition stack",
+    "own_code": "identity condition",
     "logger": "identity",
     "score": "identity",
     "logger.progress_bar": "",
+    "race": "",
     "version": "",
     "sweep": "",
     "resume": "",
@@ -86,8 +88,9 @@ def job_id(settled: Any) -> str:
 def identity(settled: Any) -> dict[str, Any]:
     """The part of a settled config that the results depend on, as plain dicts and lists."""
     part = _without_paths(_part(settled, "identity"), settled)
-    if not part.get("callbacks"):  # as in runs from before there were any
-        part.pop("callbacks", None)
+    for added in ("callbacks", "own_code"):  # without any a run is what it was before there were
+        if not part.get(added):
+            part.pop(added, None)
     return part
 
 

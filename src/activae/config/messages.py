@@ -47,8 +47,20 @@ def explain(error: BaseException) -> str:
                 return f"a config file is not text in UTF-8: {link}"
     for link in _chain(error):
         if isinstance(link, (InterpolationResolutionError, GrammarParseError)):
-            return f"{prefix}{link.full_key}: {_first_line(link)}"
+            return prefix + _unresolved(link)
     return str(error).strip()
+
+
+def _unresolved(error: OmegaConfBaseException) -> str:
+    """Hydra makes the names of folders from the overrides: a fault in one may show there first."""
+    key = f"{error.full_key}: " if error.full_key else ""
+    missing = re.search(r"Missing mandatory value: (hydra\.job\.\w+)", str(error))
+    if missing:
+        return (
+            f"{key}is made with ${{{missing[1]}}}, which only a job of a sweep has; it may stand "
+            "in hydra.sweep.subdir, the name of a job's folder"
+        )
+    return key + _first_line(error)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -100,7 +112,10 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     if known:
         text += f"{f'{place} has' if place else 'The keys are'} {', '.join(known)}"
     if "_target_" in siblings:
-        text += f"; for another parameter of {siblings['_target_']}, write +{key}=VALUE"
+        more = f"another parameter of {siblings['_target_']}, write +{key}=VALUE"
+        text += f"; for {more}" if known else f"For {more}"
+    elif place and isinstance(parent, DictConfig) and parent._metadata.object_type in (None, dict):
+        text += f"{'; to' if known else 'To'} add it, write +{key}=VALUE"
     return text.strip()
 
 

@@ -74,10 +74,12 @@ def run_dir(stem: str, overrides: str, resume: str | None, *, claim: bool = True
 def sweep_dir(root: str, name: str | None, command: Sequence[str]) -> str:
     """A sweep's folder: `root`/NAME, or named by the command, which leads there again.
 
-    Of a long command the name shows what is swept, and a hash stands for the whole.
+    Of a long command the name shows what is swept, and a hash stands for the whole. A race with
+    another budget is the same race.
     """
     if not name:
-        ours = [line for line in command if not line.startswith(("resume=", "trusted_modules="))]
+        how = ("resume=", "trusted_modules=", "race.")
+        ours = [line for line in command if not line.startswith(how)]
         name = run_name(",".join(ours))
         if len(name.encode()) > LONGEST_SWEEP_NAME:
             swept = [line for line in ours if _is_swept(line)] or ours

@@ -99,7 +99,10 @@ class ScoreConfig:
 
 @dataclass
 class TrainConfig:
-    """Everything `python train.py` takes; `version` says in which form it was written down."""
+    """Everything `python train.py` takes; `version` says in which form it was written down.
+
+    own_code: hashes of what a settled config names outside of libraries (config.own_code).
+    """
 
     version: int = VERSION
     seed: int = 0
@@ -120,9 +123,11 @@ class TrainConfig:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     callbacks: dict[str, Any] = field(default_factory=dict)
+    race: dict[str, Any] = field(default_factory=dict)  # of a sweep that is one
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)
+    own_code: list[str] = field(default_factory=list)
 
 
 _NAMES_OF_OURS = {"launcher": ("ray", "submitit_local"), "sweeper": ("optuna",)}

@@ -16,6 +16,7 @@ from activae.config.devices import ALL, STRATEGIES, device_faults
 from activae.config.instantiating import faults, label
 from activae.config.messages import explain
 from activae.config.migration import migrated
+from activae.config.own_code import own_code
 from activae.config.schema import VERSION, TrainConfig
 from activae.config.trust import refuse_untrusted
 from activae.config.wording import home_expanded, shown
@@ -54,13 +55,16 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
         values: Any = OmegaConf.to_container(composed, resolve=True)
         if trusted is not None:
             refuse_untrusted(values, trusted)
+        values["race"] = {}  # says how a sweep goes on, and nothing of a run
         _expand_home(values["data"])
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))
         for half in (values["encoder"], values["decoder"]):
             if "activation" in half and half["activation"] is None:
                 half["activation"] = values["activation"]
-        settled = OmegaConf.merge(_schema(), values)
+        # A saved config keeps the code that its run was started with.
+        code = values.get("own_code") or own_code(values)
+        settled = OmegaConf.merge(_schema(), values, {"own_code": code})
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(settled, DictConfig)
@@ -182,6 +186,8 @@ def _out_of_range(cfg: DictConfig) -> Iterator[str]:
             "trainer.accelerator=gpu: torch finds no GPU here (neither CUDA nor Apple's MPS); "
             "trainer=auto takes one where there is one, trainer=cpu never"
         )
+    if cfg.trainer.precision == "64-true" and cfg.trainer.accelerator != "cpu" and _only_mps():
+        yield "trainer.precision=64-true: Apple's MPS knows no float64; add trainer=cpu"
     if _is_count(cfg.trainer.devices):
         yield from device_faults(cfg)
 
@@ -198,6 +204,12 @@ def _has_gpu() -> bool:
     import torch  # here, so that composing a config does without
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def _only_mps() -> bool:
+    import torch
+
+    return torch.backends.mps.is_available() and not torch.cuda.is_available()
 
 
 def _one_of(choices: tuple[str, ...]) -> tuple[str, Callable[[Any], bool]]:

@@ -1,13 +1,19 @@
-"""Config values in words: what an annotation admits, and what a misspelt word was meant to be."""
+"""Config values in words, and texts in lines that fit a terminal.
+
+What an annotation admits, what a misspelt word was meant to be, what is cut or wrapped.
+"""
 
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import EllipsisType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+WIDTH = 80  # of a terminal
+INDENT = " " * 7  # of a line that goes on below the word it starts with
 _WORDS = {
     bool: ("true or false", "true or false"),
     int: ("a whole number", "whole numbers"),
@@ -84,3 +90,26 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`Did you mean X? ` with the nearest of the known words, or nothing if none is near."""
     near = get_close_matches(word, list(known), n=1)
     return f"Did you mean {near[0]}? " if near else ""
+
+
+def clipped(text: str, room: int) -> str:
+    """The text, or its beginning and end where it takes more than `room` characters."""
+    if len(text) <= room:
+        return text
+    end = max(0, room - 3) // 3
+    return f"{text[: max(0, room - 3 - end)]}...{text[len(text) - end :]}"
+
+
+def wrapped(text: str, width: int = WIDTH) -> str:
+    """The text in lines of at most `width` characters; those that follow are indented."""
+    lines = [
+        textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=INDENT,
+            break_on_hyphens=False,
+            break_long_words=False,  # a path is there to be copied
+        )
+        for line in text.splitlines()
+    ]
+    return "\n".join(part for line in lines for part in line or [""])

@@ -145,6 +145,11 @@ class AutoencoderDataModule(pl.LightningDataModule):
         return self.source.sample_shape
 
     @property
+    def largest_batch(self) -> int:
+        """How many samples the batches of an epoch hold, but for a last one that may hold fewer."""
+        return min(self.batch_size, len(self.samples["train"]))
+
+    @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps that visit every training sample once; the last batch may be short."""
         return ceil(len(self.samples["train"]) / self.batch_size)
@@ -189,7 +194,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         """Normalised samples [N, *shape] as the share of their raw range: what pictures show."""
         low, high = self.raw_range
         raw = self.normalisation.to(normalised.device).inverse(normalised)
-        return ((raw - low) / (high - low)).to(torch.promote_types(normalised.dtype, torch.float32))
+        wide = torch.promote_types(normalised.dtype, torch.float32)
+        return ((raw - low) / (high - low)).to(wide).to(normalised.device)
 
     def train_dataloader(self) -> TrainingChunks:
         """Chunks from the step that the LightningModule has reached up to the end of its epoch."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from activae.config.devices import widest_float
 from activae.data.on_disk.rows import DiskSamples
 from activae.data.on_disk.survey import Moments
 from activae.errors import ConfigError
@@ -60,11 +61,16 @@ class Normalisation(nn.Module):
     def inverse(self, normalised: Tensor) -> Tensor:
         """Back from `[N, *sample_shape]` to the raw scale, as floating point.
 
-        In float64 where float32 would lose the differences beside the offset.
+        In float64 where float32 would lose the differences beside the offset: then on the CPU, if
+        the device knows none.
         """
         if not self._has_rest():
             return normalised * self.scale + self.offset
-        return normalised.double() * self.scale + self.offset_rest + self.offset.double()
+        home = normalised.device
+        if widest_float(home) != torch.float64:
+            home = torch.device("cpu")
+        offset, rest, scale = (b.to(home) for b in (self.offset, self.offset_rest, self.scale))
+        return normalised.to(home).double() * scale + rest + offset.double()
 
     def _has_rest(self) -> bool:
         return bool(self.offset_rest.any())

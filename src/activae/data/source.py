@@ -73,7 +73,7 @@ class Source:
             )
         self._check_shape("training", self.train, self.train_labels)
         if isinstance(self.train, Tensor):
-            self._check_finite("training", self.train)
+            check_finite(self.name, "training", self.train)
             self.check_values(*_extremes(self.train))
         if self.test is not None:
             self._check_test(self.test)
@@ -100,7 +100,7 @@ class Source:
                 f"{list(self.sample_shape)}; they must agree."
             )
         self._check_shape("test", test, self.test_labels)
-        self._check_finite("test", test)
+        check_finite(self.name, "test", test)
         self._check_inside_range("test", *_extremes(test))
 
     def _check_shape(self, part: str, samples: Tensor | NpyRows, labels: Tensor | None) -> None:
@@ -113,13 +113,6 @@ class Source:
                 f"{self.name}: {len(samples)} {part} samples but labels of shape "
                 f"{list(labels.shape)}; give one label a sample."
             )
-
-    def _check_finite(self, part: str, samples: Tensor) -> None:
-        if not is_finite(*_extremes(samples)):
-            bad = ~samples.float().isfinite()
-            place = bad.nonzero()[0].tolist()
-            value = samples[tuple(place)].item()
-            raise non_finite(self.name, part, int(bad.sum()), bad.numel(), value, place)
 
     def _check_inside_range(self, part: str, low: float, high: float) -> None:
         if self.value_range is None:
@@ -161,6 +154,16 @@ class Source:
 def _extremes(samples: Tensor) -> tuple[float, float]:
     low, high = samples.aminmax()
     return low.item(), high.item()
+
+
+def check_finite(name: str, part: str, samples: Tensor) -> None:
+    """Raise DataError where a value of samples [N, ...] is not finite in float32."""
+    if not is_finite(*_extremes(samples)):
+        bad = ~samples.float().isfinite()
+        place = bad.nonzero()[0].tolist()
+        raise non_finite(
+            name, part, int(bad.sum()), bad.numel(), samples[tuple(place)].item(), place
+        )
 
 
 def is_finite(low: float, high: float) -> bool:

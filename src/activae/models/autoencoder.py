@@ -25,8 +25,9 @@ class Autoencoder(nn.Module):
     `forward`, `decode` return reconstructions [B, *shape] in the data's normalised range; `encode`
     returns codes [B, code_dim]. Raises ConfigError, naming both shapes, where the halves disagree.
     Samples go to the encoder through `input_transform`, and what it gives to the decoder through
-    `latent`, if there is one. `multiply_adds` are those of weight layers in a forward pass of one
-    sample.
+    `latent`, if there is one. No module of torch's writes into its input (`inplace=True` counts as
+    False), which a shortcut or a loss may need as it was. `multiply_adds` are those of weight
+    layers in a forward pass of one sample.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Autoencoder(nn.Module):
         self.latent = latent
         self.decoder = decoder
         self.output_activation = output_activation or nn.Identity()
+        _keep_inputs(self)
         with _counting_work(self) as work:
             self._check_shapes()
         self.multiply_adds = sum(work.values())
@@ -136,6 +138,12 @@ class Autoencoder(nn.Module):
                 f"{given}, and the decoder turns that into {tuple(out.shape[1:])} instead of "
                 f"{self.shape}: choose an encoder and a decoder whose shapes agree"
             )
+
+
+def _keep_inputs(net: nn.Module) -> None:
+    for module in net.modules():
+        if getattr(module, "inplace", False) is True:
+            module.inplace = False  # type: ignore[assignment]
 
 
 @contextmanager

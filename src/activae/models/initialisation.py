@@ -1,6 +1,7 @@
 """Initial weights from an explicit generator, the same base noise whatever the activation.
 
-In: an autoencoder and a seed, and for `lsuv` training samples. Weights and biases change in place.
+In: an autoencoder and a seed, and for `lsuv` training samples. Weights and biases change in place,
+but for those that the network froze (requires_grad=False): a pretrained layer stays what it is.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ def fitted(net: Autoencoder, *, seed: int) -> None:
             rule = _own_rule(half, place)
             if rule is None:
                 scale = gain(feeding) if feeding is not None else 1.0
-                module.weight.copy_(normal * (scale / sqrt(fan_in(module))))
+                _set(module.weight, normal * (scale / sqrt(fan_in(module))))
             else:
-                module.weight.copy_(rule(normal, fan_in(module), first=place == 0))
+                _set(module.weight, rule(normal, fan_in(module), first=place == 0))
             if module.bias is not None:
-                module.bias.zero_()
+                _set(module.bias, torch.zeros_like(module.bias))
             feeding = None
 
 
@@ -62,7 +63,7 @@ def torch_default(net: Autoencoder, *, seed: int) -> None:
             for tensor in (module.weight, module.bias):
                 if tensor is not None:
                     uniform = torch.rand(tensor.shape, generator=noise)
-                    tensor.copy_((2 * uniform - 1) * bound)
+                    _set(tensor, (2 * uniform - 1) * bound)
 
 
 @torch.no_grad()
@@ -78,16 +79,23 @@ def lsuv(net: Autoencoder, *, seed: int, samples: Tensor) -> None:
     """
     for module, noise in chain(*in_order(net, seed)):
         if is_weight_layer(module):
-            nn.init.orthogonal_(module.weight, generator=noise)
+            drawn = torch.empty_like(module.weight)
+            _set(module.weight, nn.init.orthogonal_(drawn, generator=noise))
             if module.bias is not None:
-                module.bias.zero_()
+                _set(module.bias, torch.zeros_like(module.bias))
     net.eval()
     with ExitStack() as hooks:
         for name, module in net.named_modules():
-            if is_weight_layer(module):
+            if is_weight_layer(module) and module.weight.requires_grad:
                 hooks.enter_context(module.register_forward_hook(_rescaling(name)))
         net(samples)
     net.train()
+
+
+def _set(parameter: Tensor, values: Tensor) -> None:
+    """Give a parameter its first values, drawn for it in any case, unless it is frozen."""
+    if parameter.requires_grad:
+        parameter.copy_(values)
 
 
 def _rescaling(name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from activae.config.own_code import refuse_edited
 from activae.config.settling import CONFIG, container, read
 from activae.errors import ConfigError
 from activae.training.files import FOLDER, write_whole
@@ -30,17 +31,24 @@ def record(cfg: DictConfig, folder: Path) -> None:
     """Write a settled config into its run's folder, made if need be.
 
     Raises ConfigError if another run, or one that has ended, is there already, or a link in the
-    place of something that a run writes.
+    place of something that a run writes, or code of the user's own has been edited since.
     """
+    refuse_edited(container(cfg))
     folder.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
     file = folder / CONFIG
     advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
     if ended(folder):
         raise ConfigError(f"{folder}: a run has ended here already; {advice}")
-    if file.exists() and container(read(file)) != container(cfg):
+    if file.exists() and _differs(read(file), cfg):
         raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
     write_text(file, OmegaConf.to_yaml(cfg))
+
+
+def _differs(saved: DictConfig, cfg: DictConfig) -> bool:
+    """Whether a saved config is another than a settled one; it may be from before `own_code`."""
+    known, own = container(saved), container(cfg)
+    return bool(known | {"own_code": known["own_code"] or own["own_code"]} != own)
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from activae.config.instantiating import activation_label
+from activae.config.wording import wrapped
 from activae.results.evaluation import is_exact, ratio_to_pca
 
 # Test and train error may differ a little by chance; a fifth is a gap worth acting on.
@@ -34,12 +35,8 @@ def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
     console = Console(markup=False, emoji=False, highlight=False)
     show(metrics, f"{activation_label(cfg)} on {cfg.data.name}", console)
     for hint in hints(metrics, cfg):
-        console.print(f"hint   {hint}")
-    seconds = metrics["seconds"]
-    console.print(
-        f"took   {seconds['all']:.1f} s, {seconds['fit']:.1f} s of it in {metrics['steps']} steps; "
-        f"best after epoch {metrics['best_epoch'] + 1}"
-    )
+        console.print(wrapped(f"hint   {hint}"))
+    console.print(wrapped(f"took   {_time(metrics)}; best after epoch {metrics['best_epoch'] + 1}"))
     console.print(f"run    {folder}", soft_wrap=True)
     if cfg.logger.tensorboard:
         console.print(f"look   tensorboard --logdir {_log_root(folder)}", soft_wrap=True)
@@ -64,10 +61,11 @@ def show(metrics: dict[str, Any], title: str, console: Console) -> None:
         table.add_row(text, _number(run[name]), of_pca, _number(ratio))
     console.print(table)
     if run["BCE"] is None and metrics["train"]["BCE"] is not None:
-        console.print(
+        note = (
             f"note   BCE is left out: the {stage} split has values outside [0, 1], in which the "
             "training split lies."
         )
+        console.print(wrapped(note))
 
 
 def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
@@ -84,11 +82,12 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
             "nothing left to learn. Take a smaller code (encoding.dim)."
         )
     elif val > metrics["pca"]["val"]["SE"]:
-        smaller = ", or a smaller code (encoding=dim8), which a linear method cannot use as well"
+        code = min(SMALL_CODE, metrics["pca"]["dim"] // 2)
+        smaller = f", or a smaller code (encoding.dim={code}), which PCA cannot use as well"
         yield (
             "PCA with as many dimensions does better. Try more steps (trainer.max_epochs), wider "
             "layers (encoder=deep_mlp decoder=deep_mlp)"
-            f"{smaller if cfg.encoding.dim > SMALL_CODE else ''}."
+            f"{smaller if cfg.encoding.dim > SMALL_CODE and code else ''}."
         )
 
 
@@ -104,6 +103,14 @@ def _remedies(cfg: DictConfig) -> Iterator[str]:
         yield "stronger weight regularisation (objective.l2, objective.l1)"
     if cfg.trainer.early_stopping_patience is None:
         yield "early stopping (trainer.early_stopping_patience=5)"
+
+
+def _time(metrics: dict[str, Any]) -> str:
+    """What the run has taken: in all by this launch, in its steps by those before it too."""
+    all_, fit, steps = metrics["seconds"]["all"], metrics["seconds"]["fit"], metrics["steps"]
+    if fit > all_:
+        return f"{all_:.1f} s; {steps} steps took {fit:.1f} s, those of earlier launches included"
+    return f"{all_:.1f} s, {fit:.1f} s of it in {steps} steps"
 
 
 def _number(value: float | None) -> str:

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from activae.errors import SweepFailed, UserError
 from activae.results.run_folder import FAILED, ended
+from activae.sweeps.display import show_early
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -45,20 +46,24 @@ class Batches:
     """Launches batches of one sweep with its launcher, and remembers which jobs failed.
 
     A diverged job counts as the worst result: its SE/val is infinite. That of a failed one is nan.
+    heading: what is shown while a batch is trained, instead of a line for each run that ends.
     """
 
     def __init__(self, launcher: Launcher, config: DictConfig) -> None:
         self.launcher = launcher
         self.config = config
         self.failures: dict[Path, str] = {}
+        self.heading: str | None = None
         self._launched = 0
 
     def launch(
         self, overrides: Sequence[Sequence[str]], pruning: Sequence[dict[str, Any]] | None = None
     ) -> list[Result]:
         """See a batch to its end. `pruning`: for each job, what `Pruning` takes."""
+        if self.heading is not None:
+            show_early(self.heading)
         with open_dict(self.config):
-            self.config.hydra.sweeper[BATCH] = {"pruning": pruning}
+            self.config.hydra.sweeper[BATCH] = {"pruning": pruning, "heading": self.heading}
         returned = self.launcher.launch(overrides, initial_job_idx=self._launched)
         self._launched += len(overrides)
         return [self._result(each) for each in returned]
@@ -84,7 +89,7 @@ class Batches:
             return Result("failed", math.nan, folder)
 
 
-PRUNED_AT = "pruned at epoch"
+PRUNED_AT = "pruned at epoch"  # or after how many seeds, where a trial has several
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""How far a sweep is: one bar on a terminal, plain lines in a log, a line for each finished run."""
+"""How far a sweep is: one bar on a terminal, plain lines in a log, a line for each finished run.
+
+A batch of many may have a heading instead, such as the standing of a race: on a terminal it stands
+above the bar until the batch has ended, and only runs that failed have a line.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ import logging
 import sys
 import textwrap
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from time import monotonic
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.text import Text
 
+from activae.config.wording import INDENT, clipped, wrapped
 from activae.sweeps.job import Ended, Event, Job, Outcome, Said, Stepped
 
 log = logging.getLogger(__name__)
@@ -22,14 +28,14 @@ SECONDS_BETWEEN_LINES = 30.0
 SECONDS_OF_SPEED = 10.0
 LOG_WIDTH = 100
 NAME_WIDTH = 40  # of a job, beside the reason why it failed
-INDENT = " " * 7
-BAR_WIDTH = 12
+BAR_WIDTH = 8
 
 
 class Display:
     """Takes the events of a sweep and shows them; knows, at the end, how each job ended."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], heading: str | None = None) -> None:
+        self.heading = heading
         self.jobs = {job.id: job for job in jobs}
         self.outcomes: dict[str, Outcome] = {}
         self._running: dict[str, Stepped] = {}
@@ -42,12 +48,14 @@ class Display:
 
     def __enter__(self) -> Display:
         if sys.stdout.isatty():
+            if self.heading is not None:
+                _wipe(self.heading)
             columns = (
                 TextColumn("sweep "),
                 BarColumn(bar_width=BAR_WIDTH),
                 TextColumn("{task.description}"),
             )
-            self._bar = Progress(*columns, console=Console(), auto_refresh=False)
+            self._bar = _Bar(self.heading, *columns)
             self._bar.start()
             self._task = self._bar.add_task("", total=len(self.jobs))
         return self
@@ -66,13 +74,16 @@ class Display:
             case Ended() if event.job not in self.outcomes and not self._is_second_hand(event):
                 self.outcomes[event.job] = event.outcome
                 self._running.pop(event.job, None)
-                if event.outcome.fresh:
+                if event.outcome.fresh and not self._is_brief(event):
                     self._line(self._of_job(self.jobs[event.job], event.outcome))
-            case Said():
+            case Said() if not (event.routine and self.heading):
                 self._line(event.text)
         pause = 1 / REDRAWS_A_SECOND if self._bar else SECONDS_BETWEEN_LINES
         if monotonic() - self._shown_at > pause:
             self._show()
+
+    def _is_brief(self, event: Ended) -> bool:
+        return self.heading is not None and event.outcome.status != "failed"
 
     def _is_second_hand(self, event: Ended) -> bool:
         """Another process has seen the result of a job before the one that trained it told it."""
@@ -90,13 +101,16 @@ class Display:
             self._speeds.popleft()
 
     def summary(self) -> str:
-        """Members done, running, failed; time left; model-steps a second where there is room."""
-        ended = self.outcomes.values()
-        failed = sum(not outcome.ok for outcome in ended)
-        parts = [
-            f"{len(self.outcomes) - failed} done, {len(self._running)} running, {failed} failed "
-            f"of {len(self.jobs)}"
-        ]
+        """Runs done, running, diverged, failed; time left; steps a second where there is room."""
+        ended = [outcome.status for outcome in self.outcomes.values() if not outcome.ok]
+        counts = {
+            "done": len(self.outcomes) - len(ended),
+            "running": len(self._running),
+            "diverged": ended.count("diverged"),
+            "failed": len(ended) - ended.count("diverged"),
+        }
+        told = [f"{n} {what}" for what, n in counts.items() if n or what in ("done", "running")]
+        parts = [f"{', '.join(told)} of {len(self.jobs)}"]
         left = self._seconds_left()
         if left is not None:
             parts.append(f"{_clock(left)} left")
@@ -153,21 +167,35 @@ class Display:
         return f"{head}{name}  {reason}{took}"  # the closing message has the whole reason
 
 
-def clipped(text: str, room: int) -> str:
-    """The text, or its beginning and end where it takes more than `room` characters."""
-    if len(text) <= room:
-        return text
-    end = max(0, room - 3) // 3
-    return f"{text[: max(0, room - 3 - end)]}...{text[len(text) - end :]}"
+def show_early(heading: str) -> None:
+    """Show the heading of a batch on a terminal while the batch is prepared, which takes seconds.
+
+    The display of that batch takes its place.
+    """
+    if sys.stdout.isatty():
+        Console().print(Text(heading))
 
 
-def wrapped(text: str, width: int = LOG_WIDTH) -> str:
-    """The text in lines of at most `width` characters; those that follow are indented."""
-    lines = [
-        textwrap.wrap(line, width, subsequent_indent=INDENT, break_on_hyphens=False) or [""]
-        for line in text.splitlines()
-    ]
-    return "\n".join(part for line in lines for part in line)
+def _wipe(heading: str) -> None:
+    """Clear what `show_early` has shown, as many lines as it took."""
+    width = Console().width
+    lines = sum(max(1, -(-len(line) // width)) for line in heading.splitlines())
+    sys.stdout.write(f"\x1b[{lines}F\x1b[J")
+
+
+class _Bar(Progress):
+    """Drawn when it is asked to; with a heading above it, both vanish in the end."""
+
+    def __init__(self, heading: str | None, *columns: ProgressColumn) -> None:
+        self.heading = heading
+        transient = heading is not None
+        super().__init__(*columns, console=Console(), auto_refresh=False, transient=transient)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The heading, and the bar."""
+        if self.heading:
+            yield Text(self.heading)
+        yield from super().get_renderables()
 
 
 def _share(reached: Stepped) -> float:
@@ -177,4 +205,6 @@ def _share(reached: Stepped) -> float:
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 100:
+        return f"{hours / 24:.0f} days"
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -91,9 +91,13 @@ class Ended:
 
 @dataclass(frozen=True)
 class Said:
-    """Something a user should read once, such as why some jobs cannot share a stack."""
+    """Something a user should read once, such as why some jobs cannot share a stack.
+
+    routine: it is said at each launch, so not of every batch of many.
+    """
 
     text: str
+    routine: bool = False
 
 
 Event = Stepped | Ended | Said

@@ -26,7 +26,7 @@ from activae.config.trust import trusting
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.sweeps.batches import Pruning, batch_of, prunings
 from activae.sweeps.composing import compose_jobs
-from activae.sweeps.display import Display, clipped
+from activae.sweeps.display import Display
 from activae.sweeps.folder import SweepFolder, failure_noted, note_failure, outcome_of
 from activae.sweeps.job import Ended, Job, Outcome, Report
 from activae.sweeps.work import Surroundings, job_return, surroundings
@@ -80,6 +80,7 @@ def launch(
     if whole:
         _refuse_what_all_share(found, sweep)
     trials = prunings(config, first)
+    heading = (batch_of(config) or {}).get("heading")
     jobs = _with_folders(found, sweep, _command(config), trials)
     unique = {job.id: job for job in jobs}
     mistakes = {each.id: each.mistake for each in found if each.mistake}
@@ -87,7 +88,7 @@ def launch(
         log.info("sweep  %s\n       %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
     try:
-        with Display(list(unique.values())) as display:
+        with Display(list(unique.values()), heading) as display:
             for id_, mistake in mistakes.items():
                 note_failure(unique[id_].folder, mistake)
                 display(Ended(id_, Outcome("failed", reason=mistake)))
@@ -201,10 +202,7 @@ def _conclude(
 ) -> None:
     fresh = sum(outcome.fresh for outcome in outcomes.values())
     log.info("took   %.1f s for %d runs; %d were done before", seconds, fresh, len(jobs) - fresh)
-    results = [(o.se_val, jobs[id_].name) for id_, o in outcomes.items() if o.se_val is not None]
-    if results:
-        se_val, name = min(results)
-        log.info("best   %s: SE/val %.4g", clipped(name, 60), se_val)
+    if any(outcome.se_val is not None for outcome in outcomes.values()):
         log.info("look   tensorboard --logdir %s", quote(str(sweep.path)))
 
 
@@ -217,17 +215,21 @@ def _returns(jobs: Sequence[Job], outcomes: Mapping[str, Outcome]) -> list[JobRe
 
 
 def _failures(failed: Sequence[tuple[Path, Outcome]]) -> str:
-    """Each reason, once, with the folder of the job, or of the first of those that share it."""
-    sharing: dict[str, list[Path]] = {}
+    """Each reason, once, with the folder of the job, or of the first of those that share it.
+
+    Those that diverged share one: each one's own figures are in its folder.
+    """
+    sharing: dict[str, list[tuple[Path, str]]] = {}
     for folder, outcome in failed:
-        sharing.setdefault(outcome.reason, []).append(folder)
+        kind = outcome.status if outcome.status == "diverged" else outcome.reason
+        sharing.setdefault(kind, []).append((folder, outcome.reason))
     diverged = sum(outcome.status == "diverged" for _, outcome in failed)
     head = f"{len(failed)} of the sweep's jobs failed"
     if diverged:
         head += f" ({diverged} of them diverged)"
     lines = [
         f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}"
-        for reason, (folder, *others) in sharing.items()
+        for (folder, reason), *others in sharing.values()
     ]
     return "\n".join([f"{head}:", *lines])
 

@@ -81,15 +81,14 @@ class Lockstep:
             return 0
         title = f"{len(jobs)} runs like {jobs[0].name}"
         if reason:
-            self.report(Said(f"single {title}: {reason}"))
+            self.report(Said(f"single {title}: {reason}", routine=True))
             return 0
         device = choose_device(first.trainer.accelerator)
         batch_size = first.data.batch_size
         size = min(len(jobs), members_that_fit(_free_bytes(device), model, batch_size))
         megabytes = memory_per_member(model, batch_size) / MEGABYTE
-        self.report(
-            Said(f"stack  {title}: {size} at a time on {device}, {megabytes:.1f} MB a member")
-        )
+        told = f"stack  {title}: {size} at a time on {device}, {megabytes:.1f} MB a member"
+        self.report(Said(told, routine=True))
         return size
 
     def _opened(self, job: Job) -> bool:

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 
 from activae.config.identity import data_key, graph_key
+from activae.config.wording import clipped
 from activae.data.module import AutoencoderDataModule
 from activae.errors import END_REQUESTS, EXIT_INTERRUPTED
-from activae.sweeps.display import clipped
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
 from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
 from activae.sweeps.stack import memory_per_member
@@ -108,16 +108,19 @@ class Pool:
         """Tell the grouping, and what memory it takes."""
         size = sum(part.nbytes for part in data.samples.values()) / MEGABYTE
         processes = f"{self.workers} processes" if self.workers > 1 else "this process"
-        self.report(Said(f"pool   {processes}; {data.source.name}: {size:.1f} MB, shared"))
+        self.report(
+            Said(f"pool   {processes}; {data.source.name}: {size:.1f} MB, shared", routine=True)
+        )
         alike = [job for each in groups for job in each.jobs]
         for each in groups[:GROUPS_SHOWN]:
             how = "one compiled step" if each.graph in shared.compiled else "not compiled"
             memory = _memory_of_run(each.jobs[0], data)
             count = f"{len(each.jobs)} run{'s' if len(each.jobs) > 1 else ''}"
             which = clipped(in_common(each.jobs, alike), 30)
-            self.report(Said(f"stack  {count}{which}: {how}{memory}"))
+            self.report(Said(f"stack  {count}{which}: {how}{memory}", routine=True))
         if len(groups) > GROUPS_SHOWN:
-            self.report(Said(f"       and {len(groups) - GROUPS_SHOWN} more groups"))
+            more = f"       and {len(groups) - GROUPS_SHOWN} more groups"
+            self.report(Said(more, routine=True))
 
     def _run_processes(self, jobs: Sequence[Job], shared: Shared, count: int) -> set[str]:
         """One round of processes; returns the jobs that ended, those that killed one included."""

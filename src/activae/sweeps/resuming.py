@@ -1,8 +1,9 @@
 """What `resume=SWEEP` launches: the commands in the sweep's folder, if a folder may give them.
 
-The folder may come from anybody, so its commands are data: known keys with plain values. They name
-no folder of configs, no Hydra flag, nothing that is computed; of Hydra's own part, the launcher and
-the sweeper by the names of ours, and scalars of theirs. What the values in turn name is checked
+The folder may come from anybody, so its commands are data: known keys with plain values, or with
+the value of another key of the run (`${seed}`). They name no folder of configs, no Hydra flag,
+nothing that is computed; of Hydra's own part, the launcher and the sweeper by the names of ours,
+and scalars of theirs. What the values in turn name is checked
 against `activae.config.trust` when each job's config is settled.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -31,15 +32,16 @@ _CONFIG_FLAGS = {
     "-cn": "--config-name",
     "-cp": "--config-path",
 }
+_BUDGET = "race."
 # What the command that resumes a sweep may set: how it runs, not what.
-_HOW = ("hydra.", "hydra/", "trusted_modules=")
+_HOW = ("hydra.", "hydra/", "trusted_modules=", _BUDGET)
 # Said at each launch, by the user.
 _EACH_TIME = ("resume", "trusted_modules")
 _KEYS = {field.name for field in fields(TrainConfig)} - set(_EACH_TIME)
 _SCALARS = ("seed", "sweep", "version")  # without a dot and yet no group
 _OPTIONS = {
-    "hydra/launcher": ("basic", "joblib", "ray", "slurm", "stacked", "submitit_local"),
-    "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna"),
+    "hydra/launcher": ("basic", "ray", "slurm", "stacked", "submitit_local"),
+    "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna", "race"),
 }
 _ELSEWHERE = ("hydra.searchpath", "hydra.sweeper.storage")
 _PARAMS = "hydra.sweeper.params"
@@ -57,8 +59,31 @@ _HYDRA_SCALAR = re.compile(
     rf"|init\.num_cpus|additional_parameters\.({'|'.join(_SLURM)}))"
     rf"|hydra\.sweeper\.({'|'.join(_SWEEPER)}|(sampler|pruner)\.[a-z]\w*)"
 )
+# The value of another key, by its name alone: no resolver, and nothing beside it.
+_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)(\.\w+)*\}", re.ASCII)
 # No blanks: sbatch would take what follows for another of its parameters.
 _WORD = re.compile(r"[\w.,:@+&|*()\[\]-]*")
+
+
+@dataclass
+class Relaunch:
+    """What continues a sweep.
+
+    commands: the command lines, without the program; left_out: those of the folder's lines that are
+    not in them, because what they say is the user's to say.
+    """
+
+    commands: list[list[str]]
+    left_out: list[str]
+
+    def __str__(self) -> str:
+        """What to know of the lines that are left out; empty where there are none."""
+        if not self.left_out:
+            return ""
+        lines = " ".join(map(quote, self.left_out))
+        return (
+            f"left out, as a sweep's folder cannot vouch for it (give it again if meant): {lines}"
+        )
 
 
 def resumed_sweep(arguments: Sequence[str]) -> Path | None:
@@ -76,7 +101,7 @@ def resumed(arguments: Sequence[str]) -> Path | None:
     return None
 
 
-def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
+def commands_of(sweep: Path, arguments: Sequence[str]) -> Relaunch:
     """The command lines that a sweep was launched with, to be launched again.
 
     Raises ConfigError where `arguments` change what is trained, the sweep's record is damaged or
@@ -95,18 +120,30 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> list[list[str]]:
     folder.refuse_links_away()
     place = [f"hydra.sweep.dir={sweep}", f"resume={sweep}"]
     said = {key_of(line).lstrip("+~") for line in others}
-    commands = []
-    for command in folder.index()["commands"]:
+    again = Relaunch([], [])
+    # The same race with another budget is one race, with the budget that it was given last.
+    races = {
+        tuple(line for line in command if not line.startswith(_BUDGET)): command
+        for command in folder.index()["commands"]
+    }
+    for command in races.values():
         noted, lines = _config_flags(command)
         if noted and not flags:
-            again = " ".join(map(quote, [*noted, f"resume={sweep}", *others]))
+            whole = " ".join(map(quote, [*noted, f"resume={sweep}", *others]))
             raise ConfigError(
                 f"resume={sweep}: was launched with configs from elsewhere, which can name any "
-                f"code. If you know them, say so: python train.py {again}"
+                f"code. If you know them, say so: python train.py {whole}"
             )
         kept = [line for line in lines if _may_say(line, f"resume={sweep}", said)]
-        commands.append([*flags, "-m", *kept, *place, *others])
-    return commands
+        again.commands.append([*flags, "-m", *kept, *place, *others])
+        dropped = [line for line in lines if line not in kept and not _is_said(line, said)]
+        again.left_out += [line for line in dropped if line not in again.left_out]
+    return again
+
+
+def _is_said(line: str, said: set[str]) -> bool:
+    """Whether the user's own command says what the line is about, or each launch does."""
+    return key_of(line).lstrip("+~") in {*said, *_EACH_TIME}
 
 
 def _config_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -134,8 +171,19 @@ def _may_say(line: str, sweep: str, said: set[str]) -> bool:
         return False
     if key.replace("/", ".").split(".")[0] == "hydra":
         return _may_say_of_hydra(override, line, sweep)
-    _refuse_unless_known(override, line, sweep)
+    _refuse_unless_known(override, line, sweep, refers=_refers(override, line))
     return True
+
+
+def _refers(override: Override, line: str) -> bool:
+    """Whether a line gives a key of a run, not a group, the value of another key of the run.
+
+    What that value names is checked as any other, once the run's config is resolved.
+    """
+    found = _REFERENCE.fullmatch(line.partition("=")[2])
+    key = override.key_or_group
+    is_value = ("." in key or key in _SCALARS) and not override.package
+    return found is not None and found[1] in _KEYS and is_value and "$" not in key
 
 
 def _parsed(line: str, sweep: str) -> Override:
@@ -147,10 +195,17 @@ def _parsed(line: str, sweep: str) -> Override:
         raise _refusal(line, sweep, "it is no override") from None
 
 
-def _refuse_unless_known(override: Override, line: str, sweep: str) -> None:
-    """Raise ConfigError unless the line sets a key of the schema or chooses an option by a name."""
+def _refuse_unless_known(
+    override: Override, line: str, sweep: str, *, refers: bool = False
+) -> None:
+    """Raise ConfigError unless the line sets a key of the schema or chooses an option by a name.
+
+    refers: whether its value may be another key's.
+    """
     key, package = override.key_or_group, override.package
-    if "$" in line:  # escaped ones are interpolations too, once Hydra has parsed them
+    if (
+        "$" in line and not refers
+    ):  # escaped ones are interpolations too, once Hydra has parsed them
         raise _refusal(line, sweep, "it may hold values alone, not interpolations")
     if package and package.split(".")[0] not in _KEYS:
         raise _refusal(line, sweep, f"nothing of a run is at {package}")

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,11 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from activae.config.settling import container
+from activae.config.wording import wrapped
 from activae.errors import ConfigError, SweepFailed
 from activae.results.run_folder import write_text
-from activae.sweeps.batches import Batches
+from activae.sweeps.batches import Batches, Result
 from activae.sweeps.composing import compose_jobs
-from activae.sweeps.display import wrapped
 from activae.sweeps.folder import CLAIMS
 from activae.sweeps.space import WITHOUT_TEST, Space, parse, space_of
 from activae.training.process import cores
@@ -42,6 +42,7 @@ class Settings:
     """What configs/hydra/sweeper/optuna.yaml sets; see there."""
 
     n_trials: int
+    seeds: int
     n_jobs: int | None
     study_name: str | None
     storage: str | None
@@ -63,8 +64,9 @@ def search(
     """
     folder = Path(str(config.hydra.sweep.dir))
     overrides = parse([WITHOUT_TEST, *lines], loader)
-    space = space_of(overrides)
-    study = _study(settings, space, folder)
+    study = _study(settings, space_of(overrides), folder)
+    space = _with_seeds(space_of(overrides), settings.seeds, config.seed)
+    study = replace(study, space=space)
     for _ in compose_jobs(loader, config, space.examples(), 0):
         pass  # a mistake in a key or an option is met now, before there is a study
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,12 +79,11 @@ def search(
         log.info("search %s\n       %s", folder, _count(finished, settings.n_trials))
         failed = 0
         while trials := study.next(at_once, settings.n_trials - len(finished) - failed):
-            chosen = [space.overrides(trial.params) for trial in trials]
-            results = batches.launch(chosen, _pruning(study, trials))
+            results = _trained(batches, study, trials)
             finished = study.tell(trials, results)
             failed += sum(result.status == "failed" for result in results)
             _keep_best(finished, folder)
-    _conclude(finished, failed, study.storage, folder)
+    _conclude(finished, failed, study, folder)
     batches.conclude()
 
 
@@ -98,12 +99,59 @@ def _study(settings: Settings, space: Space, folder: Path) -> Search:
         raise ConfigError(
             "hydra/sweeper=optuna needs optuna: pip install 'activae[optuna]'"
         ) from error
-    for key, value in (("n_trials", settings.n_trials), ("n_jobs", settings.n_jobs)):
+    for key in ("n_trials", "seeds", "n_jobs"):
+        value = getattr(settings, key)
         optional = key == "n_jobs" and value is None
         if not optional and (type(value) is not int or value < 1):
             raise ConfigError(f"hydra.sweeper.{key}={value}: must be a whole number of 1 or more")
     url = settings.storage or f"sqlite:///{(folder / STUDY).resolve()}"
     return Search(url, settings.study_name or folder.name, space, sampler, pruner)
+
+
+def _with_seeds(space: Space, count: int, first: int) -> Space:
+    """The space whose trials are runs with so many seeds, from the one of the command on."""
+    if count == 1:
+        return space
+    given = [line for line in space.fixed if line.startswith("seed=")]
+    if given:
+        first = int(given[-1].partition("=")[2])
+    seeds = tuple(f"seed={first + number}" for number in range(count))
+    return replace(space, fixed=tuple(x for x in space.fixed if x not in given), seeds=seeds)
+
+
+def _trained(batches: Batches, study: Search, trials: Sequence[FrozenTrial]) -> list[Result]:
+    """How trials went. With several seeds that is the mean over them.
+
+    A pruner then judges the mean so far after each seed, in place of a run after each epoch: a
+    trial that it ends gets no further seeds.
+    """
+    chosen = [study.space.overrides(trial.params) for trial in trials]
+    seeds = study.space.seeds
+    if not seeds:
+        return batches.launch(chosen, _pruning(study, trials))
+    results: list[list[Result]] = [[] for _ in trials]
+    going: Sequence[int] = range(len(trials))
+    for together in [seeds] if study.pruner["name"] == "none" else [(seed,) for seed in seeds]:
+        jobs = [[*chosen[index], seed] for index in going for seed in together]
+        told = iter(batches.launch(jobs)) if jobs else iter(())
+        for index in going:
+            results[index] += [next(told) for _ in together]
+        going = [index for index in going if _goes_on(study, trials[index], results[index])]
+    return [_folded(each, len(seeds)) for each in results]
+
+
+def _goes_on(study: Search, trial: FrozenTrial, results: Sequence[Result]) -> bool:
+    mean = sum(result.se_val for result in results) / len(results)
+    return math.isfinite(mean) and not study.prunes(trial, len(results), mean)
+
+
+def _folded(results: Sequence[Result], seeds: int) -> Result:
+    """The runs of a trial as one result; the folder is that of the first."""
+    found = [result.status for result in results]
+    status = next((bad for bad in ("failed", "diverged") if bad in found), "completed")
+    if status == "completed" and len(results) < seeds:
+        status = "pruned"
+    return Result(status, sum(r.se_val for r in results) / len(results), results[0].folder)
 
 
 @contextmanager
@@ -149,17 +197,19 @@ def best_of(finished: Sequence[FrozenTrial]) -> FrozenTrial | None:
     return min(whole, key=lambda trial: (trial.value, trial.number), default=None)
 
 
-def _conclude(finished: Sequence[FrozenTrial], failed: int, storage: str, folder: Path) -> None:
+def _conclude(finished: Sequence[FrozenTrial], failed: int, study: Search, folder: Path) -> None:
     best = best_of(finished)
     ended = [trial.user_attrs.get("status") for trial in finished]
     counts = [f"{ended.count(status)} {status}" for status in ("completed", "pruned", "diverged")]
     log.info("trials %s, %d failed", ", ".join(counts), failed)
     if best is not None:
         params = " ".join(f"{key}={value}" for key, value in best.params.items())
-        told = f"best   trial {best.number}: SE/val {best.value:.4g} with {params}"
+        seeds = len(study.space.seeds)
+        mean = f", mean of {seeds} seeds," if seeds else ""
+        told = f"best   trial {best.number}: SE/val {best.value:.4g}{mean} with {params}"
         log.info("%s", wrapped(told))
         log.info("folder %s", best.user_attrs["folder"])
-    log.info("look   optuna-dashboard %s", quote(storage))
+    log.info("look   optuna-dashboard %s", quote(study.storage))
     log.info("       tensorboard --logdir %s", quote(str(folder)))
     if best is None and not failed:
         raise SweepFailed(f"{folder}: none of the {len(finished)} trials was trained to its end")

@@ -73,12 +73,14 @@ Domain = Options | Numbers
 class Space:
     """What a search varies, and the overrides that all its trials have.
 
-    fixed: override lines; domains: by key, with how each was written in `written`.
+    fixed: override lines; domains: by key, with how each was written in `written`; seeds: override
+    lines, where a trial is a run with each of several seeds.
     """
 
     fixed: tuple[str, ...]
     domains: Mapping[str, Domain]
     written: tuple[str, ...]
+    seeds: tuple[str, ...] = ()
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The overrides of a trial with these values."""
@@ -100,6 +102,7 @@ class Space:
     def signature(self) -> dict[str, list[str]]:
         """What two searches must agree on to be the same."""
         fixed = [line for line in self.fixed if line.partition("=")[0] not in _WHERE]
+        fixed += self.seeds
         return {"space": sorted(self.written), "fixed": sorted(fixed)}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from activae.config.wording import did_you_mean
 from activae.errors import ConfigError
-from activae.sweeps.batches import Result
+from activae.sweeps.batches import PRUNED_AT, Result
 from activae.sweeps.space import Space
 
 if TYPE_CHECKING:
@@ -125,6 +125,23 @@ class Search:
                 else:
                     study.tell(trial.number, result.se_val)
             return _finished(study)
+
+    def prunes(self, trial: FrozenTrial, step: int, value: float) -> bool:
+        """Report the objective so far, and say whether the trial ends here.
+
+        An answer is kept: a search that was interrupted gets the same one.
+        """
+        with opened_storage(self.storage) as storage:
+            study = self._study(storage)
+            id_ = id_of(storage, self.name, trial.number)
+            found = storage.get_trial(id_)
+            pruned: int | None = found.user_attrs.get(PRUNED_AT)
+            if step not in found.intermediate_values:
+                storage.set_trial_intermediate_value(id_, step, value)
+                if study.pruner.prune(study, storage.get_trial(id_)):
+                    pruned = step
+                    storage.set_trial_user_attr(id_, PRUNED_AT, step)
+        return pruned is not None and step >= pruned
 
     def _study(self, storage: RDBStorage) -> Study:
         import optuna

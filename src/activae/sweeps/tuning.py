@@ -23,16 +23,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from activae.config.names import key_of
 from activae.config.settling import container
+from activae.config.wording import clipped, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
-from activae.sweeps.display import clipped, wrapped
 from activae.sweeps.space import WITH_TEST, WITHOUT_TEST, parse
 
 log = logging.getLogger(__name__)
 
 TUNED = "tuned_lr.yaml"
 TABLE = "tuned_lr.json"
+_FINALISTS = 3  # the best by the first seed, and, in a valley, its neighbours
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,15 @@ class Grid:
 
 @dataclass
 class Condition:
-    """A combination to tune, and what is known of its learning rates, by point of the grid."""
+    """A combination to tune, and what is known of its learning rates, by point of the grid.
+
+    finalists: where not all points were trained with all seeds, those that were.
+    """
 
     name: str
     overrides: tuple[str, ...]
     results: dict[int, list[Result]] = field(default_factory=dict)
+    finalists: list[int] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
@@ -102,7 +107,7 @@ class Condition:
 
     def best(self) -> int:
         """The point with the lowest mean; where all diverged, the lowest point."""
-        return min(sorted(self.results), key=self.mean)
+        return min(self.finalists or sorted(self.results), key=self.mean)
 
     def next_points(self, grid: Grid) -> list[int]:
         """The points to train now: all at first, then those beyond the edge with the best.
@@ -155,22 +160,35 @@ def tune(
     the seeds of that; without scoring, those that tune. Raises ConfigError for a grid or seeds that
     cannot work, SweepFailed, at the end, if jobs failed.
     """
-    grid.check()
     folder = Path(str(config.hydra.sweep.dir))
-    overrides = parse([WITHOUT_TEST, *lines], loader)
-    _refuse_what_is_set_here(overrides, lines, grid)
-    tuning, scoring = _seeds(overrides, grid)
-    conditions = conditions_of(overrides, config)
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "multirun.yaml")
+    conditions, tuning, scoring = planned(loader, config, grid, lines)
     names = ", ".join(each.name for each in conditions)
     log.info("tune   %s\n%s", folder, wrapped(f"       {grid.key} of {names}"))
     batches = Batches(launcher, config)
     find_rates(batches, conditions, grid, tuning)
-    _tell([each.row(grid) for each in conditions], len(tuning), folder)
+    tell_rates(conditions, grid, len(tuning), folder)
     if scoring:
         _score(batches, conditions, grid, scoring)
     batches.conclude()
+
+
+def planned(
+    loader: ConfigLoader, config: DictConfig, grid: Grid, lines: Sequence[str]
+) -> tuple[list[Condition], list[str], list[str]]:
+    """What lines and grid ask for, in a folder that is made: the conditions, the override lines of
+    the seeds that tune, and of those that score.
+
+    Raises ConfigError as `tune` does.
+    """
+    grid.check()
+    overrides = parse([WITHOUT_TEST, *lines], loader)
+    _refuse_what_is_set_here(overrides, lines, grid)
+    tuning, scoring = _seeds(overrides, grid)
+    conditions = conditions_of(overrides, config)
+    folder = Path(str(config.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "multirun.yaml")
+    return conditions, tuning, scoring
 
 
 def find_rates(
@@ -185,6 +203,26 @@ def find_rates(
         results = iter(batches.launch(jobs))
         for condition, point in todo:
             condition.results[point] = [next(results) for _ in seeds]
+
+
+def find_rates_in_rounds(
+    batches: Batches, conditions: Sequence[Condition], grid: Grid, seeds: Sequence[str]
+) -> None:
+    """As `find_rates`, in two thirds of the runs: the other seeds train the best few of the first.
+
+    After Jamieson & Talwalkar 2016, Non-stochastic best arm identification and hyperparameter
+    optimization (successive halving), with seeds for the resource.
+    """
+    find_rates(batches, conditions, grid, seeds[:1])
+    known = [each for each in conditions if not each.failed]
+    for each in known:
+        each.finalists = sorted(sorted(sorted(each.results), key=each.mean)[:_FINALISTS])
+    todo = [(each, point) for each in known for point in each.finalists]
+    if others := seeds[1:]:
+        jobs = [each.job(grid.line(point), seed) for each, point in todo for seed in others]
+        results = iter(batches.launch(jobs))
+        for each, point in todo:
+            each.results[point] += [next(results) for _ in others]
 
 
 def _score(
@@ -259,7 +297,9 @@ def _lines(override: Override) -> list[str]:
     return [f"{override.get_key_element()}={text}" for text in override.sweep_string_iterator()]
 
 
-def _tell(rows: Sequence[Mapping[str, Any]], seeds: int, folder: Path) -> None:
+def tell_rates(conditions: Sequence[Condition], grid: Grid, seeds: int, folder: Path) -> None:
+    """Tell the best rate of each by so many seeds, and keep the table in the folder."""
+    rows = [each.row(grid) for each in conditions]
     tuned = {row["condition"]: row["lr"] for row in rows}
     write_text(folder / TUNED, OmegaConf.to_yaml(OmegaConf.create(tuned)))
     write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from functools import partial
 from math import prod
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from activae.config.instantiating import activation_label, build, call, label
+from activae.config.instantiating import activation_label, build, call, label, targets
+from activae.config.own_code import without_source
 from activae.config.settling import container
+from activae.config.wording import wrapped
 from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError
@@ -53,9 +56,10 @@ def build_data(cfg: DictConfig) -> AutoencoderDataModule:
 def describe_data(data: AutoencoderDataModule) -> None:
     """Log what the data are, and what to know of them."""
     sizes = ", ".join(f"{len(samples)} {stage}" for stage, samples in data.samples.items())
-    log.info("data   %s: %s samples of shape %s", data.source.name, sizes, data.shape)
+    text = f"data   {data.source.name}: {sizes} samples of shape {data.shape}"
+    log.info("%s", wrapped(text))
     if data.source.note:
-        log.warning("note   %s", data.source.note)
+        log.warning("%s", wrapped(f"note   {data.source.note}"))
 
 
 def build_model(
@@ -80,22 +84,22 @@ def build_model(
     if cfg.phases is not None:
         phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
     if cfg.encoding.dim >= prod(data.spec.shape):
-        log.warning(
-            "note   encoding.dim=%d is no smaller than the %d values of a sample: a code that need "
-            "not compress can copy its input; choose a smaller one, or penalise it (regulariser, "
-            "corruption)",
-            cfg.encoding.dim,
-            prod(data.spec.shape),
+        note = (
+            f"note   encoding.dim={cfg.encoding.dim} is no smaller than the "
+            f"{prod(data.spec.shape)} values of a sample: a code that need not compress can copy "
+            "its input; choose a smaller one, or penalise it (regulariser, corruption)"
         )
-    log.info(
-        "model  %s, code %d, %s; %s; %s parameters",
-        label(cfg.encoder),
-        cfg.encoding.dim,
-        label(cfg.decoder),
-        activation_label(cfg),
-        f"{sum(p.numel() for p in net.parameters()):,}",
-    )
-    return AutoencoderModule(
+        log.warning("%s", wrapped(note))
+    for path in without_source(container(cfg)):
+        note = (
+            f"note   {path} has no source that could be read: once it is edited, a run of the old "
+            "code passes for one of the new; put it into a file"
+        )
+        log.warning("%s", wrapped(note))
+    halves = f"{label(cfg.encoder)}, code {cfg.encoding.dim}, {label(cfg.decoder)}"
+    size = f"{sum(p.numel() for p in net.parameters()):,} parameters"
+    log.info("%s", wrapped(f"model  {halves}; {activation_label(cfg)}; {size}"))
+    model = AutoencoderModule(
         net,
         with_declared(objective, net, regularisers, noise is not None),
         data.normalisation,
@@ -107,6 +111,56 @@ def build_model(
         noise=noise,
         phases=phases,
     )
+    check_own_loss(cfg, model, data)
+    return model
+
+
+def check_own_loss(cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule) -> None:
+    """Try an objective and regularisers that are not ours on a batch; draws nothing from the run.
+
+    Raises ConfigError where they cannot be called as a loss is, or give something else than one.
+    """
+    nodes = [*targets(container(cfg.objective), "objective")]
+    nodes += targets(container(cfg.regulariser), "regulariser")
+    own = [(key, node["_target_"]) for key, node in nodes if not _is_ours(node["_target_"])]
+    if not own:
+        return
+    where = ", ".join(f"{key}._target_={path}" for key, path in own)
+    samples = data.samples["train"]
+    x = samples[: min(data.largest_batch, INIT_SAMPLES)].to(next(model.net.parameters()))
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        model.net.eval()
+        try:
+            terms = model.terms(x)
+            wrong = next(filter(None, map(_no_term, terms.values())), None)
+        except Exception as error:  # whatever a user's function raises
+            raise ConfigError(
+                f"{where}: raised {type(error).__name__}: {error}. {_LOSS}"
+            ) from error
+        finally:
+            model.net.train()
+    if wrong:
+        raise ConfigError(f"{where}: gives {wrong}. {_LOSS}")
+
+
+_LOSS = (
+    "A loss is called with the autoencoder and samples x [B, *shape], and returns one number that "
+    "depends on the weights. Name a function of your own, such as: def my_loss(net, x): return "
+    "torch.nn.functional.smooth_l1_loss(net(x), x)"
+)
+
+
+def _no_term(term: Any) -> str | None:
+    """What a term is, if it is no differentiable number."""
+    if not isinstance(term, Tensor):
+        return f"a {type(term).__name__}, not a tensor"
+    if term.ndim:
+        return f"a tensor of shape {tuple(term.shape)}, not one number"
+    return None if term.requires_grad else "a number through which no gradient gets to the weights"
+
+
+def _is_ours(path: str) -> bool:
+    return path.startswith("activae.")
 
 
 def build_regularisers(cfg: DictConfig, net: Autoencoder) -> dict[str, Regulariser]:

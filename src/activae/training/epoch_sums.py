@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activae.config.devices import widest_float
+
 
 class Sums:
     """Means of named values over samples, each weighted by its batch size, kept on the device.
@@ -24,9 +26,11 @@ class Sums:
         """The sums of K runs as one; 0 where a run has none of a name."""
         whole = cls()
         whole.samples = torch.stack([one.samples for one in several])
-        zero = torch.zeros((), dtype=torch.float64)
+        kind = widest_float(device)
+        zero = torch.zeros((), dtype=kind)
         for name in dict.fromkeys(name for one in several for name in one.sums):
-            whole.sums[name] = torch.stack([one.sums.get(name, zero).to(device) for one in several])
+            each = [one.sums.get(name, zero).to(device, kind) for one in several]
+            whole.sums[name] = torch.stack(each)
         return whole
 
     def add(self, values: dict[str, Tensor], sizes: Sequence[int] | Tensor) -> None:
@@ -38,8 +42,8 @@ class Sums:
             return
         sizes = torch.as_tensor(sizes)
         for name, each in values.items():
-            weighted = each.double() * sizes.to(each.device)
-            before = self.sums.get(name, torch.zeros_like(weighted[0])).to(weighted.device)
+            weighted = each.to(widest_float(each.device)) * sizes.to(each.device)
+            before = self.sums.get(name, torch.zeros_like(weighted[0])).to(weighted)
             # One after the other, so that it makes no difference where an interruption cut.
             self.sums[name] = torch.cat((before[None], weighted)).cumsum(0)[-1]
         steps = next(iter(values.values()))

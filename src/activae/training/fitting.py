@@ -14,12 +14,15 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
+from torch import nn
 
+from activae.activations import RReLU
 from activae.config.devices import device_count
 from activae.config.identity import data_content
 from activae.config.instantiating import build
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
+from activae.data.spec import DataSpec
 from activae.errors import ConfigError, DataError
 from activae.training.checkpoint import LAST, RunCheckpoint, load_checkpoint
 from activae.training.early_stopping import EarlyStopping
@@ -64,12 +67,13 @@ def fit(
     )
     model.data = data
     snapshot = restore_checkpoint(model, folder)
-    refuse_other_data(cfg, snapshot)
+    refuse_other_data(cfg, snapshot, data.spec)
     if snapshot is not None and snapshot.get("finished"):
         return
     if device_count(cfg.trainer) > 1:
         from activae.training.parallel.fleet import fit_in_ranks
 
+        note_own_draws(model.net)
         fit_in_ranks(cfg, model, folder, recorders)
         model.restore(load_checkpoint(folder / LAST))
         return
@@ -81,6 +85,18 @@ def fit(
     trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
+
+
+def note_own_draws(net: nn.Module) -> None:
+    """Log that layers which draw in the forward pass do so apart on each device, if there are."""
+    drawing = (nn.modules.dropout._DropoutNd, nn.RReLU, RReLU)
+    names = {type(module).__name__ for module in net.modules() if isinstance(module, drawing)}
+    if names:
+        log.warning(
+            "note   %s: each device draws for its share of a batch, so that the run differs from "
+            "one on a single device as from one of another seed",
+            ", ".join(sorted(names)),
+        )
 
 
 def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
@@ -97,7 +113,7 @@ def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any]
     return snapshot
 
 
-def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None) -> None:
+def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None, spec: DataSpec) -> None:
     """Raise DataError where the data file is not the one that a snapshot was trained on."""
     known = (snapshot or {}).get("data_content")  # unknown in checkpoints of earlier versions
     if known is not None and known != data_content(cfg):
@@ -106,6 +122,13 @@ def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None) -> None:
             "checkpoint holds the normalisation and split of the old data. Put the old data back, "
             "or start a new run"
         )
+    kept = (snapshot or {}).get("spec", {}).get("features") or ()
+    for old, new in zip(kept, spec.features or (), strict=False):  # the network checks the width
+        if old != new:
+            raise DataError(
+                f"data.path={cfg.data.path}: its column {new} stands where this run was trained on "
+                f"{old}. Put the columns in their old order, or start a new run"
+            )
 
 
 def run_callbacks(

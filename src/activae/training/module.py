@@ -31,6 +31,7 @@ from activae.training.eager_step import EagerStep
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
 from activae.training.epoch_sums import Sums, clone_tensors
 from activae.training.files import parts_of
+from activae.training.optimizers import check_state
 from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
@@ -67,6 +68,7 @@ class AutoencoderModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.net = net
+        self.frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
         self.normalisation = normalisation
         self.whole_objective = objective
         self.make_optimizer = optimizer
@@ -117,7 +119,7 @@ class AutoencoderModule(pl.LightningModule):
 
     def new_optimizer(self) -> torch.optim.Optimizer:
         """An optimizer over the parameters that train in this phase; only the weights decay."""
-        self.phase.freeze(self.net)
+        self.phase.freeze(self.net, self.frozen)
         playing = player_of(self.objective)
         self.player_optimizer = None
         if playing is not None:
@@ -152,8 +154,10 @@ class AutoencoderModule(pl.LightningModule):
         if snapshot.get("phase", self.phase.name) == self.phase.name:
             states = snapshot["optimizer_states"]
             optimizer.load_state_dict(states[0])
+            check_state(optimizer)
             if self.player_optimizer is not None:
                 self.player_optimizer.load_state_dict(states[1])
+                check_state(self.player_optimizer)
 
     def _start_phase(self) -> None:
         """Get ready to take the steps of the phase."""
@@ -173,7 +177,7 @@ class AutoencoderModule(pl.LightningModule):
             *parts,
             self.graph.slot(self.phase.name),
             self.player_optimizer,
-            batch_size=self.data.batch_size,
+            batch_size=self.data.largest_batch,
             steps_taken=self.step - self.phase.start,
         )
 

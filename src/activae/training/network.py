@@ -11,6 +11,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
@@ -85,7 +86,27 @@ def check_activation(node: Any, key: str) -> None:
             f"{key}._target_={path}: is no torch.nn.Module class; a function goes into "
             f"activation=custom activation.function={path}"
         )
-    call(build(container(node), key), key)
+    activation: nn.Module = call(build(container(node), key), key)
+    if not path.startswith(("torch.", "activae.")) and writes_into_input(activation):
+        raise ConfigError(
+            f"{key}._target_={path}: writes into its input, which a residual block's shortcut, for "
+            "one, needs as it was; write it without operations in place, such as relu_ or +="
+        )
+
+
+@torch.no_grad()
+def writes_into_input(activation: nn.Module) -> bool:
+    """Whether numbers that go through a module come out changed themselves."""
+    x = torch.linspace(-3.1, 2.9, 24).reshape(4, 6)  # of a width that gated ones divide
+    given = x.clone()
+    if getattr(activation, "inplace", False) is True:
+        activation.inplace = False  # type: ignore[assignment]  # as an `Autoencoder` has it
+    with torch.random.fork_rng(devices=[]):
+        try:
+            activation(given)
+        except Exception:  # what it takes is for the network to find out
+            return False
+    return not torch.equal(given, x)
 
 
 def output_activation(cfg: DictConfig, spec: DataSpec, objective: Objective) -> nn.Module:

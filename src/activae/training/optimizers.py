@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
@@ -29,6 +31,74 @@ def make_optimizer(
     others = [p for name, p in training.items() if name not in weights]
     groups = [{"params": list(weights.values())}, {"params": others, "weight_decay": 0.0}]
     return factory(groups, **_fastest(factory))
+
+
+def check_state(optimizer: torch.optim.Optimizer) -> None:
+    """Raise ValueError where the state that an optimizer was given could not be its own.
+
+    Each parameter's must be what one step of the optimizer makes of it: by the same names, tensors
+    of its shape and single numbers. The few flat tensors of LBFGS must be as long as all parameters
+    together. What cannot be tried on a parameter of its own is taken as it is.
+    """
+    for group in optimizer.param_groups:
+        if isinstance(optimizer, torch.optim.LBFGS):
+            size = sum(p.numel() for p in group["params"])
+            for tensor in _tensors(list(optimizer.state.values())):
+                if tensor.ndim and tensor.shape != (size,):
+                    raise ValueError(f"the optimizer's state has shape {tuple(tensor.shape)}")
+            continue
+        kinds = _kinds_of_state(optimizer, group)
+        for parameter in group["params"]:
+            if optimizer.state.get(parameter):
+                _check_one(optimizer.state[parameter], parameter, kinds)
+
+
+def _check_one(state: dict[str, Any], parameter: Tensor, kinds: dict[str, str]) -> None:
+    shape = tuple(parameter.shape)
+    for name, kind in kinds.items():
+        value = state.get(name)
+        found = tuple(value.shape) if isinstance(value, Tensor) else value
+        fits = {
+            "like the parameter": found == shape,
+            "a number": found == () or (isinstance(found, (int, float))),
+        }
+        if not fits[kind]:
+            raise ValueError(
+                f"the optimizer's {name} of a parameter of shape {shape} is {found}, not {kind}"
+            )
+
+
+_PROBE = (2, 3)
+
+
+def _kinds_of_state(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> dict[str, str]:
+    """What a step of such an optimizer leaves of a parameter, of the names of a known kind."""
+    probe = torch.nn.Parameter(torch.zeros(_PROBE))
+    probe.grad = torch.zeros(_PROBE)
+    try:
+        make: Any = type(optimizer)
+        fresh = make([probe], lr=1.0)
+        options = {key: value for key, value in group.items() if key not in ("params", "lr")}
+        fresh.param_groups[0].update(options)
+        with torch.random.fork_rng(devices=[]):
+            fresh.step()
+    except Exception:  # one of the user's own may take more than parameters and lr
+        return {}
+    kinds = {}
+    for name, value in fresh.state.get(probe, {}).items():
+        if isinstance(value, Tensor) and value.shape == _PROBE:
+            kinds[name] = "like the parameter"
+        elif isinstance(value, (int, float)) or (isinstance(value, Tensor) and not value.ndim):
+            kinds[name] = "a number"
+    return kinds
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, (dict, list, tuple)):
+        for inner in tree.values() if isinstance(tree, dict) else tree:
+            yield from _tensors(inner)
 
 
 def _check(factory: Callable[..., torch.optim.Optimizer]) -> None:

@@ -6,6 +6,7 @@ its own: only tensors and plain values are read, and what the config names is ch
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +17,19 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from activae.config.own_code import edited_code
 from activae.config.settling import CONFIG, container, read
 from activae.config.trust import refuse_untrusted
 from activae.data.normalisation import Normalisation
+from activae.data.other_data import other_samples
 from activae.data.preparation import Preparation, restored
 from activae.data.spec import DataSpec
 from activae.errors import DataError
 from activae.models import Autoencoder
 from activae.training.files import BEST, parts_of
 from activae.training.network import build_network
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +49,14 @@ class Restored:
     spec: DataSpec
     config: DictConfig
 
+    def samples(self, path: str | Path) -> Tensor:
+        """Raw samples [N, *spec.shape] of another file, for `normalisation` and then `net`.
+
+        Columns are matched with the training data's by name. Raises what `other_samples` raises.
+        """
+        source = container(self.config)["data"]["source"]
+        return other_samples(path, source, self.spec, self.preparation)
+
 
 def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
     """The network of the run in a folder, with its best weights and what belongs to it.
@@ -56,6 +69,13 @@ def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
         raise DataError(f"{folder}: is not the folder of a run: it has no {CONFIG}")
     config = read(folder / CONFIG)
     refuse_untrusted(container(config), trusted)
+    for path in edited_code(container(config)):
+        log.warning(
+            "%s: %s has been edited since the run was trained: the network may compute something "
+            "else than it did",
+            folder,
+            path,
+        )
     checkpoint = load_checkpoint(folder / BEST)
     with parts_of(folder / BEST):
         spec = _spec(checkpoint, config)

@@ -69,9 +69,11 @@ class Shared:
         key = graph_key(cfg)
         if not (cfg.trainer.compile or key in self.compiled):
             return None
-        # How many features a preparation makes depends on the split, which the key leaves out.
-        shape = self.load(cfg).shape
-        return self._graphs.setdefault(f"{key} {shape}", Graph())
+        # How many features a preparation makes depends on the split, which the key leaves out; and
+        # so does the size of a batch that is the whole of the split.
+        data = self.load(cfg)
+        rows = min(cfg.data.batch_size, len(data.samples["train"]))
+        return self._graphs.setdefault(f"{key} {data.shape} {rows}", Graph())
 
     def give_up_compiling(self, cfg: DictConfig) -> None:
         """Leave the steps of runs like this one uncompiled from now on."""

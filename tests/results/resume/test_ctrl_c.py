@@ -89,13 +89,13 @@ def test_the_command_saves_says_how_to_go_on_and_exits_with_128_and_the_signal(
         text=True,
     )
     try:
-        deadline = monotonic() + 60
+        deadline = monotonic() + 300
         while not (started := list(tmp_path.glob(f"outputs/*/*/{HISTORY}"))):
             assert process.poll() is None
             assert monotonic() < deadline
             sleep(0.05)
         process.send_signal(request_to_end)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     (folder,) = (file.parent for file in started)

@@ -12,10 +12,13 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from activae.errors import DataError
+from activae.config.settling import read, settle
+from activae.errors import ConfigError, DataError
 from activae.results.run import TrainingDiverged, train
 from activae.results.run_folder import DONE, METRICS
+from activae.training.assembly import build_data
 from activae.training.checkpoint import LAST, load_checkpoint
+from activae.training.fitting import refuse_other_data
 
 Small = Callable[..., DictConfig]
 Interrupt = Callable[[DictConfig, Path, int], None]
@@ -215,3 +218,52 @@ def test_a_run_whose_data_have_changed_since_is_not_resumed(
     np.save(file, values)
 
     assert train(cfg, tmp_path / "run")["status"] == "completed"
+
+
+def test_reordered_columns_are_noticed_by_checkpoints_that_know_only_their_names(
+    small: Small, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.csv"
+    rows = "".join(f"{n},{n * n % 7},{n % 3}\n" for n in range(50))
+    file.write_text("a,b,c\n" + rows)
+    cfg = settle(small("data=array", f"data.path={file}"))
+    spec = build_data(cfg).spec
+
+    refuse_other_data(cfg, {"spec": spec.to_dict()}, spec)
+    older = spec.to_dict() | {"features": ["a", "c", "b"]}
+    with pytest.raises(DataError, match=r"mine\.csv: its column b stands where .* trained on c"):
+        refuse_other_data(cfg, {"spec": older}, spec)
+
+
+def test_a_run_whose_own_function_was_edited_is_not_resumed(
+    small: Small, interrupt: Interrupt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "mine_edited.py"
+    file.write_text("import torch\ndef f(x):\n    return torch.tanh(x)\n")
+    overrides = ("activation=custom", "activation.function=mine_edited.f")
+    interrupt(small(*overrides), tmp_path / "run", 2)
+
+    file.write_text("import torch\ndef f(x):\n    return torch.sin(x)\n")
+    with pytest.raises(
+        ConfigError, match=r"mine_edited\.f: has been edited since .* old code back"
+    ):
+        train(read(tmp_path / "run" / "config.yaml"), tmp_path / "run")
+
+    file.write_text("import torch\ndef f(x):\n    # as before\n    return torch.tanh(x)\n")
+    ended = train(read(tmp_path / "run" / "config.yaml"), tmp_path / "run")
+    assert ended["status"] == "completed"
+
+
+def test_a_run_of_an_earlier_version_which_noted_no_code_is_resumed(
+    small: Small, interrupt: Interrupt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_older.py").write_text("import torch\ndef f(x):\n    return torch.tanh(x)\n")
+    file = tmp_path / "run" / "config.yaml"
+    interrupt(small("activation=custom", "activation.function=mine_older.f"), file.parent, 2)
+    lines = file.read_text().splitlines(keepends=True)
+    others = [line for line in lines if not line.startswith(("own_code", "- mine_older.f"))]
+    file.write_text("".join(others))
+
+    assert train(read(file), file.parent)["status"] == "completed"

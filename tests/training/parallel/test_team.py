@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from activae.activations import RReLU
 from activae.config.settling import container, settle
 from activae.results.recording import Recorders
+from activae.training.fitting import note_own_draws
 from activae.training.parallel.rank import Assignment, run_rank
 from activae.training.parallel.team import Team
 
@@ -43,6 +46,23 @@ def test_what_was_drawn_for_a_sample_goes_with_it() -> None:
     assert share["x"].flatten().tolist() == [2, 3, 4]
     assert share["seen"].flatten().tolist() == [12, 13, 14]
     assert share["probes"].flatten().tolist() == [22, 32, 23, 33, 24, 34]
+
+
+@pytest.mark.parametrize(
+    ("layers", "named"),
+    [
+        ([nn.Dropout(0.1), RReLU()], "Dropout, RReLU"),
+        ([nn.Linear(2, 2), nn.RReLU()], "RReLU"),
+        ([nn.Linear(2, 2), nn.Tanh()], ""),
+    ],
+)
+def test_layers_that_draw_on_each_device_apart_are_named(
+    layers: list[nn.Module], named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    note_own_draws(nn.Sequential(*layers))
+
+    assert (f"note   {named}: each device draws" in caplog.text) is bool(named)
+    assert ("each device" in caplog.text) is bool(named)
 
 
 def test_a_rank_ends_when_its_launcher_is_gone(compose: Any, tmp_path: Path) -> None:

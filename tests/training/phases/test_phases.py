@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
-from activae.training.phases import encoder_then_decoder, joint, layerwise
+from activae.training.phases import Phase, encoder_then_decoder, joint, layerwise
 
 Compose = Callable[..., DictConfig]
 
@@ -152,3 +153,27 @@ def test_every_phase_has_a_step_where_there_are_few() -> None:
     spans = [(p.start, p.end) for p in layerwise(net, 4, pretraining_share=0.01)]
 
     assert spans == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+@pytest.mark.parametrize("way", [joint, partial(layerwise, pretraining_share=0.5)])
+def test_what_its_author_froze_trains_in_no_phase(way: Callable[..., list[Phase]]) -> None:
+    net = autoencoder([8, 6], [6, 8])
+    net.encoder.layer1.requires_grad_(False)  # type: ignore[operator, union-attr]
+    kept = {name for name, p in net.named_parameters() if not p.requires_grad}
+
+    for phase in way(net, 60):
+        phase.freeze(net, kept)
+
+        assert kept == {"encoder.layer1.weight", "encoder.layer1.bias"}
+        assert training(net).isdisjoint(kept)
+
+
+def test_a_phase_in_which_nothing_would_train_is_refused() -> None:
+    net = autoencoder([6], [6])
+    first, second = encoder_then_decoder(net, 10, encoder_share=0.5)
+    kept = {name for name, _ in net.named_parameters() if not name.startswith("decoder.")}
+
+    with pytest.raises(ConfigError, match="nothing trains in the phase encoder"):
+        first.freeze(net, kept)
+    second.freeze(net, kept)
+    assert training(net)

@@ -183,3 +183,35 @@ def test_tensorboard_shows_the_phases(compose: Compose, tmp_path: Path) -> None:
     assert [event.value for event in events.Scalars("phase")] == [1, 1, 2, 2]
     words = [event.tensor_proto.string_val[0] for event in events.Tensors("phase/text_summary")]
     assert words == [b"1 of 2: encoder", b"2 of 2: decoder"]
+
+
+FROZEN = """
+import torch
+from activae.models import MLPEncoder
+class Frozen(MLPEncoder):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        torch.nn.init.constant_(self.layer1.weight, 0.01)
+        self.layer1.requires_grad_(False)
+"""
+
+
+@pytest.mark.parametrize("init", ["fitted", "torch", "lsuv"])
+@pytest.mark.parametrize("compiled", ["trainer.compile=false", "trainer.compile=true"])
+def test_pretrained_weights_that_their_author_froze_are_kept(
+    init: str,
+    compiled: str,
+    compose: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)  # which takes seconds
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "frozen_encoder.py").write_text(FROZEN)
+    own = ("encoder._target_=frozen_encoder.Frozen", f"init={init}", compiled)
+
+    train(compose(*QUICK, *own, "trainer.max_epochs=1", "optimizer=adamw"), tmp_path / "run")
+
+    found = states(tmp_path / "run")
+    assert torch.equal(found["net.encoder.layer1.weight"], torch.full((16, 64), 0.01))
+    assert not torch.equal(found["net.encoder.layer2.weight"], torch.zeros(12, 16))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.lib import recfunctions
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,10 +18,13 @@ from activae.data.layout import layout_of
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
 from activae.data.sources.files import encode_labels, existing_file
-from activae.data.sources.tables import column_indices, read_numbers
+from activae.data.sources.hints import note_on_labels, note_on_row_numbers
+from activae.data.sources.numbers import read_numbers
+from activae.data.sources.numpy_files import Content, map_npy, read_numpy
+from activae.data.sources.tables import ENDINGS as TABLES
 from activae.errors import ConfigError, DataError
 
-ENDINGS = (".npy", ".npz", ".csv", ".parquet")
+ENDINGS = (".npy", ".npz", *TABLES)
 # Share of the memory available that a file's samples may take, to leave the rest to others.
 SHARE_OF_MEMORY = 0.5
 CONTROL_GROUP = Path("/sys/fs/cgroup")
@@ -33,14 +32,6 @@ MEGABYTE = 1 << 20
 LARGEST_BYTE = 255
 
 
-# Names that arrays in an .npz go by; the first that is present is taken.
-NPZ_KEYS = {
-    "train": ("data", "x", "x_train", "train"),
-    "train_labels": ("labels", "y", "y_train", "train_labels"),
-    "test": ("test", "x_test", "test_data"),
-    "test_labels": ("test_labels", "y_test"),
-}
-_READ_ERRORS = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 Array = NDArray[Any]
 IMAGE_CHANNELS = (1, 3)
 # Exact in float32; wider numbers stay float64 until they are normalised.
@@ -56,7 +47,7 @@ def array(
     in_memory: bool | None = None,
     buffer_mb: float = 512,
 ) -> Source:
-    """Samples from an `.npy`, `.npz`, `.csv` or `.parquet` file.
+    """Samples from an `.npy`, `.npz`, `.csv`, `.tsv`, `.txt` or `.parquet` file.
 
     The array's dimensions say what a sample is: 2, `[N, features]`, vectors; 3, `[N, H, W]`,
     grey images; 4, images `[N, C, H, W]`, or `[N, H, W, C]` where the last dimension is 1 or 3
@@ -65,7 +56,8 @@ def array(
 
     An `.npz` holds the samples as `data` (or `x`, `x_train`, `train`, or the one array that has
     no other role) and may add `labels` (`y`, `y_train`, `train_labels`), `test` (`x_test`,
-    `test_data`) and `test_labels` (`y_test`). Labels are numbers or text, one a sample.
+    `test_data`) and `test_labels` (`y_test`). Labels are numbers or text, one a sample. A note
+    names all other arrays, which are not read; two names for one role are an error.
 
     An `.npy` that is too large for memory stays on disk: memory does not grow with the file, and
     training runs at the speed of the disk. Splits and batches are those of the same file in memory.
@@ -100,7 +92,7 @@ def array(
             train = NpyRows(file, map_npy(file), shaped, buffer)
             note = _note_on_disk(train)
             return Source(str(file), train, value_range=declared, note=note, layout=train.layout)
-        content = _read(file, columns, label_column)
+        content = read(file, columns, label_column)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     labels = encode_labels(file, content.train_labels, content.test_labels)
@@ -116,24 +108,39 @@ def array(
         value_range=declared,
         class_names=labels[2],
         features=content.features if samples.ndim == 2 else None,
-        note="" if declared else _note_on_bytes(samples),
+        note=" ".join(filter(None, (content.note, "" if declared else _note_on_bytes(samples)))),
         layout=layout_of(content.train, shaped, buffer) if has_layout else None,
     )
 
 
-def _read(file: Path, columns: Sequence[str] | None, label_column: str | int | None) -> Content:
-    if file.suffix.lower() in (".csv", ".parquet"):
+def read(file: Path, columns: Sequence[str] | None, label_column: str | int | None) -> Content:
+    """What a file of any of the kinds holds, whole.
+
+    Raises ConfigError for columns that there are not, DataError for what cannot be read.
+    """
+    if file.suffix.lower() in TABLES:
         values, labels, features = read_numbers(file, label_column, columns)
-        return Content(values, labels, features=features)
+        return Content(
+            values, labels, features=features, note=_note_on_columns(values, labels, features)
+        )
     _refuse_label_column(file, label_column)
     return read_numpy(file, columns)
+
+
+def _note_on_columns(values: Array, labels: Array | None, features: tuple[str, ...] | None) -> str:
+    """Which of the named columns seem to be no features."""
+    if features is None:
+        return ""
+    of_labels = note_on_labels(features) if labels is None else ()
+    remedy = "data.source.columns=[...], which lists the others, leaves it out"
+    return " ".join([*of_labels, *note_on_row_numbers(features, values, remedy)])
 
 
 def _refuse_label_column(file: Path, label_column: str | int | None) -> None:
     if label_column is not None:
         raise ConfigError(
-            f"data.source.label_column={label_column} is for tables (.csv, .parquet); labels of "
-            f"{file} belong into an .npz as the array 'labels'."
+            f"data.source.label_column={label_column} is for tables ({', '.join(TABLES)}); labels "
+            f"of {file} belong into an .npz as the array 'labels'."
         )
 
 
@@ -214,102 +221,6 @@ def _checked_range(value_range: Sequence[float] | None) -> tuple[float, float] |
             "as [0,255], or null."
         )
     return bounds[0], bounds[1]
-
-
-@dataclass(frozen=True, eq=False)
-class Content:
-    """The arrays of a file by their role, and the names of its columns if they have any."""
-
-    train: Array
-    train_labels: Array | None = None
-    test: Array | None = None
-    test_labels: Array | None = None
-    features: tuple[str, ...] | None = None
-
-
-def read_numpy(file: Path, columns: Sequence[str] | None) -> Content:
-    """What an `.npy` or `.npz` holds; `columns` are fields of a structured `.npy`.
-
-    Raises ConfigError for columns that there are not, DataError for what holds no plain arrays.
-    """
-    try:
-        with file.open("rb") as stream:  # given a path, numpy leaves a damaged archive open
-            loaded = np.load(stream, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return _plain(file, loaded, columns)
-            arrays = {key: loaded[key] for key in loaded.files}
-    except (ConfigError, DataError):
-        raise
-    except _READ_ERRORS as error:
-        raise _damaged(file, error) from error
-    if columns is not None:
-        raise _no_columns(file, columns)
-    if {"format", "shape", "data"} <= set(arrays):
-        raise DataError(
-            f"{file}: is a scipy sparse matrix, of which nothing is read but whole arrays; save it "
-            "as one: numpy.save('FILE.npy', scipy.sparse.load_npz('FILE.npz').toarray())."
-        )
-    return _pick_arrays(file, arrays)
-
-
-def map_npy(file: Path) -> np.memmap[Any, Any]:
-    """The array of an `.npy`, of which nothing is read yet. Raises DataError if it holds none."""
-    try:
-        mapped = np.load(file, mmap_mode="r", allow_pickle=False)
-    except _READ_ERRORS as error:
-        raise _damaged(file, error) from error
-    if not isinstance(mapped, np.memmap):
-        mapped.close()
-        raise _damaged(file, ValueError("it is an archive"))
-    return mapped
-
-
-def _damaged(file: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{file} does not hold plain arrays of numbers, or is damaged. Write it with "
-        f"numpy.save or numpy.savez, and convert Python objects to numbers first. ({error})"
-    )
-
-
-def _plain(file: Path, values: Array, columns: Sequence[str] | None) -> Content:
-    """An array; of a structured one the fields as columns, all or those named."""
-    if not values.dtype.names:
-        if columns is not None:
-            raise _no_columns(file, columns)
-        return Content(values)
-    names = list(values.dtype.names)
-    chosen = (
-        [names[i] for i in column_indices(file, names, columns)] if columns is not None else names
-    )
-    # Fields in another order than the file's come as views with negative strides.
-    numbers = np.ascontiguousarray(recfunctions.structured_to_unstructured(values[chosen]))
-    return Content(numbers, features=tuple(chosen))
-
-
-def _no_columns(file: Path, columns: Sequence[str]) -> ConfigError:
-    return ConfigError(
-        f"data.source.columns=[{','.join(columns)}]: the columns of {file} have no names; those of "
-        ".csv, .parquet and structured arrays have."
-    )
-
-
-def _pick_arrays(file: Path, arrays: dict[str, Array]) -> Content:
-    roles = {
-        role: next((arrays[key] for key in keys if key in arrays), None)
-        for role, keys in NPZ_KEYS.items()
-    }
-    train = roles.pop("train")
-    if train is None:
-        known = {key for keys in NPZ_KEYS.values() for key in keys}
-        unnamed = [key for key in arrays if key not in known]
-        if len(unnamed) != 1:
-            raise DataError(
-                f"{file} holds the arrays {', '.join(arrays) or '(none)'}: which one are the "
-                "samples? Name it 'data' (numpy.savez(path, data=...))."
-            )
-        train = arrays[unnamed[0]]
-    labels, test, test_labels = (roles[role] for role in ("train_labels", "test", "test_labels"))
-    return Content(train, labels, test, test_labels)
 
 
 def to_samples(file: Path, values: Array, image_shape: Sequence[int] | None) -> Tensor:

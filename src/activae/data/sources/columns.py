@@ -15,25 +15,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activae.data.sources.files import shortened
-from activae.data.sources.tables import Cells, Table, is_number
+from activae.data.sources.hints import note_on_labels, note_on_row_numbers
+from activae.data.sources.table import Cells, Table, is_number, number
 from activae.errors import DataError
 
 GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})  # in any case
 # Among numbers these are gaps too; among words they may be words.
-GAPS_AMONG_NUMBERS = frozenset({"#n/a", "<na>", "-", "--", ".", "n.a."})
+GAPS_AMONG_NUMBERS = frozenset(
+    {"#n/a", "<na>", "-", "--", "\u2212", "\u2013", "\u2014", ".", "n.a."}
+)
 # A column with more numbers than this is likely meant to be one, whatever else it holds.
 MOSTLY_NUMBERS = 0.9
+# A column with more gaps than this hardly says anything.
+MOSTLY_GAPS = 0.9
 MISSING = "(missing)"  # a category like any other
 
 # Numbers as people write them and files should not: how, and what the pattern is.
 _WRITTEN_OTHERWISE = {
-    "a thousands separator": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"),
+    "a thousands separator": re.compile(
+        r"[+-]?\d{1,3}([,'\u2019 \xa0\u202f]\d{3})+([.,]\d+)?|[+-]?\d{1,3}(\.\d{3})+,\d+"
+    ),
     "a decimal comma": re.compile(r"[+-]?\d+,\d+"),
+    "brackets for a minus sign": re.compile(r"\([$€£¥]?\s*\d[\d.,]*\s*%?\)"),
+    "a dash for a minus sign": re.compile(
+        r"[\u2013\u2014\u2010\u2011\u2012]\s*\d[\d.,]*|\d[\d.,]*-"
+    ),
     "a percent sign": re.compile(r"[+-]?\d+([.,]\d+)?\s*%"),
-    "a currency sign": re.compile(r"([$€£¥]\s*[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s*[$€£¥])"),
+    "a currency sign": re.compile(r"([+-]?[$€£¥]\s*[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s*[$€£¥])"),
 }
-_CODE = re.compile(r"0\d+")  # 007: as a number it would be 7
-_LABELS = frozenset({"label", "labels", "target", "class", "y", "species", "outcome", "diagnosis"})
+_WITH_UNIT = re.compile(r"[+-]?\d+([.,]\d+)?\s+([^\W\d_]{1,6})")  # 12 kg
+_CODE = re.compile(r"0\d+|\d+[eE]\d+")  # 007 and 1e5: as numbers they would be 7 and 100000
 
 Kinds = dict[str, Sequence[str] | None]
 
@@ -80,14 +91,15 @@ def columns_of(table: Table, cells: Cells, kinds: Kinds) -> tuple[Columns, list[
     left_out = {*(kinds["drop"] or ()), *(kinds.get("label_column") or ())}
     numbers: dict[str, list[float]] = {}
     categories: dict[str, list[str]] = {}
-    codes = []
+    codes: dict[str, str] = {}
     for name, column in zip(table.names, cells.columns, strict=True):
         if name in left_out:
             continue
         found = _Column(table, cells.places, name, column)
         if found.is_numeric(kinds):
             numbers[name] = found.numbers()
-            codes += [name] if found.holds_codes() and name not in (kinds["numeric"] or ()) else []
+            code = None if name in (kinds["numeric"] or ()) else found.code()
+            codes |= {name: code} if code else {}
         else:
             categories[name] = [MISSING if cell is None else cell for cell in column]
     if not numbers and not categories:
@@ -102,21 +114,28 @@ def columns_of(table: Table, cells: Cells, kinds: Kinds) -> tuple[Columns, list[
     return columns, list(_notes(columns, codes, labelled=bool(kinds.get("label_column"))))
 
 
-def _notes(columns: Columns, codes: Sequence[str], *, labelled: bool) -> Iterator[str]:
+def _notes(columns: Columns, codes: dict[str, str], *, labelled: bool) -> Iterator[str]:
     kinds = {"numbers": columns.numeric_names, "categories": columns.categorical_names}
     named = [f"{kind}: {shortened(names, 6)}" for kind, names in kinds.items() if names]
     yield f"Columns read as {'; '.join(named)}."
     if codes:
         yield (
-            f"Cells such as 007 are numbers in {shortened(codes, 3)}; "
-            f"data.source.categorical=[{','.join(codes[:3])}] keeps them as codes."
+            f"Cells such as {next(iter(codes.values()))} are numbers in "
+            f"{shortened(list(codes), 3)}; data.source.categorical=[{','.join(list(codes)[:3])}] "
+            "keeps them as codes."
         )
-    likely = [n for n in columns.numeric_names + columns.categorical_names if n.lower() in _LABELS]
-    if likely and not labelled:
+    gaps = [*np.isnan(columns.numeric).mean(0), *(columns.categorical == MISSING).mean(0)]
+    names = [*columns.numeric_names, *columns.categorical_names]
+    empty = [name for name, share in zip(names, gaps, strict=True) if share > MOSTLY_GAPS]
+    if empty:
         yield (
-            f"{likely[0]} is trained on like any other column; if it holds labels, set it apart "
-            f"with data.source.label_column={likely[0]}."
+            f"More than {MOSTLY_GAPS:.0%} of the cells are gaps in {shortened(empty, 3)}; "
+            f"data.source.drop=[{','.join(empty[:3])}] leaves them out."
         )
+    if not labelled:
+        yield from note_on_labels(names)
+    remedy = "data.source.drop=[...] leaves it out"
+    yield from note_on_row_numbers(columns.numeric_names, columns.numeric, remedy)
 
 
 @dataclass(frozen=True)
@@ -147,11 +166,11 @@ class _Column:
 
     def numbers(self) -> list[float]:
         """The cells as numbers, NaN for gaps."""
-        return [float(cell) if cell and _is_finite(cell) else math.nan for cell in self.cells]
+        return [number(cell) if cell and _is_finite(cell) else math.nan for cell in self.cells]
 
-    def holds_codes(self) -> bool:
-        """Whether some cells are digits after a 0, which a number does not keep."""
-        return any(_CODE.fullmatch(cell) for cell in self.cells if cell)
+    def code(self) -> str | None:
+        """The first cell that a number would not keep as it is, if there is one."""
+        return next((cell for cell in self.cells if cell and _CODE.fullmatch(cell)), None)
 
     def _refuse_written_otherwise(self, bad: list[int], numbers: int) -> None:
         """Raise DataError where the cells that are no numbers are likely meant to be some."""
@@ -163,12 +182,28 @@ class _Column:
                     f"{self._where(bad[alike[0]])}: '{words[alike[0]]}' seems a number with {how}, "
                     f"which would be a category. Write plain numbers (1234.5), or {self._remedy}."
                 )
-        if len(set(words)) <= 2 and numbers > len(words):
+        units = [found[2] for found in map(_WITH_UNIT.fullmatch, words) if found]
+        if len(units) == len(words) and len(set(units)) == 1 and len(set(words)) > 2:
+            raise DataError(
+                f"{self._where(bad[0])}: '{words[0]}' seems a number with a unit, which would be a "
+                f"category. Write numbers alone, or {self._remedy}."
+            )
+        if self._seem_gaps(words, numbers):
             raise DataError(
                 f"{self._where(bad[0])}: '{words[0]}' is no finite number, and {numbers} of "
                 f"{numbers + len(words)} cells are. If it marks gaps, empty those cells; otherwise "
                 f"{self._remedy}."
             )
+
+    def _seem_gaps(self, words: list[str], numbers: int) -> bool:
+        """Whether words are one or two among more numbers, or among few of which hardly two are
+        equal, or one in nearly all cells."""
+        distinct = {cell for cell in self.cells if _is_finite(cell)}
+        are_varied = len(distinct) > max(2, numbers / 2)
+        if len(set(words)) <= 2 and (numbers > len(words) or are_varied):
+            return True
+        are_most = len(words) > MOSTLY_GAPS * (len(words) + numbers)
+        return len(set(words)) == 1 and numbers > 0 and are_most
 
     def _no_number(self, place: int, numbers: int, full: int, *, said: bool) -> DataError:
         remedy = f"take {self.name} out of data.source.numeric" if said else self._remedy
@@ -186,7 +221,7 @@ class _Column:
 
 
 def _is_finite(cell: str | None) -> bool:
-    return cell is not None and is_number(cell) and math.isfinite(float(cell))
+    return cell is not None and is_number(cell) and math.isfinite(number(cell))
 
 
 def _is_gap_among_numbers(cell: str | None) -> bool:

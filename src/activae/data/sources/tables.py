@@ -1,117 +1,25 @@
-"""The one reader of tables: columns of a `.csv` or `.parquet` file, by name, as numbers or text.
+"""The one reader of tables: columns of a text or Parquet file, by name, as numbers or text.
 
 Whatever cannot be read is named by its row and column.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-import re
-from abc import ABC, abstractmethod
-from array import array
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from activae.config.wording import did_you_mean
-from activae.data.sources.files import read_text, shortened
+from activae.data.sources.csv_table import CsvTable
+from activae.data.sources.table import Cells, Table
 from activae.errors import ConfigError, DataError
 
 Array = NDArray[Any]
 
-LONGEST_CELL = 2**30  # csv's own limit is 131,072 characters, which some documents exceed
-LONGEST_SHOWN = 40  # characters of a cell in a message
-_UNNAMED = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
-
-
-@dataclass(frozen=True)
-class Cells:
-    """All cells of a table as text, column by column.
-
-    columns: None stands for a cell that a Parquet file leaves empty; a CSV file has empty text.
-    places: where each row stands, such as "line 3".
-    """
-
-    columns: list[list[str | None]]
-    places: list[str]
-
-
-class Table(ABC):
-    """The columns of a file. Each method reads the file, and keeps only what it returns.
-
-    names: of the columns; of a CSV file without a header, the cells of its first line.
-    text_columns: the names of those that the file itself holds as text or categories.
-    """
-
-    path: Path
-    names: list[str]
-    has_header: bool
-    text_columns: frozenset[str] = frozenset()
-
-    @abstractmethod
-    def numbers(self, columns: Sequence[int]) -> Array:
-        """Columns as numbers [N, columns]. DataError names the first cell that is none."""
-
-    @abstractmethod
-    def labels(self, column: int) -> Array:
-        """A column as numbers or text [N]. DataError where cells are missing."""
-
-    @abstractmethod
-    def cells(self) -> Cells:
-        """Everything, as text."""
-
-    def refuse_row_index(self, left_out: Sequence[str] = ()) -> None:
-        """Raise DataError where a column is likely the row index that pandas wrote, or nameless."""
-        for place, name in enumerate(self.names):
-            is_index = name.startswith("__index_level_") or _UNNAMED.fullmatch(name)
-            if name in left_out or not self.has_header or not (is_index or not name):
-                continue
-            if name or place == 0:
-                what = f"column {name}: is" if name else "the first column has no name, so it is"
-                raise DataError(
-                    f"{self.path}: {what} probably a row index, which is no feature. Write the "
-                    f"file without it (pandas: to_{self.path.suffix[1:].lower()}(path, "
-                    "index=False)), or choose others with "
-                    "data.source.columns=[...] or data.source.drop=[...]."
-                )
-            raise DataError(
-                f"{self.path}: column {place + 1} has no name. Give it one in the first line, or "
-                "remove the separator that ends the lines."
-            )
-
-    def refuse_numbers_as_names(self) -> None:
-        """Raise DataError where the names are numbers, so that a header is probably missing."""
-        counts = [str(number) for number in range(len(self.names))]
-        if all(map(is_number, self.names)) and self.names not in (counts, ["0"]):
-            raise DataError(
-                f"{self.path}: the first line holds numbers ({shortened(self.names, 3)}), and "
-                "names of columns are expected there. Add a line of names above it."
-            )
-
-    def index(self, key: str, column: str | int) -> int:
-        """The index of a column given by its name or index (-1: the last).
-
-        Raises ConfigError, which names the setting `key`, where there is no such column.
-        """
-        if isinstance(column, str):
-            if column not in self.names:
-                raise ConfigError(
-                    f"{key}={column}: {self.path} has no such column. "
-                    f"{did_you_mean(column, self.names)}It has {shortened(self.names)}."
-                )
-            return self.names.index(column)
-        if not -len(self.names) <= column < len(self.names):
-            raise ConfigError(
-                f"{key}={column}: {self.path} has {len(self.names)} columns; count from 0, or from "
-                "the end with -1."
-            )
-        return column % len(self.names)
+ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
 
 
 def open_table(
@@ -119,14 +27,15 @@ def open_table(
     encoding: str | None = None,
     has_header: Callable[[list[str]], bool] | None = None,
 ) -> Table:
-    """The table in a `.csv` or `.parquet` file.
+    """The table in a `.parquet` file, or in a text file of any other ending.
 
-    Columns of a CSV file are separated by a comma, or by semicolons or tabs where the first line
-    has any, or by | where it has no comma. Blanks around a cell do not count, nor do empty lines.
+    Columns of a text file are separated by a comma, or by semicolons or tabs where the first line
+    has any, or by | where it has no comma, or by blanks where there is no other mark and numbers
+    stand between them. Blanks around a cell do not count, nor do empty lines.
 
     Args:
         path: the file.
-        encoding: of a CSV file; None: UTF-8, with or without a mark in front.
+        encoding: of a text file; None: UTF-8, with or without a mark in front.
         has_header: tells from the cells of the first line whether they are names; None: they are,
             each must be another, and rows whose cells are all empty are left out.
 
@@ -135,187 +44,10 @@ def open_table(
         DataError: no rows, names that repeat, not text, a damaged file.
     """
     is_parquet = path.suffix.lower() == ".parquet"
-    table = _Parquet(path) if is_parquet else _Csv(path, encoding, has_header)
-    repeated = next((name for name in table.names if table.names.count(name) > 1), None)
-    if has_header is None and repeated is not None:
-        raise DataError(f"{path}: two columns are named '{repeated}'; rename one of them.")
+    table = _Parquet(path) if is_parquet else CsvTable(path, encoding, has_header)
+    if has_header is None:
+        table.refuse_double_names(range(len(table.names)))
     return table
-
-
-def read_numbers(
-    path: Path, label_column: str | int | None, columns: Sequence[str] | None = None
-) -> tuple[Array, Array | None, tuple[str, ...] | None]:
-    """The chosen columns as numbers [rows, columns], the labels [rows] if asked for, their names.
-
-    The names are None where the file has no header.
-
-    Args:
-        path: the file; a CSV file in UTF-8, with a header or without.
-        label_column: its name, or its index from 0 (-1: the last), or None.
-        columns: the names of the columns to take, in this order; None: all others.
-
-    Raises:
-        ConfigError: there is no such column, or pyarrow is not installed.
-        DataError: no rows, ragged rows, a cell that is no number, a damaged file.
-    """
-    table = open_table(
-        path, has_header=lambda cells: columns is not None or _is_header(cells, label_column)
-    )
-    names, label = table.names, None
-    if label_column is not None:
-        label = table.index("data.source.label_column", label_column)
-        if columns is not None and names[label] in columns:
-            raise ConfigError(
-                f"data.source.columns: {names[label]}: holds the labels (data.source."
-                "label_column), which are never trained on; leave it out of one of the two."
-            )
-        if len(names) == 1:
-            raise DataError(
-                f"{path} has a label column and no other: there is nothing to train on."
-            )
-    if columns is None:
-        table.refuse_row_index()
-        chosen = [index for index in range(len(names)) if index != label]
-    else:
-        chosen = column_indices(path, names, columns)
-    features = tuple(names[index] for index in chosen) if table.has_header else None
-    return table.numbers(chosen), None if label is None else table.labels(label), features
-
-
-def _is_header(cells: list[str], label_column: str | int | None) -> bool:
-    """Whether the first line names the columns.
-
-    It does where a cell, labels apart, is no number, or where it counts the columns (0, 1, 2, ...),
-    as pandas writes those that have no names.
-    """
-    if isinstance(label_column, str):
-        return True  # only a header can give the column its name
-    if len(cells) > 1 and cells == [str(number) for number in range(len(cells))]:
-        return True
-    features = list(cells)
-    if label_column is not None and -len(cells) <= label_column < len(cells):
-        del features[label_column]
-    return not all(map(is_number, features))
-
-
-def column_indices(path: Path, names: Sequence[str], columns: Sequence[str]) -> list[int]:
-    """Where the chosen columns stand among `names`, in the order chosen.
-
-    Raises ConfigError for one that there is not, or is chosen twice, or is one of several.
-    """
-    for number, column in enumerate(columns):
-        fault = ""
-        if column not in names:
-            fault = f"{path} has no such column. {did_you_mean(column, names)}It has"
-        elif column in columns[:number]:
-            fault = f"name it once. {path} has"
-        elif list(names).count(column) > 1:
-            fault = f"{path} has several columns of that name. It has"
-        if fault:
-            raise ConfigError(f"data.source.columns: {column}: {fault} {shortened(names)}.")
-    if not columns:
-        raise ConfigError(f"data.source.columns=[]: name some. {path} has {shortened(names)}.")
-    return [list(names).index(column) for column in columns]
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell is a number as files write it: NaN and infinity too, but no 1_000."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell
-
-
-class _Csv(Table):
-    def __init__(
-        self,
-        path: Path,
-        encoding: str | None,
-        has_header: Callable[[list[str]], bool] | None,
-    ) -> None:
-        self.path, self.encoding = path, encoding
-        self.keeps_gaps = has_header is not None  # numbers: a row of gaps is an error, named below
-        self.delimiter = ","
-        first = next((line for line in self._decoded() if line.strip()), "")
-        marks = ";\t" if "," in first else ";\t|"
-        self.delimiter = next((mark for mark in marks if mark in first), ",")
-        rows = self._all_rows()
-        self.names = [cell.strip() for cell in next(rows, (0, []))[1]]
-        if not self.names:
-            raise DataError(f"{path} is empty, it has no rows; give one sample a line.")
-        self.has_header = has_header is None or has_header(self.names)
-        if self.has_header and next(rows, None) is None:
-            raise DataError(
-                f"{path} is not a table of numbers or text: it has "
-                f"{'a header but no samples' if has_header else 'a header but no rows'} below it."
-            )
-        rows.close()
-
-    def numbers(self, columns: Sequence[int]) -> Array:
-        values = array("d")
-        for line, row in self._rows():
-            chosen = [row[column] for column in columns]
-            try:
-                values.extend(map(float, chosen))
-            except ValueError:
-                raise self._no_number(line, row, columns) from None
-            if "_" in "".join(chosen):  # Python takes 1_000 for a number
-                raise self._no_number(line, row, columns)
-        return np.array(values).reshape(-1, len(columns))
-
-    def labels(self, column: int) -> Array:
-        return np.array([row[column].strip() for _, row in self._rows()], dtype=str)
-
-    def cells(self) -> Cells:
-        lines, rows = zip(*self._rows(), strict=True)
-        columns = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
-        return Cells(columns, [f"line {line}" for line in lines])
-
-    def _no_number(self, line: int, row: list[str], columns: Sequence[int]) -> DataError:
-        column = next(column for column in columns if not is_number(row[column]))
-        cell = row[column].strip()[:LONGEST_SHOWN]
-        name = f" ({self.names[column]})" if self.has_header else ""
-        fault = f"'{cell}' is not a number" if cell else "the cell is empty"
-        return DataError(
-            f"{self.path}, line {line}, column {column + 1}{name}: {fault}. Remove the column, "
-            "fill the gap, name the column in data.source.label_column if it holds labels, or "
-            "choose others with data.source.columns=[...]."
-        )
-
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The line on which each sample's row ends, and its cells."""
-        rows = self._all_rows()
-        if self.has_header:
-            next(rows)
-        for line, row in rows:
-            if len(row) != len(self.names):
-                raise DataError(
-                    f"{self.path}, line {line}: {len(row)} columns, but the first line has "
-                    f"{len(self.names)}."
-                )
-            yield line, row
-
-    def _all_rows(self) -> Generator[tuple[int, list[str]], None, None]:
-        reader = csv.reader(self._decoded(), delimiter=self.delimiter)
-        with _long_cells():
-            try:
-                for row in reader:
-                    is_gap = len(row) > 1 and self.keeps_gaps
-                    if is_gap or any(cell.strip() for cell in row):
-                        yield reader.line_num, row
-            except csv.Error as error:
-                raise DataError(f"{self.path} is not a table: {error}.") from error
-
-    def _decoded(self) -> Iterator[str]:
-        try:
-            with self.path.open(encoding=self.encoding or "utf-8-sig", newline="") as file:
-                yield from file
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be read: {error}") from error
-        except (UnicodeDecodeError, LookupError):
-            read_text(self.path, self.encoding)  # which says what is wrong
-            raise
 
 
 class _Parquet(Table):
@@ -352,14 +84,23 @@ class _Parquet(Table):
         found = self._read(columns)
         for column, values in zip(columns, found, strict=True):
             kind = values.type
-            if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+            are_numbers = (
+                types.is_integer,
+                types.is_floating,
+                types.is_decimal,
+                types.is_boolean,
+            )
+            if not any(are_number(kind) for are_number in are_numbers):
                 raise DataError(
                     f"{self.path}, column {self.names[column]}: holds {kind}, not numbers. Name it "
                     "in data.source.label_column if it has labels, or choose others with "
                     "data.source.columns=[...]."
                 )
             self._refuse_gaps(column, values)
-        return np.stack([np.asarray(values.to_numpy()) for values in found], axis=1)
+        plain = [
+            values.cast("float64") if types.is_decimal(values.type) else values for values in found
+        ]
+        return np.stack([np.asarray(values.to_numpy()) for values in plain], axis=1)
 
     def labels(self, column: int) -> Array:
         (values,) = self._read([column])
@@ -402,12 +143,3 @@ def _as_text(value: Any) -> str | None:
         return None
     # repr gives back the very number; of a Boolean it gives a category
     return repr(value) if isinstance(value, float) else str(value)
-
-
-@contextmanager
-def _long_cells() -> Iterator[None]:
-    before = csv.field_size_limit(LONGEST_CELL)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from activae.data.preparation import Preparation, Unprepared
 from activae.data.sources.columns import MISSING, Columns, columns_of, with_gaps
-from activae.data.sources.files import encoded, existing_file, shortened
-from activae.data.sources.tables import Table, open_table
+from activae.data.sources.files import encoded, existing_file
+from activae.data.sources.matching import places_of
+from activae.data.sources.table import Table
+from activae.data.sources.tables import ENDINGS, open_table
 from activae.errors import ConfigError, DataError
 
-ENDINGS = (".csv", ".parquet")
 OTHER = "(other)"  # all the rare categories together
 
 
@@ -32,7 +33,7 @@ def tabular(
     min_frequency: float = 0.01,
     encoding: str = "utf-8-sig",
 ) -> Unprepared:
-    """A table from a `.csv` file, whose first line names the columns, or a `.parquet` file.
+    """A table from a `.parquet`, or a `.csv`, `.tsv` or `.txt` whose first line names the columns.
 
     A column in which every cell that is not a gap is a number is numeric, any other categorical,
     as is one that a Parquet file holds as text; numbers written otherwise, or with a few other
@@ -62,9 +63,11 @@ def tabular(
     if label_column is not None:
         kinds["label_column"] = [label_column]
     _check_names(table, kinds)
-    table.refuse_row_index(drop or ())
+    table.refuse_row_index(
+        drop or (), remedy="name it and leave it out with data.source.drop=[NAME]"
+    )
     table.refuse_numbers_as_names()
-    cells = with_gaps(table.cells()) if file.suffix.lower() == ".csv" else table.cells()
+    cells = with_gaps(table.cells()) if file.suffix.lower() != ".parquet" else table.cells()
     found = [] if label_column is None else cells.columns[table.names.index(label_column)]
     labels, names = encoded([MISSING if cell is None else cell for cell in found])
     columns, notes = columns_of(table, cells, kinds)
@@ -139,22 +142,40 @@ class ColumnFeatures(Preparation):
             self.scaler = StandardScaler().fit(self.imputer.transform(rows.numeric))
 
     def transform(self, rows: Columns) -> Tensor:
-        """Samples [N, features] of rows with the columns that were fitted.
+        """Samples [N, features] of rows with the columns that were fitted, in any order.
 
         Raises DataError where the columns are others.
         """
-        if (rows.numeric_names, rows.categorical_names) != (self.numeric, self.categorical):
-            raise DataError(
-                "these rows have other columns than those learnt from: "
-                f"{shortened(rows.numeric_names + rows.categorical_names)} instead of "
-                f"{shortened(self.numeric + self.categorical)}."
-            )
+        numbers, categories = self._in_order(rows)
         parts = []
         if self.numeric:
-            parts.append(self.scaler.transform(self.imputer.transform(rows.numeric)))
+            parts.append(self.scaler.transform(self.imputer.transform(numbers)))
         if self.categorical:
-            parts.append(self.encoder.transform(self._with_others(rows.categorical)))
+            parts.append(self.encoder.transform(self._with_others(categories)))
         return torch.from_numpy(np.hstack(parts).astype(np.float32))
+
+    def _in_order(self, rows: Columns) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """The numbers and the categories of the rows, in the order of the columns fitted."""
+        places_of(
+            "these rows",
+            [*self.numeric, *self.categorical],
+            [*rows.numeric_names, *rows.categorical_names],
+        )
+        for name in self.numeric:
+            if name in rows.categorical_names:
+                raise DataError(
+                    f"column '{name}' holds categories, but numbers were trained on: read it with "
+                    f"data.source.numeric=[{name}], which names the cell that is none."
+                )
+        for name in self.categorical:
+            if name in rows.numeric_names:
+                raise DataError(
+                    f"column '{name}' holds numbers, but categories were trained on: read it with "
+                    f"data.source.categorical=[{name}]."
+                )
+        numeric = [rows.numeric_names.index(name) for name in self.numeric]
+        categorical = [rows.categorical_names.index(name) for name in self.categorical]
+        return rows.numeric[:, numeric], rows.categorical[:, categorical]
 
     def inverse_transform(self, samples: Tensor) -> Columns:
         """Rows of samples [N, features]: the most likely category of each column, (other) as such.

@@ -8,6 +8,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from activae.config.devices import widest_float
 from activae.data.module import EVALUATION_ROWS
 from activae.objectives import of_batch
 from activae.objectives.declared import Terms
@@ -114,10 +115,10 @@ class Stack:
         means = []
         for stage in ("train", "val"):
             x = samples[stage][: len(samples["val"])]
-            sums = self.flat.new_zeros(2, len(places), dtype=torch.float64)
+            sums = self.flat.new_zeros(2, len(places), dtype=widest_float(self.flat.device))
             for part in x.split(at_a_time):
                 scores = self.step.scores(model.evaluation_batch(part), strengths, rows)
-                sums += torch.stack([scores["loss"], scores["SE"]]).double() * len(part)
+                sums += torch.stack([scores["loss"], scores["SE"]]).to(sums) * len(part)
             means.append(sums / len(x))
         return [
             {

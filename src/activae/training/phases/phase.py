@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -30,10 +30,20 @@ class Phase:
         """How many they are."""
         return self.end - self.start
 
-    def freeze(self, net: Autoencoder) -> None:
-        """Let the parameters of this phase train, and no others."""
+    def freeze(self, net: Autoencoder, frozen: Collection[str] = ()) -> None:
+        """Let the parameters of this phase train, and no others.
+
+        frozen: the names of those that the network's author froze, which no phase trains. Raises
+        ConfigError where that leaves none.
+        """
         for name, parameter in net.named_parameters():
-            parameter.requires_grad_(name.startswith(self.trains))
+            trains = name.startswith(self.trains) and name not in frozen
+            parameter.requires_grad_(trains)
+        if frozen and not any(parameter.requires_grad for parameter in net.parameters()):
+            raise ConfigError(
+                f"phases: nothing trains in the phase {self.name}, because the network froze all "
+                "parameters of it (requires_grad=False); let some train, or choose other phases"
+            )
 
 
 def boundaries(shares: Sequence[float], total_steps: int, way: str) -> list[tuple[int, int]]:

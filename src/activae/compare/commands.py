@@ -1,0 +1,78 @@
+"""The commands that made runs, as their folders tell, and the one that adds seeds to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from shlex import join
+
+import yaml
+
+from activae.config.names import key_of
+
+_LISTED = 6
+_LEVELS = 3  # a sweep's folder is at most so many above its runs'
+_START = ("python", "train.py")
+
+
+def commands(paths: Iterable[str]) -> Iterator[str]:
+    """The commands that made the runs, each once, 6 at most: of their sweeps, or their own."""
+    found: dict[str, None] = {}
+    sweeps: dict[Path, bool] = {}
+    for path in map(Path, paths):
+        home = next((up for up in list(path.parents)[:_LEVELS] if _is_sweep(up, sweeps)), None)
+        if home is not None:
+            found |= dict.fromkeys(_of_sweep(home))
+        elif len(found) <= _LISTED:
+            found |= dict.fromkeys(_of_run(path))
+    yield from list(found)[:_LISTED]
+    if len(found) > _LISTED:
+        yield f"# and {len(found) - _LISTED} more"
+
+
+def _is_sweep(folder: Path, known: dict[Path, bool]) -> bool:
+    if folder not in known:
+        known[folder] = (folder / "sweep.json").is_file()
+    return known[folder]
+
+
+def _of_sweep(folder: Path) -> Iterator[str]:
+    try:
+        launches = json.loads((folder / "sweep.json").read_bytes())["commands"]
+        yield from [join([*_START, "-m", *map(str, each)]) for each in launches]
+    except (OSError, ValueError, LookupError, TypeError):  # of another make, or damaged
+        return
+
+
+def _of_run(folder: Path) -> Iterator[str]:
+    try:
+        lines = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_bytes())
+    except (OSError, ValueError, yaml.YAMLError):
+        return
+    if isinstance(lines, list):
+        yield join([*_START, *map(str, lines)])
+
+
+def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
+    """The command that made the runs, with other seeds; None where it is not one of a sweep.
+
+    Where a sweep was launched several times the last one counts: each adds to those before.
+    """
+    homes = {Path(path).parent for path in paths}
+    if len(homes) != 1:
+        return None
+    try:
+        launches = json.loads((homes.pop() / "sweep.json").read_bytes())["commands"]
+        lines = [str(line) for line in launches[-1]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    lines = [line for line in lines if key_of(line) != "seed"]
+    return join([*_START, "-m", *lines, f"seed={_written(seeds)}"])
+
+
+def _written(seeds: Sequence[int]) -> str:
+    """Seeds as an override names them: range(12), or 1,2,5."""
+    if list(seeds) == list(range(len(seeds))):
+        return f"range({len(seeds)})"
+    return ",".join(map(str, seeds))

@@ -1,0 +1,110 @@
+"""How many more seeds an answer asks for, and with which command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from shlex import split
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from activae.compare import statistics
+from activae.compare.answer import answer
+from activae.compare.collect import read_runs
+from activae.compare.commands import with_seeds
+from activae.compare.planning import power, seeds_needed
+
+WriteRun = Callable[..., Path]
+
+
+class TestPower:
+    @pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)])
+    def test_seeds_are_those_of_published_tables(self, effect: float, n: int) -> None:
+        """Cohen's small, medium and large effect and one of 1, two-sided .05, power .8."""
+        assert seeds_needed(effect, most=200) == n
+        assert seeds_needed(-effect, most=200) == n
+
+    def test_is_alpha_where_there_is_no_difference(self) -> None:
+        assert power(0, 12, 0.01) == pytest.approx(0.01)
+
+    def test_a_large_difference_needs_as_many_as_reach_alpha(self) -> None:
+        n = seeds_needed(50.0, 0.05)
+        assert n == 6
+        assert statistics.smallest_p(6) <= 0.05 < statistics.smallest_p(5)
+
+    def test_a_tiny_one_is_not_planned(self) -> None:
+        assert seeds_needed(0.01) is None
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("effect", [0.6, 1.0])
+    def test_is_what_simulated_sweeps_have(self, effect: float) -> None:
+        n = seeds_needed(effect)
+        assert n is not None
+        rng = np.random.default_rng(n)
+        scores = np.stack([np.zeros((2000, n)), effect + rng.standard_normal((2000, n))], axis=-1)
+        found = np.mean([statistics.all_pairs(one)[0, 1] <= 0.05 for one in scores])
+        print(f"power | {effect} | {n} | {power(effect, n):.3f} | {found:.3f}")
+        assert found == pytest.approx(power(effect, n), abs=0.03)
+
+
+class TestPlan:
+    @pytest.fixture
+    def sweep(self, write_run: WriteRun, tmp_path: Path) -> Callable[..., Path]:
+        """`sweep(relu=effect)`: gelu at 10 in seven seeds, others worse by so many sd of pairs."""
+        noise = stats.zscore([0.4, -1.1, 0.9, -0.3, 1.5, -0.8, -0.6], ddof=1)
+
+        def write(**effects: float) -> Path:
+            for name, effect in {"gelu": None, **effects}.items():
+                for seed, own in enumerate(noise):
+                    score = 10 if effect is None else 10 + effect + own
+                    write_run(f"{name}{seed}", score, name, seed=seed)
+            launched = {"commands": [["sweep=s", "activation=gelu,relu", "seed=range(7)"]]}
+            (tmp_path / "sweep.json").write_text(json.dumps(launched | {"jobs": {}}))
+            return tmp_path
+
+        return write
+
+    def test_says_how_many_and_gives_the_command(self, sweep: Callable[..., Path]) -> None:
+        [said] = answer(read_runs([sweep(relu=0.8)])).plan
+        assert said.startswith("8 more seeds would tell gelu from relu with 80 % power")
+        command = split(said.partition("; run: ")[2])
+        assert command == [
+            *("python", "train.py", "-m", "sweep=s", "activation=gelu,relu", "seed=range(15)")
+        ]
+
+    def test_more_undecided_pairs_need_more(self, sweep: Callable[..., Path]) -> None:
+        first, *_ = answer(read_runs([sweep(relu=0.8, silu=0.1)])).plan
+        assert int(first.split()[0]) > 8
+
+    def test_what_is_out_of_reach_is_said(self, sweep: Callable[..., Path]) -> None:
+        said = answer(read_runs([sweep(relu=0.05)])).plan
+        assert said == [
+            "more than 100 seeds would be needed to tell relu from gelu: choose between it and "
+            "the best by cost or by taste"
+        ]
+
+    def test_a_settled_answer_asks_for_nothing(self, sweep: Callable[..., Path]) -> None:
+        assert answer(read_runs([sweep(relu=9.0)])).plan == []
+
+    def test_a_run_that_diverged_has_no_size(
+        self, sweep: Callable[..., Path], write_run: WriteRun
+    ) -> None:
+        path = sweep(relu=0.8)
+        write_run("gelu8", 10, "gelu", seed=8)
+        write_run("relu8", float("inf"), "relu", seed=8)
+        assert answer(read_runs([path])).plan == []
+
+
+class TestCommand:
+    def test_is_none_of_single_runs_or_several_sweeps(self, tmp_path: Path) -> None:
+        assert with_seeds([str(tmp_path / "a")], [0, 1]) is None
+        assert with_seeds([str(tmp_path / "a/1"), str(tmp_path / "b/1")], [0, 1]) is None
+
+    def test_lists_seeds_that_are_no_range(self, tmp_path: Path) -> None:
+        (tmp_path / "sweep.json").write_text(json.dumps({"commands": [["seed=3,5", "sweep=s"]]}))
+        assert with_seeds([str(tmp_path / "x")], [3, 5, 0]) == (
+            "python train.py -m sweep=s seed=3,5,0"
+        )
