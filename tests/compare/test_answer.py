@@ -383,6 +383,19 @@ class TestTuned:
         assert "tuned for none" not in caveats
         assert "optimizer.lr differ" not in caveats
 
+    def test_a_rate_that_a_larger_grid_has_replaced_is_left_out(
+        self, tuned: Path, write_run: WriteRun
+    ) -> None:
+        rate = {"optimizer.lr": 0.05}
+        write_run("tunerelu0.05", -1, "relu", seed=9, test=False, **rate)
+        for seed in range(8):
+            write_run(f"relu{seed}again", 8 + NOISE[seed] + OWN[0][seed], "relu", seed=seed, **rate)
+        found = answered(tuned)
+        assert list(found.table["n"]) == [8, 8]
+        assert found.best == ["relu"]  # at 8; at 10 it was with the old rate
+        told = "8 runs are left out, whose optimizer.lr tuning, since extended, has replaced"
+        assert told in found.caveats
+
     def test_a_rate_may_be_tuned_in_each_setting_of_another_key(
         self, write_run: WriteRun, tmp_path: Path
     ) -> None:

@@ -108,3 +108,9 @@ class TestCommand:
         assert with_seeds([str(tmp_path / "x")], [3, 5, 0]) == (
             "python train.py -m sweep=s seed=3,5,0"
         )
+
+    def test_leads_to_the_folder_that_the_runs_lie_in(self, tmp_path: Path) -> None:
+        (tmp_path / "sweep.json").write_text(json.dumps({"commands": [["seed=0,1"]]}))
+        assert with_seeds([str(tmp_path / "x")], [0, 1, 2]) == (
+            f"python train.py -m hydra.sweep.dir={tmp_path} 'seed=range(3)'"
+        )

@@ -57,17 +57,21 @@ def _of_run(folder: Path) -> Iterator[str]:
 def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
     """The command that made the runs, with other seeds; None where it is not one of a sweep.
 
-    Where a sweep was launched several times the last one counts: each adds to those before.
+    It leads to the same folder, so that only the new seeds are trained. Where a sweep was launched
+    several times the last one counts: each adds to those before.
     """
     homes = {Path(path).parent for path in paths}
     if len(homes) != 1:
         return None
+    [home] = homes
     try:
-        launches = json.loads((homes.pop() / "sweep.json").read_bytes())["commands"]
+        launches = json.loads((home / "sweep.json").read_bytes())["commands"]
         lines = [str(line) for line in launches[-1]]
     except (OSError, ValueError, LookupError, TypeError):
         return None
     lines = [line for line in lines if key_of(line) != "seed"]
+    if "sweep" not in map(key_of, lines):  # else another command would name another folder
+        lines.append(f"hydra.sweep.dir={home}")
     return join([*_START, "-m", *lines, f"seed={_written(seeds)}"])
 
 

@@ -76,6 +76,12 @@ def pair(
         )
     tunes = _tunes(ended, where)
     tuning, ended = ended[tunes], ended[~tunes]
+    replaced = _replaced(tuning, ended, runs.keys)
+    if count := sum(replaced):
+        ended = ended[[not each for each in replaced]]
+        left_out.append(
+            f"{count} {_runs_are(count)} left out, whose {LR} tuning, since extended, has replaced"
+        )
     metric = _metric(ended, metric, runs.keys)
     varying = _varying(ended, runs.keys)
     factor = _factor(ended, varying, by, runs.keys)
@@ -127,6 +133,29 @@ def _tunes(table: pd.DataFrame, where: Sequence[str]) -> pd.Series[bool]:
     kept_off = table[_SEES_TEST].map(str) == "False"
     chosen = any(condition.startswith(f"{_SEES_TEST}=") for condition in where)
     return kept_off & (not chosen and not kept_off.all())
+
+
+def _replaced(tuning: pd.DataFrame, scored: pd.DataFrame, keys: Sequence[str]) -> list[bool]:
+    """Which scored runs have another rate than the best of their condition, that was scored too.
+
+    The best is that with the lowest mean SE/val; a grid that has grown may have moved it.
+    """
+    if tuning.empty or LR not in scored or "val/SE" not in tuning:
+        return [False] * len(scored)
+    by = [key for key in _varying(scored, keys) if key != LR]
+    se = tuning["val/SE"].fillna(np.inf)  # it diverged
+    means = se.groupby([_of_one(tuning, by), tuning[LR]]).mean()
+    best = {of: means[of].idxmin() for of in means.index.unique(0)}
+    mine = [best.get(of) == lr for of, lr in zip(_of_one(scored, by), scored[LR], strict=True)]
+    met = {of for of, is_best in zip(_of_one(scored, by), mine, strict=True) if is_best}
+    return [
+        of in met and not is_best for of, is_best in zip(_of_one(scored, by), mine, strict=True)
+    ]
+
+
+def _of_one(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    """For each run its settings of the keys, as text."""
+    return _labels(table, by) if by else [""] * len(table)
 
 
 def _same(found: Any, wanted: str) -> bool:
