@@ -99,18 +99,32 @@ class TestPlan:
 
 
 class TestCommand:
+    @pytest.fixture
+    def launched(self, tmp_path: Path) -> Callable[..., str]:
+        """`launched(*lines)`: a run of a sweep that was launched so."""
+
+        def write(*lines: str) -> str:
+            known = {"commands": [list(lines)], "jobs": {}}
+            (tmp_path / "sweep.json").write_text(json.dumps(known))
+            return str(tmp_path / "x")
+
+        return write
+
+    def test_has_nothing_that_a_folder_may_not_ask_for(self, launched: Callable[..., str]) -> None:
+        path = launched("sweep=s", "seed=0", "hydra.launcher.workers=${oc.env:HOME}")
+        assert with_seeds([path], [0, 1]) == "python train.py -m sweep=s 'seed=range(2)'"
+        assert with_seeds([launched("sweep=s", "activation.x=${oc.env:HOME}")], [0, 1]) is None
+
     def test_is_none_of_single_runs_or_several_sweeps(self, tmp_path: Path) -> None:
         assert with_seeds([str(tmp_path / "a")], [0, 1]) is None
         assert with_seeds([str(tmp_path / "a/1"), str(tmp_path / "b/1")], [0, 1]) is None
 
-    def test_lists_seeds_that_are_no_range(self, tmp_path: Path) -> None:
-        (tmp_path / "sweep.json").write_text(json.dumps({"commands": [["seed=3,5", "sweep=s"]]}))
-        assert with_seeds([str(tmp_path / "x")], [3, 5, 0]) == (
-            "python train.py -m sweep=s seed=3,5,0"
-        )
+    def test_lists_seeds_that_are_no_range(self, launched: Callable[..., str]) -> None:
+        path = launched("seed=3,5", "sweep=s")
+        assert with_seeds([path], [3, 5, 0]) == "python train.py -m sweep=s seed=3,5,0"
 
-    def test_leads_to_the_folder_that_the_runs_lie_in(self, tmp_path: Path) -> None:
-        (tmp_path / "sweep.json").write_text(json.dumps({"commands": [["seed=0,1"]]}))
-        assert with_seeds([str(tmp_path / "x")], [0, 1, 2]) == (
-            f"python train.py -m hydra.sweep.dir={tmp_path} 'seed=range(3)'"
-        )
+    def test_leads_to_the_folder_that_the_runs_lie_in(
+        self, launched: Callable[..., str], tmp_path: Path
+    ) -> None:
+        command = with_seeds([launched("seed=0,1")], [0, 1, 2])
+        assert command == f"python train.py -m hydra.sweep.dir={tmp_path} 'seed=range(3)'"

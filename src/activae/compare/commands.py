@@ -10,6 +10,8 @@ from shlex import join
 import yaml
 
 from activae.config.names import key_of
+from activae.errors import ConfigError
+from activae.sweeps.resuming import commands_of
 
 _LISTED = 6
 _LEVELS = 3  # a sweep's folder is at most so many above its runs'
@@ -57,6 +59,8 @@ def _of_run(folder: Path) -> Iterator[str]:
 def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
     """The command that made the runs, with other seeds; None where it is not one of a sweep.
 
+    Nor has it what would not be resumed: the folder may be a stranger's, and the command is there
+    to be copied.
     It leads to the same folder, so that only the new seeds are trained. Where a sweep was launched
     several times the last one counts: each adds to those before.
     """
@@ -65,9 +69,10 @@ def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
         return None
     [home] = homes
     try:
+        left_out = commands_of(home, []).left_out  # what a stranger's folder may not ask for
         launches = json.loads((home / "sweep.json").read_bytes())["commands"]
-        lines = [str(line) for line in launches[-1]]
-    except (OSError, ValueError, LookupError, TypeError):
+        lines = [str(line) for line in launches[-1] if line not in left_out]
+    except (ConfigError, OSError, ValueError, LookupError, TypeError):
         return None
     lines = [line for line in lines if key_of(line) != "seed"]
     if "sweep" not in map(key_of, lines):  # else another command would name another folder

@@ -35,10 +35,11 @@ def seeds_needed(
 ) -> int | None:
     """The fewest seeds that find a difference with the wanted power; None above `most`.
 
-    As few as cannot reach `alpha` by sign flips, the test that decides, are never enough.
+    As few as cannot reach .05 by sign flips, the test that decides, are never enough; step-down
+    max-T reaches as low a p however many pairs there are.
     """
     for n in range(2, most + 1):
-        if statistics.smallest_p(n) <= alpha and power(effect, n, alpha) >= wanted:
+        if statistics.smallest_p(n) <= ALPHA and power(effect, n, alpha) >= wanted:
             return n
     return None
 
