@@ -40,15 +40,21 @@ def record(cfg: DictConfig, folder: Path) -> None:
     advice = "choose another folder: hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
     if ended(folder):
         raise ConfigError(f"{folder}: a run has ended here already; {advice}")
-    if file.exists() and _differs(read(file), cfg):
+    if file.exists() and _differs(saved := read(file), cfg):
+        if not _differs(saved, cfg, code=False):  # so it names nothing that this one does not
+            refuse_edited(container(saved))
         raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
     write_text(file, OmegaConf.to_yaml(cfg))
 
 
-def _differs(saved: DictConfig, cfg: DictConfig) -> bool:
-    """Whether a saved config is another than a settled one; it may be from before `own_code`."""
+def _differs(saved: DictConfig, cfg: DictConfig, *, code: bool = True) -> bool:
+    """Whether a saved config is another than a settled one; it may be from before `own_code`.
+
+    code: whether the user's own code counts, beside its name.
+    """
     known, own = container(saved), container(cfg)
-    return bool(known | {"own_code": known["own_code"] or own["own_code"]} != own)
+    noted = known["own_code"] if code else None
+    return bool(known | {"own_code": noted or own["own_code"]} != own)
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

@@ -249,6 +249,8 @@ def test_a_run_whose_own_function_was_edited_is_not_resumed(
         ConfigError, match=r"mine_edited\.f: has been edited since .* old code back"
     ):
         train(read(tmp_path / "run" / "config.yaml"), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"mine_edited\.f: has been edited since"):
+        train(small(*overrides), tmp_path / "run")
 
     file.write_text("import torch\ndef f(x):\n    # as before\n    return torch.tanh(x)\n")
     ended = train(read(tmp_path / "run" / "config.yaml"), tmp_path / "run")
