@@ -6,15 +6,16 @@ In: paired scores. Out: an Answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from activae.compare import statistics
-from activae.compare.collect import ACTIVATION, Runs
-from activae.compare.pairing import LR, Paired, counted, pair
+from activae.compare.caveats import caveats
+from activae.compare.collect import Runs
+from activae.compare.pairing import Paired, counted, enumerated, pair
 from activae.compare.planning import plan
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA, Array
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAMED = 3  # so many worse conditions are named in the verdict
-_LISTED = 4  # so many missing runs are named in a caveat
-_MORE_SEEDS = "run 'seed=range(12)'"
-_SPLIT_SEED = "data.split_seed"
-_BUDGET = ("trainer.max_epochs", "trainer.max_steps", "trainer.early_stopping_patience")
 
 
 @dataclass
@@ -90,7 +87,7 @@ def answer(
         verdict=verdict,
         best=best,
         table=table,
-        caveats=[*_caveats(paired, table), *runs.damaged],
+        caveats=[*caveats(paired, table), *runs.damaged],
         plan=[] if race is not None else list(plan(paired, pairs, leaders)),
         paired=paired,
     )
@@ -138,7 +135,7 @@ def _verdict(paired: Paired, pairs: Array, leaders: Sequence[int]) -> str:
     if np.isinf(scores[~np.isnan(scores)]).all():
         return "no clear winner: every run diverged"
     best = leaders[0]
-    n = _pairs_of_seeds(scores, best)
+    n = statistics.pairs_of_seeds(scores, best)
     if n == 0:
         return f"no clear winner: no other condition was run with the seeds of {names[best]}"
     if statistics.smallest_p(n) > ALPHA:
@@ -151,19 +148,13 @@ def _verdict(paired: Paired, pairs: Array, leaders: Sequence[int]) -> str:
     told = [names[index] for index in leaders]
     separated = _above(min((pairs[best, index] for index in others), default=1))
     if not worse:
-        return f"no clear winner: nothing separates {_and(told)} (p {separated})"
+        return f"no clear winner: nothing separates {enumerated(told)} (p {separated})"
     sentence = f"{told[0]} is best"
     if others:
         each = pairs[np.ix_(leaders, leaders)]
-        among = "them" if (each > ALPHA).all() else f"{_and(told[1:])} from {told[0]}"
-        sentence = f"{_and(told)} are best: nothing separates {among} (p {separated})"
+        among = "them" if (each > ALPHA).all() else f"{enumerated(told[1:])} from {told[0]}"
+        sentence = f"{enumerated(told)} are best: nothing separates {among} (p {separated})"
     return f"{sentence}; {_worse(paired, best, worse)}"
-
-
-def _pairs_of_seeds(scores: Array, best: int) -> int:
-    """The most seeds that the best shares with another condition."""
-    shared = (~np.isnan(statistics.differences(scores, best))).sum(0)
-    return int(np.delete(shared, best).max())
 
 
 def _worse(paired: Paired, best: int, worse: Sequence[int]) -> str:
@@ -198,150 +189,9 @@ def percent(part: float) -> str:
     return f"{per_cent:.1f}" if abs(per_cent) < 9.95 else f"{per_cent:.0f}"
 
 
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def _above(p: float) -> str:
     """A round number that p is above: > .4."""
     if p >= 1:
         return "= 1"
     tenths = math.floor(10 * p)
     return f"> .{tenths}" if tenths else f"> .{math.floor(100 * p):02d}"
-
-
-def _caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
-    """What weakens the answer, each with what would mend it."""
-    if record.of_a_race(paired.runs["path"]):
-        told = record.told_of(paired.runs["path"], paired.conditions)
-        guarantee = f"{told.guarantee}; " if told and told.guarantee else ""
-        yield (
-            f"a race: {guarantee}p and intervals do not allow for the looks, so for these train "
-            "the best few on as many fresh seeds each"
-        )
-    yield from _of_seeds(paired)
-    yield from _of_metric(paired)
-    yield from _of_protocol(paired)
-    yield from _of_pairing(paired)
-    yield from _of_scores(paired, table)
-    yield from paired.left_out
-
-
-def _of_seeds(paired: Paired) -> Iterator[str]:
-    scores = paired.scores
-    n = _pairs_of_seeds(scores, statistics.ranking(scores)[0])
-    smallest = statistics.smallest_p(n)
-    if smallest > ALPHA:
-        yield f"{counted(n, 'paired seed')} can reach no p below {smallest:.2g}: {_MORE_SEEDS}"
-    missing = [
-        f"{condition} lacks seed {seed}"
-        for row, seed in enumerate(paired.seeds)
-        for column, condition in enumerate(paired.conditions)
-        if np.isnan(scores[row, column])
-    ]
-    if missing and n and not record.of_a_race(paired.runs["path"]):
-        more = len(missing) - _LISTED
-        end = f" and {more} more" if more > 0 else ""
-        yield (
-            f"runs are missing ({', '.join(missing[:_LISTED])}{end}): two conditions are compared "
-            "by the seeds that both have; start the sweep again, it trains what it lacks"
-        )
-    if _SPLIT_SEED in paired.runs and len(paired.seeds) > 1:
-        splits = paired.runs[_SPLIT_SEED].nunique()
-        if splits == 1:
-            yield (
-                "one split for all seeds: the intervals leave out what another split would change: "
-                "run with 'data.split_seed=${seed}'"
-            )
-
-
-def _of_metric(paired: Paired) -> Iterator[str]:
-    if paired.metric.startswith("val/"):
-        yield (
-            f"{paired.metric} chose each run's best checkpoint, and is too good by that; compare "
-            "on test: run with score.test=true, or choose such runs: --where score.test=true"
-        )
-    elif paired.metric.startswith("train/"):
-        yield f"{paired.metric} says nothing about new data: compare by --metric test/SE"
-
-
-def _of_protocol(paired: Paired) -> Iterator[str]:
-    runs = paired.runs
-    yield from _of_rates(paired)
-    along = [key for key in paired.along if key not in (LR, *_BUDGET)]
-    if along:
-        yield (
-            f"{', '.join(along[:_LISTED])} differ too, from one {paired.factor[0]} to another: the "
-            f"answer is about both; hold all but {paired.factor[0]} equal"
-        )
-    steps = runs["steps"].dropna() if "steps" in runs else ()
-    if len(steps) and min(steps) < max(steps) and "data" not in paired.averaged:
-        yield (
-            f"budgets differ: runs took {int(min(steps))} to {int(max(steps))} steps; set "
-            f"trainer.max_steps={int(max(steps))} for all, without early stopping"
-        )
-
-
-def _of_rates(paired: Paired) -> Iterator[str]:
-    """Whether each condition has the learning rate that suits it."""
-    runs = paired.runs
-    if LR not in runs or LR in paired.averaged:
-        return
-    if paired.tuning is not None:
-        at_edge = [name for name in paired.conditions if _is_at_edge(paired.tuning, runs, name)]
-        if at_edge:
-            yield (
-                f"the best lr of {_and(at_edge)} lies at the edge of those tried: a better one may "
-                "lie beyond; tune with a larger hydra.sweeper.limit"
-            )
-    elif paired.factor == [ACTIVATION] and runs[LR].nunique() == 1:
-        names = paired.conditions
-        options = ",".join(names) if all(name.isidentifier() for name in names) else "A,B"
-        yield (
-            f"lr {runs[LR].iloc[0]:g} for all, tuned for none of them; tune it for each: "
-            f"python train.py -m experiment=compare_activations activation={options}"
-        )
-
-
-def _is_at_edge(tuning: pd.DataFrame, runs: pd.DataFrame, name: str) -> bool:
-    tried = tuning[LR][tuning["condition"] == name].dropna()
-    chosen = runs[LR][runs["condition"] == name].dropna()
-    if tried.nunique() < 2:
-        return False
-    return bool((chosen <= tried.min()).any() or (chosen >= tried.max()).any())
-
-
-def _of_pairing(paired: Paired) -> Iterator[str]:
-    for key, values in paired.averaged.items():
-        yield (
-            f"averaged over {key}={','.join(values[:_LISTED])}"
-            f"{',...' if len(values) > _LISTED else ''}; look at one: --where {key}={values[0]}"
-        )
-    if paired.factor != [ACTIVATION] or "parameters" not in paired.runs:
-        return
-    counts = paired.runs.groupby("condition")["parameters"].first().dropna()
-    if counts.nunique() > 1 and not paired.averaged:
-        usual = counts.mode().iloc[0]
-        others = [str(name) for name in counts.index[counts != usual]]
-        yield (
-            f"{_and(others)}: another number of parameters; with other widths only data, split and "
-            "batches are paired, not initial weights: more seeds make up for it"
-        )
-
-
-def _of_scores(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
-    diverged = table[table["diverged"] > 0]
-    if len(diverged):
-        each = [f"{row.diverged} of {row.n} of {row.condition}" for row in diverged.itertuples()]
-        yield (
-            f"runs diverged ({', '.join(each[:_LISTED])}) and count as worst; try a smaller "
-            "optimizer.lr or trainer.gradient_clip_val=1"
-        )
-    t = (table["low"] > 0) | (table["high"] < 0)
-    bootstrap = (table["bootstrap_low"] > 0) | (table["bootstrap_high"] < 0)
-    skewed = table[(t != bootstrap) & np.isfinite(table["low"])]
-    if len(skewed):
-        yield (
-            f"skewed differences ({', '.join(skewed['condition'][:_LISTED])}): the bootstrap-t "
-            f"interval disagrees with Student's about zero; more seeds settle it: {_MORE_SEEDS}"
-        )

@@ -9,7 +9,7 @@ from scipy import stats
 
 from activae.compare import statistics
 from activae.compare.commands import with_seeds
-from activae.compare.pairing import Paired, counted
+from activae.compare.pairing import Paired, counted, enumerated
 from activae.compare.statistics import ALPHA, Array
 
 POWER = 0.8
@@ -70,7 +70,7 @@ def plan(paired: Paired, pairs: Array, leaders: Sequence[int]) -> Iterator[str]:
     if beyond:
         it = "it" if len(beyond) == 1 else "them"
         yield (
-            f"more than {MOST} seeds would be needed to tell {_listed(beyond)} from "
+            f"more than {MOST} seeds would be needed to tell {enumerated(beyond)} from "
             f"{paired.conditions[best]}: choose between {it} and the best by cost or by taste"
         )
 
@@ -95,7 +95,3 @@ def _more_seeds(paired: Paired, best: int, other: int, n: int) -> str:
     fresh = [seed for seed in range(n + len(known)) if seed not in known][:more]
     command = with_seeds(paired.runs["path"], sorted([*map(int, known), *fresh]))
     return f"{told}; run: {command}" if command else told
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -233,6 +233,12 @@ def like_the_best(scores: Array, p: Array, alpha: float = ALPHA) -> list[int]:
     return [index for index in order if index == order[0] or p[order[0], index] > alpha]
 
 
+def pairs_of_seeds(scores: Array, best: int) -> int:
+    """The most seeds that the best shares with another condition."""
+    shared = (~np.isnan(differences(scores, best))).sum(0)
+    return int(np.delete(shared, best).max())
+
+
 def _checked(scores: Array) -> Array:
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[0] < 1 or scores.shape[1] < 2:

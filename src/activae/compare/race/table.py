@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from activae.compare import statistics
-from activae.compare.pairing import counted
+from activae.compare.pairing import counted, enumerated
 from activae.compare.race.evidence import Standing
 from activae.compare.statistics import Array
 from activae.compare.terminal import WIDTH, decimals_for
@@ -87,7 +87,7 @@ class Scored:
     def verdict(self) -> str:
         """The answer in a sentence."""
         best, out = self.best(), int((self.standing.left > 0).sum())
-        unjudged = _and([self.names[index] for index in sorted(self.failed)])
+        unjudged = enumerated([self.names[index] for index in sorted(self.failed)])
         but = f"; {unjudged} cannot be judged, because runs failed" if self.failed else ""
         names, seeds = [self.names[index] for index in best], counted(len(self.scores), "seed")
         if len(names) > _NAMED:
@@ -101,11 +101,11 @@ class Scored:
             how = f": {others} {'has' if out == 1 else 'have'} left the race" if out else ""
             return f"{names[0]} is best{how}{but}"
         if len(self.scores) and np.isinf(self.scores[:, best]).all():
-            return f"no clear winner: all runs of {_and(names)} diverged{but}"
+            return f"no clear winner: all runs of {enumerated(names)} diverged{but}"
         if not out:
             return f"no clear winner: after {seeds} all {len(best)} are in; {names[0]} leads{but}"
         return (
-            f"the best is one of {_and(names)}: {seeds} cannot tell these apart; "
+            f"the best is one of {enumerated(names)}: {seeds} cannot tell these apart; "
             f"{names[0]} leads{but}"
         )
 
@@ -233,7 +233,3 @@ def _mean(values: Array) -> float | None:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
