@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments ask for; return the exit code: 1 where runs cannot be compared."""
     options = _parser().parse_args(arguments)
     try:
-        by = [key.strip() for key in options.by.split(",")] if options.by else []
+        by = list(dict.fromkeys(filter(None, map(str.strip, (options.by or "").split(",")))))
         runs = read_runs(options.paths)
         found = answer(runs, by, options.metric, options.baseline, options.where)
         write(found, runs, options)

@@ -251,7 +251,7 @@ class TestRefusals:
             ({"by": ["seed"]}, "--by seed: seeds are what conditions are paired by"),
             ({"metric": "SE"}, "--metric SE: is no figure of these runs; choose from val/SE"),
             ({"metric": "test/SSIM"}, "--metric test/SSIM: is null in all runs"),
-            ({"baseline": "elu"}, "--baseline elu: is not among those compared: gelu, relu"),
+            ({"baseline": "elu"}, "--baseline elu: is not among those compared: gelu; relu"),
             ({"where": ["seed"]}, "--where seed: must be KEY=VALUE"),
             ({"where": ["data=mnist"]}, "--where data=mnist: no run has it; data is: digits"),
             ({"where": ["activation=relu"]}, "runs of one condition"),
@@ -393,7 +393,7 @@ class TestTuned:
         found = answered(tuned)
         assert list(found.table["n"]) == [8, 8]
         assert found.best == ["relu"]  # at 8; at 10 it was with the old rate
-        told = "8 runs are left out, whose optimizer.lr tuning, since extended, has replaced"
+        told = "8 runs are left out, of another optimizer.lr than the one tuned"
         assert told in found.caveats
 
     def test_a_rate_may_be_tuned_in_each_setting_of_another_key(
@@ -409,3 +409,61 @@ class TestTuned:
         found = answered(tmp_path)
         assert list(found.table["n"]) == [6, 6]
         assert "averaged over encoding.dim=2,8" in " ".join(found.caveats)
+
+
+class TestCaveatsOfAProtocol:
+    def test_a_data_file_that_was_edited_is_another_data_set(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        for content in ("old", "new"):
+            for turn, activation in enumerate(("relu", "gelu")):
+                for seed in range(6):
+                    score = (2 + turn if content == "old" else 8 - turn) + OWN[turn][seed]
+                    folder = write_run(f"{content}{activation}{seed}", score, activation, seed=seed)
+                    file = folder / "metrics.json"
+                    file.write_text(
+                        json.dumps(json.loads(file.read_text()) | {"data_content": content})
+                    )
+
+        assert "averaged over data.content=" in " ".join(answered(tmp_path).caveats)
+        assert answered(tmp_path, where=["data.content=old"]).best == ["relu"]
+        assert answered(tmp_path, where=["data.content=new"]).best == ["gelu"]
+
+    def test_one_that_was_not_tuned_beside_others_that_were(
+        self, write_run: WriteRun, sweep: Callable[..., Path]
+    ) -> None:
+        path = sweep({"relu": 10, "gelu": 9, "silu": 11})
+        for activation in ("relu", "gelu"):
+            write_run(f"tune{activation}", 1, activation, seed=9, test=False)
+        assert "the lr of silu was not tuned, that of the others was" in " ".join(
+            answered(path).caveats
+        )
+
+    def test_rates_that_differ_without_the_runs_that_tuned_them(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        for activation, lr in (("relu", 0.1), ("gelu", 0.2)):
+            write_run(activation, lr, activation, test=False, **{"optimizer.lr": lr})
+        assert "optimizer.lr differs from one activation to another" in " ".join(
+            answered(tmp_path).caveats
+        )
+
+    def test_seeds_that_were_added_after_a_look(self, sweep: Callable[..., Path]) -> None:
+        path = sweep({"relu": 10, "gelu": 9})
+        launches = [["activation=relu,gelu", "seed=range(6)"]]
+        record = path / "sweep.json"
+        record.write_text(json.dumps({"commands": launches, "jobs": {}}))
+        assert "seeds were added" not in " ".join(answered(path).caveats)
+
+        launches.append(["activation=relu,gelu", "seed=range(8)"])
+        record.write_text(json.dumps({"commands": launches, "jobs": {}}))
+        assert "seeds were added after a launch" in " ".join(answered(path).caveats)
+
+
+def test_a_condition_of_two_keys_is_named_with_or_without_a_blank(
+    sweep: Callable[..., Path],
+) -> None:
+    for dim in (2, 8):
+        path = sweep({"relu": dim, "gelu": dim + 1}, **{"encoding.dim": dim})
+    by = ["activation", "encoding.dim"]
+    assert answered(path, by=by, baseline="gelu,2").reference == "gelu, 2"

@@ -151,3 +151,22 @@ def test_an_edited_function_is_another_activation_than_the_old_one(
         *("custom(source=1a2b3c4d)", "custom(source=5e6f7a8b)", "relu")
     ]
     assert "own_code" not in table
+
+
+def test_scores_that_are_none_cost_their_own_run_alone(
+    write_run: WriteRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_run("fine", 1.0)
+    odd = write_run("odd", 2.0, seed=1) / "metrics.json"
+    odd.write_text('{"status": "completed", "test": {"SE": "abc"}, "val": 3}')
+
+    assert list(activae.collect(tmp_path)["path"]) == [str(tmp_path / "fine")]
+    assert f"{odd}: holds no metrics; it was left out" in caplog.text
+
+
+def test_a_config_of_another_program_is_no_run(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("fine", 1.0)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.yaml").write_text("activation: hello\nseed: foo\n")
+
+    assert list(activae.collect(tmp_path)["path"]) == [str(tmp_path / "fine")]

@@ -18,6 +18,7 @@ from activae.errors import DataError
 from activae.results import run_folder
 from activae.results.run import train
 from activae.training.checkpoint import load_checkpoint
+from activae.training.files import write_whole
 
 Compose = Callable[..., DictConfig]
 
@@ -143,3 +144,12 @@ def test_metrics_hold_scores_pca_size_and_speed(compose: Compose, tmp_path: Path
     assert 0 < metrics["seconds"]["fit"] < metrics["seconds"]["all"]
     assert metrics["peak_memory_mb"]["process"] > 50
     assert metrics["device"] == "cpu"
+
+
+def test_what_cannot_be_written_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+
+    with pytest.raises(OSError, match="taken"):
+        write_whole(tmp_path / "taken", b"text")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]

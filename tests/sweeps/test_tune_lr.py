@@ -360,3 +360,17 @@ def test_the_experiment_tunes_from_the_command_line_and_trains_nothing_twice(
     assert again.code == 0, again.text
     assert json.loads((sweep / "tuned_lr.json").read_text()) == table
     assert {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")} == done
+
+
+def test_ctrl_c_between_two_batches_says_how_to_go_on(
+    train_py: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("activae.sweeps.tuning.find_rates", interrupted)
+
+    outcome = train_py("-m", "experiment=tune_lr", "activation=relu", "sweep=s")
+
+    assert outcome.code == 130
+    assert "interrupted; continue with: python train.py resume=outputs/sweeps/s" in outcome.text

@@ -95,9 +95,9 @@ def answer(
 
 def _index(names: Sequence[str], wanted: str) -> int:
     for index, name in enumerate(names):
-        if name.casefold() == wanted.casefold():
+        if name.casefold().replace(", ", ",") == wanted.casefold().replace(", ", ","):
             return index
-    raise UserError(f"--baseline {wanted}: is not among those compared: {', '.join(names)}")
+    raise UserError(f"--baseline {wanted}: is not among those compared: {'; '.join(names)}")
 
 
 def _columns(paired: Paired, reference: int, p: Array) -> dict[str, object]:

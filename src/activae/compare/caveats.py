@@ -12,6 +12,7 @@ import numpy as np
 
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION
+from activae.compare.commands import seeds_were_added
 from activae.compare.pairing import LR, Paired, counted, enumerated
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA
@@ -61,6 +62,11 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
             f"runs are missing ({', '.join(missing[:_LISTED])}{end}): two conditions are compared "
             "by the seeds that both have; start the sweep again, it trains what it lacks"
         )
+    if seeds_were_added(paired.runs["path"]) and not record.of_a_race(paired.runs["path"]):
+        yield (
+            "seeds were added after a launch: p and intervals do not allow for looks in between; "
+            "fix the number beforehand, or use experiment=race, which allows for them"
+        )
     if _SPLIT_SEED in paired.runs and len(paired.seeds) > 1:
         splits = paired.runs[_SPLIT_SEED].nunique()
         if splits == 1:
@@ -103,12 +109,24 @@ def _of_rates(paired: Paired) -> Iterator[str]:
     if LR not in runs or LR in paired.averaged:
         return
     if paired.tuning is not None:
+        known = set(paired.tuning["condition"])
+        untuned = [name for name in paired.conditions if name not in known]
+        if untuned:
+            yield (
+                f"the lr of {enumerated(untuned)} was not tuned, that of the others was: tune "
+                "theirs too, or leave them out"
+            )
         at_edge = [name for name in paired.conditions if _is_at_edge(paired.tuning, runs, name)]
         if at_edge:
             yield (
                 f"the best lr of {enumerated(at_edge)} lies at the edge of those tried: a better "
                 "one may lie beyond; tune with a larger hydra.sweeper.limit"
             )
+    elif LR in paired.along:
+        yield (
+            f"{LR} differs from one {paired.factor[0]} to another, and the runs that tuned it are "
+            "not here, or tuning has not ended: start the sweep again, or name their folder too"
+        )
     elif paired.factor == [ACTIVATION] and runs[LR].nunique() == 1:
         names = paired.conditions
         options = ",".join(names) if all(name.isidentifier() for name in names) else "A,B"

@@ -31,6 +31,8 @@ ACTIVATION = "activation"
 DONE, DIVERGED, PRUNED, UNFINISHED = "done", "diverged", "pruned", "unfinished"
 _STATUS = {"completed": DONE, "diverged": DIVERGED, "pruned": PRUNED}
 _OVERRIDES = Path(".hydra", "overrides.yaml")
+_STAGES = ("train", "val", "test")
+_OF_A_RUN = {"seed", "data", "encoder", "decoder"}  # keys without which it is another program's
 _BUILDING = ("_target_", "_partial_")
 # libyaml's is 10 times as fast, and not everywhere.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -67,6 +69,7 @@ def collect(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     - each node that builds something by the short name of what it builds (`optimizer`, `encoder`,
       `encoder.activation`): the option's name where a run's command says it, otherwise that of the
       class. `activation` is that of the hidden layers: "gelu / tanh" where the halves differ;
+    - `data.content`: a hash of the data file's content, which may have been edited under its path;
     - each figure of metrics.json by its path there (`val/SE`, `test/SE`, `pca/test/SE`,
       `diagnostics/dead/encoder.activation1`); NaN where a run lacks it.
 
@@ -132,7 +135,7 @@ def _read(folder: Path) -> _Run:
     """Raises DataError with one line that names the file and what is wrong with it."""
     file = folder / CONFIG
     values = _parsed(file)
-    if not isinstance(values, dict) or "seed" not in values:
+    if not isinstance(values, dict) or not values.keys() >= _OF_A_RUN:
         raise DataError(f"{file}: is not the config of a run; it was left out")
     try:
         config = migrated(values, file)
@@ -169,9 +172,17 @@ def _metrics(file: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read ({error}); it was left out") from error
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not all(_is_score(found.get(s)) for s in _STAGES):
         raise DataError(f"{file}: holds no metrics; it was left out")
     return found
+
+
+def _is_score(scores: Any) -> bool:
+    """Whether these can be the scores of a split: numbers by name, or null; or not there."""
+    return scores is None or (
+        isinstance(scores, dict)
+        and all(value is None or isinstance(value, (int, float)) for value in scores.values())
+    )
 
 
 def _chosen(file: Path) -> dict[str, str]:
@@ -280,6 +291,8 @@ def _settings(run: _Run, names: _Names) -> dict[str, Any]:
         row[ACTIVATION] = " / ".join(used)
     if isinstance(run.config.get("data"), Mapping):
         row["data"] = run.config["data"].get("name")
+        if content := run.metrics.get("data_content"):
+            row["data.content"] = str(content)
     return row
 
 
@@ -287,7 +300,7 @@ def _figures(node: Mapping[str, Any], place: str = "") -> dict[str, Any]:
     """Each figure of metrics.json by its path; null is NaN, as it is a number that was not had."""
     found: dict[str, Any] = {}
     for key, value in node.items():
-        if not place and key in ("id", "seed", "status"):
+        if not place and key in ("id", "seed", "status", "data_content"):
             continue
         if isinstance(value, Mapping):
             found |= _figures(value, f"{place}{key}/")

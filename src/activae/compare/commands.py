@@ -80,6 +80,19 @@ def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
     return join([*_START, "-m", *lines, f"seed={_written(seeds)}"])
 
 
+def seeds_were_added(paths: Iterable[str]) -> bool:
+    """Whether a sweep of the runs was launched with one list of seeds and then with another."""
+    for home in {Path(path).parent for path in paths}:
+        try:
+            launches = json.loads((home / "sweep.json").read_bytes())["commands"]
+            seeds = {str(line) for each in launches for line in each if key_of(line) == "seed"}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            continue
+        if len(seeds) > 1:
+            return True
+    return False
+
+
 def _written(seeds: Sequence[int]) -> str:
     """Seeds as an override names them: range(12), or 1,2,5."""
     if list(seeds) == list(range(len(seeds))):

@@ -79,9 +79,7 @@ def pair(
     replaced = _replaced(tuning, ended, runs.keys)
     if count := sum(replaced):
         ended = ended[[not each for each in replaced]]
-        left_out.append(
-            f"{count} {_runs_are(count)} left out, whose {LR} tuning, since extended, has replaced"
-        )
+        left_out.append(f"{count} {_runs_are(count)} left out, of another {LR} than the one tuned")
     metric = _metric(ended, metric, runs.keys)
     varying = _varying(ended, runs.keys)
     factor = _factor(ended, varying, by, runs.keys)

@@ -23,8 +23,9 @@ def shown(answer: Answer) -> str:
         lines += _unbroken(said, "", "")
     lines += ["", *_table(answer)]
     lines += wrap(
-        f"difference: to {answer.reference}, of seeds that both have, with its 95 % interval; "
-        "better: the chance that a run of it is better; p: adjusted for all comparisons",
+        f"difference: to {answer.reference}, of seeds that both have, with its own 95 % "
+        "interval; better: the chance that a run of it is better; p: adjusted for all comparisons, "
+        "as the verdict is",
         WIDTH,
     )
     if answer.paired.tuning is not None:

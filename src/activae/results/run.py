@@ -12,8 +12,8 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from activae.config.identity import job_id
-from activae.config.settling import settle
+from activae.config.identity import ID_LENGTH, data_content, job_id
+from activae.config.settling import container, settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
 from activae.results import run_folder
@@ -129,7 +129,9 @@ def finish(run: Finished, seconds: Callable[[], float]) -> dict[str, Any]:
 
 def origin(cfg: DictConfig) -> dict[str, Any]:
     """What metrics.json says of where its figures come from, whatever they are."""
-    return {"id": job_id(cfg), "seed": cfg.seed, "versions": versions()}
+    content = data_content(container(cfg))
+    of_data = {} if content is None else {"data_content": content[:ID_LENGTH]}
+    return {"id": job_id(cfg), "seed": cfg.seed, **of_data, "versions": versions()}
 
 
 def close_diverged(

@@ -71,8 +71,14 @@ class Batches:
     def conclude(self) -> None:
         """Raise SweepFailed, which names all that failed, if any did."""
         if self.failures:
-            lines = [f"  {folder}: {reason}" for folder, reason in self.failures.items()]
-            count = f"{len(lines)} of the sweep's jobs failed:\n"
+            sharing: dict[str, list[Path]] = {}
+            for folder, reason in self.failures.items():
+                sharing.setdefault(reason, []).append(folder)
+            lines = [
+                f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}"
+                for reason, (folder, *others) in sharing.items()
+            ]
+            count = f"{len(self.failures)} of the sweep's jobs failed:\n"
             raise SweepFailed(count + "\n".join(lines))
 
     def _result(self, returned: JobReturn) -> Result:

@@ -33,12 +33,12 @@ def write_whole(file: Path, content: bytes | memoryview, *, durable: bool = True
             if durable:  # or the new name may outlive a crash and the content not
                 handle.flush()
                 os.fsync(handle.fileno())
+        os.replace(partial, file)
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         # What writes says nothing of the file in its error.
         raise OSError(error.errno, error.strerror, str(file)) from error
-    os.replace(partial, file)
     if durable:
         _write_names(file.parent)
 

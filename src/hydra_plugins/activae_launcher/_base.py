@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -14,10 +17,13 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from activae.errors import ConfigError
+from activae.errors import EXIT_INTERRUPTED, ConfigError
 
 if TYPE_CHECKING:
     from activae.sweeps.launch import Engine
+
+
+log = logging.getLogger(__name__)
 
 
 class SweepLauncher(Launcher):
@@ -88,7 +94,12 @@ class BatchSweeper(Sweeper):
         assert self.hydra_context is not None
         assert self.config is not None
         lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
-        self.run(self.hydra_context.config_loader, self.config, self.launcher, lines)
+        try:
+            self.run(self.hydra_context.config_loader, self.config, self.launcher, lines)
+        except KeyboardInterrupt:  # between two batches; within one the launcher says so
+            folder = quote(f"resume={self.config.hydra.sweep.dir}")
+            log.warning("interrupted; continue with: python train.py %s", folder)
+            sys.exit(EXIT_INTERRUPTED)
 
     @abstractmethod
     def run(

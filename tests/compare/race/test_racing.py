@@ -84,11 +84,14 @@ class StandIn:
         seeds = [int(job["seed"]) for job in self.trained if job["activation"] == activation]
         return [seed for seed in seeds if seed != TUNING_SEED]
 
+    def tunes(self, lr: float, best: float) -> float | None:
+        return math.log2(lr / best) ** 2
+
     def _ended(self, job: dict[str, str]) -> JobReturn:
         lr, seed = float(job["optimizer.lr"]), int(job["seed"])
         folder = self.folder / f"{job['activation']},{lr},{seed}"
         best = BEST_LR if seed == TUNING_SEED else 2.5 * BEST_LR
-        value: float | None = math.log2(lr / best) ** 2
+        value = self.tunes(lr, best)
         if seed < TUNING_SEED:
             assert job["score.test"] == "true"
             value = self.landscape(job["activation"], seed)
@@ -210,6 +213,16 @@ class TestTheEnd:
         assert "gelu" not in record["best"]
         assert record["verdict"].endswith("; gelu cannot be judged, because runs failed")
         assert record["conditions"][2]["seeds"] == 3
+
+    def test_there_is_none_where_all_that_tunes_fails(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(StandIn, "tunes", lambda *_: None)
+
+        with pytest.raises(SweepFailed, match=r"and \d+ more: no room$"):
+            run(clear)
+
+        assert not (tmp_path / "race.json").exists()
 
 
 class TestTheBudget:

@@ -163,6 +163,8 @@ def race(
     batches = Batches(launcher, config)
     batches.heading = f"race   tuning {grid.key}, with the validation split"
     find_rates_in_rounds(batches, conditions, grid, tuning)
+    if all(each.failed for each in conditions):
+        batches.conclude()  # there is no race
     tell_rates(conditions, grid, len(tuning), folder)
     the_race = _entered(conditions, grid, budget)
     _run(the_race, batches, grid, seeds, spent)

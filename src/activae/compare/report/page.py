@@ -91,8 +91,9 @@ def _verdict(verdict: str) -> str:
 def _of_intervals(answer: Answer) -> Iterator[Section]:
     said = (
         f"Each dot is a seed: its run's {answer.metric} minus that of {answer.reference} with the "
-        "same seed. The thick line is the 95 % interval of their mean (Student's t). Discs cannot "
-        "be told from the best, rings can."
+        "same seed. The thick line is the 95 % interval of their mean (Student's t), each by "
+        "itself. Discs cannot be told from the best when all comparisons are allowed for; rings "
+        "can."
     )
     wide = intervals(answer)
     if OFF_SCALE in wide:
