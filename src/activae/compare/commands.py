@@ -11,6 +11,7 @@ import yaml
 
 from activae.config.names import key_of
 from activae.errors import ConfigError
+from activae.sweeps.folder import INDEX
 from activae.sweeps.resuming import commands_of
 
 _LISTED = 6
@@ -35,16 +36,21 @@ def commands(paths: Iterable[str]) -> Iterator[str]:
 
 def _is_sweep(folder: Path, known: dict[Path, bool]) -> bool:
     if folder not in known:
-        known[folder] = (folder / "sweep.json").is_file()
+        known[folder] = (folder / INDEX).is_file()
     return known[folder]
 
 
 def _of_sweep(folder: Path) -> Iterator[str]:
+    yield from (join([*_START, "-m", *each]) for each in _launches(folder))
+
+
+def _launches(folder: Path) -> list[list[str]]:
+    """The commands that a sweep was launched with; none where its record is damaged or missing."""
     try:
-        launches = json.loads((folder / "sweep.json").read_bytes())["commands"]
-        yield from [join([*_START, "-m", *map(str, each)]) for each in launches]
-    except (OSError, ValueError, LookupError, TypeError):  # of another make, or damaged
-        return
+        commands = json.loads((folder / INDEX).read_bytes())["commands"]
+        return [[str(line) for line in each] for each in commands]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
 
 
 def _of_run(folder: Path) -> Iterator[str]:
@@ -70,9 +76,8 @@ def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
     [home] = homes
     try:
         left_out = commands_of(home, []).left_out  # what a stranger's folder may not ask for
-        launches = json.loads((home / "sweep.json").read_bytes())["commands"]
-        lines = [str(line) for line in launches[-1] if line not in left_out]
-    except (ConfigError, OSError, ValueError, LookupError, TypeError):
+        lines = [line for line in _launches(home)[-1] if line not in left_out]
+    except (ConfigError, IndexError):
         return None
     lines = [line for line in lines if key_of(line) != "seed"]
     if "sweep" not in map(key_of, lines):  # else another command would name another folder
@@ -83,12 +88,8 @@ def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
 def seeds_were_added(paths: Iterable[str]) -> bool:
     """Whether a sweep of the runs was launched with one list of seeds and then with another."""
     for home in {Path(path).parent for path in paths}:
-        try:
-            launches = json.loads((home / "sweep.json").read_bytes())["commands"]
-            seeds = {str(line) for each in launches for line in each if key_of(line) == "seed"}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            continue
-        if len(seeds) > 1:
+        lines = [line for each in _launches(home) for line in each]
+        if len({line for line in lines if key_of(line) == "seed"}) > 1:
             return True
     return False
 

@@ -19,7 +19,7 @@ from activae.config.migration import migrated
 from activae.config.own_code import own_code
 from activae.config.schema import VERSION, TrainConfig
 from activae.config.trust import refuse_untrusted
-from activae.config.wording import home_expanded, shown
+from activae.config.wording import fits, home_expanded, shown
 from activae.errors import ConfigError
 
 CONFIG = "config.yaml"  # the settled config in a run's folder
@@ -176,10 +176,10 @@ def _out_of_range(cfg: DictConfig) -> Iterator[str]:
         if value is not None and not accepts(value):
             yield f"{key}={shown(value)}: must be {wanted}"
     lr = cfg.optimizer.get("lr", 1.0)
-    if not (_is_number(lr) and lr > 0 and isfinite(lr)):
+    if not (fits(lr, float) and lr > 0 and isfinite(lr)):
         yield f"optimizer.lr={lr}: must be a number greater than 0"
     decay = cfg.optimizer.get("weight_decay", 0.0)
-    if not (_is_number(decay) and decay >= 0 and isfinite(decay)):
+    if not (fits(decay, float) and decay >= 0 and isfinite(decay)):
         yield f"optimizer.weight_decay={decay}: must be 0 or a positive number"
     if cfg.trainer.accelerator == "gpu" and not _has_gpu():
         yield (
@@ -194,10 +194,6 @@ def _out_of_range(cfg: DictConfig) -> Iterator[str]:
 
 def _is_count(devices: int) -> bool:
     return devices >= 1 or devices == ALL
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _has_gpu() -> bool:

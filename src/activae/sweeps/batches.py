@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from activae.errors import SweepFailed, UserError
 from activae.results.run_folder import FAILED, ended
 from activae.sweeps.display import show_early
+from activae.sweeps.folder import told_together
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -71,13 +72,7 @@ class Batches:
     def conclude(self) -> None:
         """Raise SweepFailed, which names all that failed, if any did."""
         if self.failures:
-            sharing: dict[str, list[Path]] = {}
-            for folder, reason in self.failures.items():
-                sharing.setdefault(reason, []).append(folder)
-            lines = [
-                f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}"
-                for reason, (folder, *others) in sharing.items()
-            ]
+            lines = told_together((folder, why, why) for folder, why in self.failures.items())
             count = f"{len(self.failures)} of the sweep's jobs failed:\n"
             raise SweepFailed(count + "\n".join(lines))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -206,6 +206,17 @@ def _ended_as(status: str, metrics: dict[str, Any]) -> Outcome:
         fresh=False,
         seconds=metrics["seconds"]["all"],
     )
+
+
+def told_together(failed: Iterable[tuple[Path, str, str]]) -> list[str]:
+    """A line for each kind of the (folder, kind, reason): the first, and how many share it."""
+    sharing: dict[str, list[tuple[Path, str]]] = {}
+    for folder, kind, reason in failed:
+        sharing.setdefault(kind, []).append((folder, reason))
+    return [
+        f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}"
+        for (folder, reason), *others in sharing.values()
+    ]
 
 
 def note_failure(folder: Path, reason: str) -> None:

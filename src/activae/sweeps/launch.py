@@ -27,7 +27,13 @@ from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.sweeps.batches import Pruning, batch_of, prunings
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.display import Display
-from activae.sweeps.folder import SweepFolder, failure_noted, note_failure, outcome_of
+from activae.sweeps.folder import (
+    SweepFolder,
+    failure_noted,
+    note_failure,
+    outcome_of,
+    told_together,
+)
 from activae.sweeps.job import Ended, Job, Outcome, Report
 from activae.sweeps.work import Surroundings, job_return, surroundings
 
@@ -219,19 +225,14 @@ def _failures(failed: Sequence[tuple[Path, Outcome]]) -> str:
 
     Those that diverged share one: each one's own figures are in its folder.
     """
-    sharing: dict[str, list[tuple[Path, str]]] = {}
-    for folder, outcome in failed:
-        kind = outcome.status if outcome.status == "diverged" else outcome.reason
-        sharing.setdefault(kind, []).append((folder, outcome.reason))
     diverged = sum(outcome.status == "diverged" for _, outcome in failed)
     head = f"{len(failed)} of the sweep's jobs failed"
     if diverged:
         head += f" ({diverged} of them diverged)"
-    lines = [
-        f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}"
-        for (folder, reason), *others in sharing.values()
-    ]
-    return "\n".join([f"{head}:", *lines])
+    kinds = (
+        (folder, o.status if o.status == "diverged" else o.reason, o.reason) for folder, o in failed
+    )
+    return "\n".join([f"{head}:", *told_together(kinds)])
 
 
 def _command(config: DictConfig) -> list[str]:

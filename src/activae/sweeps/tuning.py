@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from activae.config.names import key_of
 from activae.config.settling import container
-from activae.config.wording import clipped, wrapped
+from activae.config.wording import clipped, fits, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
@@ -56,9 +56,9 @@ class Grid:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise _wrong(name, value, f"a whole number of {least} or more")
-        if not (_is_number(self.start) and 0 < self.start < math.inf):
+        if not (fits(self.start, float) and 0 < self.start < math.inf):
             raise _wrong("start", self.start, "a number above 0")
-        if not (_is_number(self.factor) and 1 < self.factor <= 2):
+        if not (fits(self.factor, float) and 1 < self.factor <= 2):
             raise _wrong("factor", self.factor, "a number above 1, and 2 at the most")
         seeds = container(self.seeds)
         if not (isinstance(seeds, list) and seeds and all(type(s) is int for s in seeds)):
@@ -317,10 +317,6 @@ def tell_rates(conditions: Sequence[Condition], grid: Grid, seeds: int, folder: 
         told = f"at the edge of the grid after all: {', '.join(edges)}"
         log.warning("%s", wrapped(f"{told}; hydra.sweeper.limit=N adds more"))
     log.info("kept   %s", folder / TUNED)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _wrong(key: str, value: Any, wanted: str) -> ConfigError:

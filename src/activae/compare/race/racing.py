@@ -30,7 +30,7 @@ from activae.compare.race.record import RECORD
 from activae.compare.race.table import Scored, told_at_the_end, told_of_a_look, told_while_racing
 from activae.compare.statistics import Array
 from activae.config.names import key_of
-from activae.config.wording import wrapped
+from activae.config.wording import fits, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import read_metrics, write_text
 from activae.sweeps.batches import Batches, Result
@@ -56,9 +56,9 @@ class Budget:
         """Raise ConfigError for a value that cannot be."""
         if type(self.seeds) is not int or self.seeds < 1:
             raise ConfigError(f"race.seeds={self.seeds}: must be a whole number of 1 or more")
-        if self.minutes is not None and not (_is_number(self.minutes) and self.minutes > 0):
+        if self.minutes is not None and not (fits(self.minutes, float) and self.minutes > 0):
             raise ConfigError(f"race.minutes={self.minutes}: must be a number above 0, or null")
-        if not (_is_number(self.alpha) and 0 < self.alpha < 1):
+        if not (fits(self.alpha, float) and 0 < self.alpha < 1):
             raise ConfigError(f"race.alpha={self.alpha}: must be a number between 0 and 1")
 
 
@@ -260,7 +260,3 @@ def _test_score(result: Result) -> float:
         return math.inf
     score = (read_metrics(result.folder) or {})["test"]["SE"]
     return math.inf if score is None else float(score)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 RECORD = "race.json"
 METRIC = "test/SE"
@@ -30,19 +31,30 @@ def of_a_race(runs: Iterable[str]) -> bool:
     return any((sweep / RECORD).exists() for sweep in {Path(run).parent for run in runs})
 
 
+def found_of(runs: Iterable[str]) -> dict[str, Any] | None:
+    """What race.json says of the race that all runs are of.
+
+    None where they are of none or of several, or the file is damaged.
+    """
+    try:
+        [sweep] = {Path(run).parent for run in runs}
+        found = json.loads((sweep / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def told_of(runs: Iterable[str], conditions: Sequence[str]) -> Told | None:
     """The verdict of the race that the runs are of.
 
     None where they are of none or of several, of one that goes on, or of other conditions.
     """
-    sweeps = {Path(run).parent for run in runs}
+    found = found_of(runs) or {}
     try:
-        [sweep] = sweeps
-        found = json.loads((sweep / RECORD).read_text())
         names = {_plain(row["condition"]): bool(row.get("failed")) for row in found["conditions"]}
         best = [_plain(name) for name in found["best"]]
         verdict, guarantee = str(found["verdict"]), str(found.get("guarantee", ""))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError):
         return None
     known = {_plain(name): name for name in conditions}
     judged = {name for name, failed in names.items() if not failed}  # others may have no score

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from activae.compare.answer import Answer
-from activae.compare.race.record import RECORD
+from activae.compare.race import record
 from activae.compare.race.table import guarantee
 from activae.compare.report.intervals import plain
 from activae.compare.report.markup import Cell, Section, note, table
@@ -34,15 +32,12 @@ class Race:
 
 def race_of(answer: Answer) -> Race | None:
     """The race that all runs are from; None where they are from none, or its file is damaged."""
-    folders = {Path(path).parent for path in answer.paired.runs["path"]}
-    if len(folders) != 1:
-        return None
+    found = record.found_of(answer.paired.runs["path"]) or {}
     try:
-        found = json.loads((folders.pop() / RECORD).read_bytes())
         verdict, rows = found.get("verdict"), found["conditions"]
         rows = [row for row in rows if isinstance(row["condition"], str)]
         alpha = float(found["alpha"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError):
         return None
     if not rows or not 0 < alpha < 1:
         return None
