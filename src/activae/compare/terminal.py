@@ -8,7 +8,8 @@ from textwrap import wrap
 from typing import Any
 
 from activae.compare.answer import Answer, percent
-from activae.compare.pairing import counted
+from activae.compare.interaction import in_words, interaction
+from activae.compare.pairing import counted, short_names
 
 WIDTH = 80
 _SHORTEST_NAME = 8
@@ -28,6 +29,8 @@ def shown(answer: Answer) -> str:
         lines += _unbroken(said, "", "")
     lines += ["", *_table(answer)]
     lines += wrap(NOTE.format(reference=answer.reference), WIDTH)
+    if (found := interaction(answer)) is not None:
+        lines += ["", "does the ranking hold?", *wrap(in_words(found), WIDTH)]
     if answer.paired.tuning is not None:
         tuned = f"{counted(len(answer.paired.tuning), 'run')} that tuned, without the test split"
         lines += _unbroken(f"not compared: {tuned} (--where score.test=false)", "", "")
@@ -61,7 +64,7 @@ def cells(answer: Answer) -> list[list[str]]:
     """The table's lines as texts: the headings, then a line for each condition."""
     rows = list(answer.table.itertuples())
     number = fixed(rows)
-    lines = [[answer.factor, "n", answer.metric, "sd", "difference", "", "better", "p"]]
+    lines = [[heading(answer), "n", answer.metric, "sd", "difference", "", "better", "p"]]
     for row in rows:
         is_reference = row.condition == answer.reference
         lines.append(
@@ -76,6 +79,18 @@ def cells(answer: Answer) -> list[list[str]]:
             ]
         )
     return lines
+
+
+def heading(answer: Answer) -> str:
+    """Of the column that names the conditions: activation, or, of several keys, activation (dim).
+
+    The names say the rest.
+    """
+    keys = answer.paired.factor
+    if len(keys) == 1:
+        return answer.factor
+    first, *others = short_names(keys)
+    return f"{first} ({', '.join(others)})"
 
 
 def _table(answer: Answer) -> Iterator[str]:

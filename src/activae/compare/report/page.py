@@ -26,7 +26,7 @@ from activae.compare.report.methods import footer, methods
 from activae.compare.report.pictures import reconstructions
 from activae.compare.report.raced import race_of, raced
 from activae.compare.report.rates import valleys
-from activae.compare.terminal import fixed, kept_together, p_value
+from activae.compare.terminal import fixed, heading, kept_together, p_value
 from activae.training.files import write_whole
 
 _HERE = Path(__file__).parent
@@ -108,7 +108,7 @@ def _of_table(answer: Answer) -> Iterator[Section]:
     rows = list(answer.table.itertuples())
     number = fixed(rows)
     with_iqm = bool(answer.table["iqm"].notna().any())
-    heads = [answer.factor, "seeds", answer.metric, "sd", *(["IQM"] if with_iqm else [])]
+    heads = [heading(answer), "seeds", answer.metric, "sd", *(["IQM"] if with_iqm else [])]
     heads += ["difference", "95 % interval", "relative", "P(better)", "p"]
     cells = []
     for row in rows:

@@ -13,6 +13,7 @@ from activae.compare.race import record
 from activae.compare.race.table import guarantee
 from activae.compare.report.intervals import plain
 from activae.compare.report.markup import Cell, Section, note, table
+from activae.compare.terminal import heading
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def raced(answer: Answer) -> Iterator[Section]:
         for row in race.conditions
     ]
     rows.sort(key=lambda row: (-float(row[1].value), _size(row[4])))
-    heads = [answer.factor, "state", "seeds", "rate", "test/SE", "difference", "evidence"]
+    heads = [heading(answer), "state", "seeds", "rate", "test/SE", "difference", "evidence"]
     still_in = [row[0].value for row in rows if row[1].value == math.inf]
     said = (
         f"{race.guarantee} Difference: to the one that leads, on the seeds of both. Evidence: what "
