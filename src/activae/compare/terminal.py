@@ -67,7 +67,7 @@ def _table(answer: Answer) -> Iterator[str]:
             [
                 str(row.condition),
                 str(row.n),
-                number(row.mean),
+                "-" if row.diverged else number(row.mean),
                 number(row.sd),
                 *_difference(row, number, is_reference),
                 "" if is_reference else _share(row.p_better),
@@ -84,13 +84,24 @@ def _table(answer: Answer) -> Iterator[str]:
 
 
 def _difference(row: Any, number: Callable[[float], str], is_reference: bool) -> list[str]:
+    if row.diverged:
+        return [divergence(row), ""]
     if is_reference:
         return ["", ""]
     if not math.isfinite(row.difference):
-        return [number(row.difference), ""]
+        return ["-", ""]
     interval = f"[{number(row.low)}, {number(row.high)}]" if math.isfinite(row.low) else ""
     relative = f"{percent(row.relative)} %" if math.isfinite(row.relative) else ""
     return [f"{number(row.difference)} {interval}".rstrip(), relative]
+
+
+def divergence(row: Any) -> str:
+    """How many runs of a condition diverged; empty where none did."""
+    if not row.diverged:
+        return ""
+    if row.diverged < row.n:
+        return f"{row.diverged} of {row.n} diverged"
+    return f"all {row.n} diverged" if row.n > 1 else "diverged"
 
 
 def fixed(rows: list[Any]) -> Callable[[float], str]:
@@ -122,7 +133,9 @@ def _share(value: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """As journals write it: .031, < .001."""
+    """As journals write it: .031, < .001; a dash where there is none."""
+    if math.isnan(value):
+        return "-"
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
