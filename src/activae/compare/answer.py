@@ -63,8 +63,9 @@ def answer(
     """Compare runs: by activation where that varies, otherwise by the key that does.
 
     by: the keys to compare by; metric: test/SE unless runs lack it, then val/SE; baseline: the
-    condition that others are compared with (default: the best); where: KEY=VALUE, several hold
-    together. Raises UserError where runs cannot be compared so; the message says what can.
+    condition that others are compared with (default: the best); where: KEY=VALUE or KEY=A,B, of
+    which any holds for one key, and all for several. Raises UserError where runs cannot be compared
+    so; the message says what can.
     """
     import pandas as pd
 

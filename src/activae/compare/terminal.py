@@ -9,6 +9,7 @@ from typing import Any
 
 from activae.compare.answer import Answer, percent
 from activae.compare.pairing import counted
+from activae.config.wording import clipped_apart
 
 WIDTH = 80
 _SHORTEST_NAME = 8
@@ -77,10 +78,10 @@ def _table(answer: Answer) -> Iterator[str]:
     widths = [max(len(line[column]) for line in cells) for column in range(1, len(cells[0]))]
     room = WIDTH - sum(2 + width for width in widths)
     longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in cells)))
-    for line in cells:
-        first = _cut(line[0], longest).ljust(longest)
+    names = clipped_apart([line[0] for line in cells], longest)
+    for name, line in zip(names, cells, strict=True):
         rest = (cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
-        yield "  ".join([first, *rest]).rstrip()
+        yield "  ".join([name.ljust(longest), *rest]).rstrip()
 
 
 def _difference(row: Any, number: Callable[[float], str], is_reference: bool) -> list[str]:
@@ -137,7 +138,3 @@ def p_value(value: float) -> str:
     if math.isnan(value):
         return "-"
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
-
-
-def _cut(name: str, longest: int) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
