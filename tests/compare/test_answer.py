@@ -225,7 +225,7 @@ class TestCaveats:
     def test_each_comes_with_its_mend(self, sweep: Callable[..., Path]) -> None:
         text = "\n".join(answered(sweep({"relu": 11, "gelu": 10})).caveats)
         assert "run with 'data.split_seed=${seed}'" in text
-        assert "experiment=compare_activations activation=gelu,relu" in text
+        assert "tune it for each by experiment=compare_activations" in text
 
     def test_of_a_race_say_that_its_seeds_were_not_fixed(
         self, sweep: Callable[..., Path], write_run: WriteRun
