@@ -251,9 +251,11 @@ def _train(composed: DictConfig, folder: Path) -> float:
     # Here, because they import torch, for which --help should not wait.
     from activae.results.run import train
     from activae.results.terminal import conclude
+    from activae.sweeps.batches import refuse_budget_without_race
     from activae.training.module import Interrupted
 
     refuse_torchrun()
+    refuse_budget_without_race(composed, HydraConfig.get())
     if composed.race and HydraConfig.get().mode is RunMode.RUN:
         raise ConfigError("experiment=race: is a race of many runs, for which train.py needs -m")
     cfg = _config_of_run(composed, folder) if composed.resume else composed
