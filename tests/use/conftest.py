@@ -18,15 +18,6 @@ Compose = Callable[..., DictConfig]
 Trained = Callable[..., Path]
 
 QUICK = ("trainer=cpu", "logger=minimal", "logger.progress_bar=false", "trainer.max_steps=20")
-_noise = np.random.default_rng(0)
-TABLE = pd.DataFrame(
-    {
-        "mass": _noise.normal(70, 9, 80),
-        "city": ["Oslo", "Rome"] * 40,
-        "age": _noise.integers(20, 90, 80).astype(float),
-    }
-)
-TEXTS = [f"the ship number{n % 7} sails a sea number{n % 5}" for n in range(60)]
 
 
 @pytest.fixture(scope="session")
@@ -66,12 +57,31 @@ def images(digits: Run) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def table_run(trained: Trained, home: Path) -> Run:
-    TABLE.to_csv(home / "table.csv", index=False)
+def table() -> pd.DataFrame:
+    """80 rows of two numbers and a category."""
+    noise = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "mass": noise.normal(70, 9, 80),
+            "city": ["Oslo", "Rome"] * 40,
+            "age": noise.integers(20, 90, 80).astype(float),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """60 short texts."""
+    return [f"the ship number{n % 7} sails a sea number{n % 5}" for n in range(60)]
+
+
+@pytest.fixture(scope="session")
+def table_run(trained: Trained, home: Path, table: pd.DataFrame) -> Run:
+    table.to_csv(home / "table.csv", index=False)
     return activae.load(trained("data=tabular", f"data.path={home / 'table.csv'}"))
 
 
 @pytest.fixture(scope="session")
-def text_run(trained: Trained, home: Path) -> Run:
-    (home / "texts.txt").write_text("\n".join(TEXTS))
+def text_run(trained: Trained, home: Path, texts: list[str]) -> Run:
+    (home / "texts.txt").write_text("\n".join(texts))
     return activae.load(trained("data=text", f"data.path={home / 'texts.txt'}"))
