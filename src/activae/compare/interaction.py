@@ -62,7 +62,7 @@ class Interaction:
     @property
     def whole(self) -> npt.NDArray[np.bool_]:
         """[settings]: whether every condition was run in it."""
-        return ~np.isnan(self.means).any(1)
+        return np.array([not np.isnan(row).any() for row in self.means])
 
 
 def interaction(answer: Answer) -> Interaction | None:
@@ -163,5 +163,3 @@ def _grouped(best: dict[str, str]) -> str:
     for level, name in best.items():
         groups.setdefault(name, []).append(level)
     return ", ".join(f"{name} ({'; '.join(levels)})" for name, levels in groups.items())
-
-

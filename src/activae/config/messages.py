@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -22,9 +21,15 @@ from activae.config.schema import TrainConfig
 from activae.config.wording import describe, did_you_mean, shown
 from activae.errors import UserError
 
+if TYPE_CHECKING:
+    from hydra.errors import OverrideParseException
+
 
 def explain(error: BaseException) -> str:
     """What is wrong, in one sentence where the error or what it was raised from tells enough."""
+    # Here, because a finished run is put to use without Hydra.
+    from hydra.errors import MissingConfigException, OverrideParseException
+
     prefix = _file_at_fault(str(error))
     for link in _chain(error):
         match link:
@@ -106,6 +111,8 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     place, _, name = key.rpartition(".")
     siblings: Any = OmegaConf.to_container(parent) if isinstance(parent, DictConfig) else {}
     known = [str(k) for k in siblings if k not in ("_target_", "_partial_", "hydra")]
+    if place == "race" and not known:
+        return f"{key}: is for a race, and experiment=race is missing"
     elsewhere = [] if place else [k for k in _all_keys(siblings) if k.endswith(f".{name}")]
     guess = f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else did_you_mean(name, known)
     text = f"{key}: there is no such key. {guess}"

@@ -47,7 +47,8 @@ def found_of(runs: Iterable[str]) -> dict[str, Any] | None:
 def told_of(runs: Iterable[str], conditions: Mapping[str, str]) -> Told | None:
     """The verdict of the race that the runs are of.
 
-    conditions: those compared, and what each is called by its values alone, as a race does. None where they are of none or of several, of one that goes on, or of other conditions.
+    conditions: those compared, and what each is called by its values alone, as a race does. None
+    where they are of none or of several, of one that goes on, or of other conditions.
     """
     found = found_of(runs) or {}
     try:

@@ -15,8 +15,8 @@ from activae.compare.pairing import LR
 from activae.compare.report.charts import Series, figure, line_chart
 from activae.compare.report.facets import facets
 from activae.compare.report.markup import Cell, Section, grid, note, table
-from activae.compare.terminal import heading
 from activae.compare.statistics import Array
+from activae.compare.terminal import heading
 
 if TYPE_CHECKING:
     import pandas as pd
