@@ -60,11 +60,12 @@ def _html(section: Section) -> str:
 
 def _header(answer: Answer, sections: list[Section]) -> str:
     paired = answer.paired
-    data = ", ".join(dict.fromkeys(map(str, paired.runs.get("data", ()))))
+    data = list(dict.fromkeys(map(str, paired.runs.get("data", ()))))
+    more = len(data) > 1
     facts = [
         f"{counted(len(paired.runs), 'run')} of {len(paired.conditions)} conditions",
         counted(len(paired.seeds), "seed"),
-        *([data] if data else []),
+        *([f"{len(data)} data sets: {', '.join(data)}" if more else data[0]] if data else []),
         f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
     ]
     race = race_of(answer)
