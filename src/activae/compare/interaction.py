@@ -130,6 +130,8 @@ def in_words(found: Interaction) -> str:
     """Whether the ranking holds, in sentences."""
     names, settings, means = found.names, found.settings, found.means
     best = {setting.name: names[int(np.nanargmin(m))] for setting, m in _known(settings, means)}
+    if not best:
+        return "Every run diverged, in all settings."
     if len(set(best.values())) == 1:
         every = "both" if len(settings) == 2 else f"all {len(settings)}"
         said = f"{next(iter(best.values()))} has the best mean in {every} settings."
@@ -154,7 +156,7 @@ def in_words(found: Interaction) -> str:
 
 
 def _known(settings: Sequence[Setting], means: Array) -> Iterator[tuple[Setting, Array]]:
-    return ((s, m) for s, m in zip(settings, means, strict=True) if not np.isnan(m).all())
+    return ((s, m) for s, m in zip(settings, means, strict=True) if np.isfinite(m).any())
 
 
 def _grouped(best: dict[str, str]) -> str:
