@@ -8,8 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 
-from activae.compare.answer import Answer, answer
+from activae.compare.answer import Answer, answer, told_of_search
 from activae.compare.collect import DONE, Runs, read_runs
+from activae.compare.commands import is_search
 from activae.config.wording import clipped, wrapped
 from activae.errors import UserError
 from activae.results.run_folder import write_text
@@ -21,7 +22,7 @@ _NAME_WIDTH = 60
 
 
 def tell_verdict(sweep: Path) -> None:
-    """Log the verdict on a sweep's folder; where its runs are no comparison, the best of them.
+    """Log the verdict on a sweep's folder; where its runs are no comparison, the best and why.
 
     The table of its runs and the report are written there. What cannot be drawn or written costs
     neither runs nor verdict.
@@ -31,29 +32,44 @@ def tell_verdict(sweep: Path) -> None:
     except UserError:  # not one run was begun
         return
     found = _answer(runs, sweep)
-    if found is not None:
-        _tell(f"answer {found.verdict}", sweep)
+    if isinstance(found, Answer):
+        _tell(f"answer {found.verdict}")
+        log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
         _leave_page(found, sweep)
-    elif (best := _best(runs)) is not None:
-        _tell(best, sweep)
+        return
+    if (best := _best(runs)) is not None:
+        _tell(best)
+        _tell(f"note   no answer: {found}")
+
+
+def tell_of_search(sweep: Path) -> None:
+    """Log what a search is no answer to, and what to run for one; leave the table of its runs."""
+    with suppress(UserError):  # not one run was begun
+        _leave_table(read_runs([sweep]), sweep)
+        if is_search(sweep):  # it has a best trial
+            _tell(f"note   no answer: {told_of_search(sweep)}")
 
 
 def leave_page(sweep: Path) -> None:
     """As `tell_verdict`, for a race, which has told its verdict itself."""
     with suppress(UserError):  # not one run was begun
         found = _answer(read_runs([sweep]), sweep)
-        if found is not None:
+        if isinstance(found, Answer):
             _leave_page(found, sweep)
 
 
-def _answer(runs: Runs, sweep: Path) -> Answer | None:
-    """The answer, and the table left in the folder; None where the runs are no comparison."""
-    with _beside_the_runs(sweep / TABLE):
-        write_text(sweep / TABLE, runs.table.to_csv(index=False), durable=False)
+def _answer(runs: Runs, sweep: Path) -> Answer | UserError:
+    """The answer, or why there is none; the table is left in the folder."""
+    _leave_table(runs, sweep)
     try:
         return answer(runs)
-    except UserError:  # one condition, say, or several keys that vary: compare.py says which
-        return None
+    except UserError as error:  # one condition, say, or several keys that vary
+        return error
+
+
+def _leave_table(runs: Runs, sweep: Path) -> None:
+    with _beside_the_runs(sweep / TABLE):
+        write_text(sweep / TABLE, runs.table.to_csv(index=False), durable=False)
 
 
 def _leave_page(found: Answer, sweep: Path) -> None:
@@ -64,9 +80,8 @@ def _leave_page(found: Answer, sweep: Path) -> None:
         log.info("page   %s", sweep / REPORT)
 
 
-def _tell(said: str, sweep: Path) -> None:
+def _tell(said: str) -> None:
     log.info("%s", wrapped(said))
-    log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
 
 
 def _best(runs: Runs) -> str | None:

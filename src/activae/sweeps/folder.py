@@ -32,6 +32,7 @@ from activae.sweeps.job import Job, Outcome
 
 INDEX = "sweep.json"
 CLAIMS = ".claims"
+FOUND = "optimization_results.yaml"  # of a search
 
 
 class SweepFolder:
