@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "activae"
 # A room uses those before it, and what is loose on top.
 ORDER = (
     *("config", "data", "activations", "models", "objectives", "training", "results", "sweeps"),
-    "compare",
+    *("compare", "use"),
 )
 LOOSE = {"__init__", "errors", "randomness"}
 ROOMS = (*ORDER, "cli")

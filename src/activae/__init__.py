@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from activae.models.autoencoder import Autoencoder
     from activae.results.run import train
     from activae.training.module import AutoencoderModule
+    from activae.use.loading import load
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "DataSpec",
     "Source",
     "collect",
+    "load",
     "train",
 ]
 
@@ -38,6 +40,7 @@ _HOMES = {
     "DataSpec": "activae.data.spec",
     "Source": "activae.data.source",
     "collect": "activae.compare.collect",
+    "load": "activae.use.loading",
     "train": "activae.results.run",
 }
 

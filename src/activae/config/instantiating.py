@@ -1,4 +1,4 @@
-"""Turns config nodes into objects: the one place that calls Hydra's `instantiate`.
+"""Turns config nodes into objects, as Hydra's `instantiate` does, and without importing Hydra.
 
 A node names a `_target_`; its other keys are that target's keyword parameters. `faults` checks both
 without calling anything, so that a misspelt key is an error that lists the right ones.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import Any, get_type_hints
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from activae.config.dotted_path import resolve
 from activae.config.wording import describe, did_you_mean, fits, shown
@@ -28,21 +28,26 @@ def build(node: Any, key: str) -> Any:
     """
     if not isinstance(node, Mapping):
         return node
-    parts = {
+    if OmegaConf.is_config(node):
+        node = OmegaConf.to_container(node, resolve=True)
+    values = {
         name: build(inner, f"{key}.{name}")
-        for name, inner in node.items()
         if isinstance(inner, Mapping) and "_target_" in inner
+        else deepcopy(inner)
+        for name, inner in node.items()
     }
+    if "_target_" not in node:
+        return values
+    target = locate(node["_target_"], f"{key}._target_")
+    parameters = {name: value for name, value in values.items() if name not in _HYDRA_KEYS}
+    if node.get("_partial_"):
+        return partial(target, **parameters)
     try:
-        built = instantiate(node, _recursive_=False, _convert_="all", **parts)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        raise ConfigError(f"{key}: {label(node)} was refused: {cause or error}") from error
-    # Hydra's own partial checks its target again at each call, which takes 0.1 ms: a loss and a
-    # schedule are called at every step.
-    return partial(built.func, *built.args, **built.keywords) if node.get("_partial_") else built
+        return target(**parameters)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a target of the user's own raises
+        raise ConfigError(f"{key}: {label(node)} was refused: {error}") from error
 
 
 def call(factory: Callable[..., Any], key: str, *args: Any, **kwargs: Any) -> Any:

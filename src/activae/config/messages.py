@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -22,9 +21,15 @@ from activae.config.schema import TrainConfig
 from activae.config.wording import describe, did_you_mean, shown
 from activae.errors import UserError
 
+if TYPE_CHECKING:
+    from hydra.errors import OverrideParseException
+
 
 def explain(error: BaseException) -> str:
     """What is wrong, in one sentence where the error or what it was raised from tells enough."""
+    # Here, because a finished run is put to use without Hydra.
+    from hydra.errors import MissingConfigException, OverrideParseException
+
     prefix = _file_at_fault(str(error))
     for link in _chain(error):
         match link:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from omegaconf import MISSING
 
 # Of the config's form: raised, with a step in activae.config.migration, where a key or a `_target_`
@@ -139,6 +137,10 @@ def register() -> None:
     Hydra checks a yaml against what a plugin has registered under its name: Hydra's own plugins for
     submitit, ray and optuna do that where they are installed, but ours have other options.
     """
+    # Here, because a finished run is put to use without Hydra.
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     Plugins.instance()  # registers what plugins bring along

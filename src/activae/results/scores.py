@@ -42,7 +42,7 @@ class ReconstructionScores:
         """What `update` computes of x [n, ...] alone, [n] each: to be handed to it every time."""
         parts = [_at_least_single(part) for part in x.split(SAMPLES_AT_A_TIME)]
         mean = self.train_mean.to(parts[0])
-        found = {DISTANCE: torch.cat([_squared_distance(part, mean) for part in parts])}
+        found = {DISTANCE: torch.cat([squared_distance(part, mean) for part in parts])}
         if lies_in_unit_range(x):
             found[FLOOR] = torch.cat([entropy(part) for part in parts])
         return found
@@ -71,7 +71,7 @@ class ReconstructionScores:
         self, x: Tensor, reconstruction: Tensor, known: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Everything that is summed over samples, for each of them: name -> [n]."""
-        terms = {"SE": _squared_distance(x, reconstruction), DISTANCE: known[DISTANCE]}
+        terms = {"SE": squared_distance(x, reconstruction), DISTANCE: known[DISTANCE]}
         if self._unit_range:
             terms["BCE"] = bce_above_floor(x, reconstruction, known[FLOOR])
         if self.is_image and has_window(x):
@@ -116,7 +116,7 @@ def reconstruction_scores(
     return scores.compute()
 
 
-def _squared_distance(x: Tensor, y: Tensor) -> Tensor:
+def squared_distance(x: Tensor, y: Tensor) -> Tensor:
     """Squared Euclidean distance of each sample of x [n, ...] to y, which broadcasts: [n]."""
     return (x - y).square().flatten(1).sum(1)
 

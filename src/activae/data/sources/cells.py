@@ -91,7 +91,7 @@ def h5ad(
     )
     preparation()
     file = existing_file(path, (".h5ad",))
-    cells = _read(file)
+    cells = read_h5ad(file)
     if layer is not None and layer not in cells.layers:
         raise ConfigError(
             f"data.source.layer={layer}: {file} has "
@@ -103,14 +103,17 @@ def h5ad(
     labels, names = encoded(_labels(file, cells, label_column))
     return Unprepared(
         name=str(file),
-        train=Cells(_in_rows(values), [str(gene) for gene in cells.var_names]),
+        train=Cells(in_rows(values), [str(gene) for gene in cells.var_names]),
         preparation=preparation,
         train_labels=labels,
         class_names=names,
     )
 
 
-def _read(file: Path) -> Any:
+def read_h5ad(file: Path) -> Any:
+    """The AnnData in a file, names of genes made unique. Raises ConfigError without anndata,
+    DataError where it cannot be read.
+    """
     try:
         import anndata
     except ImportError as error:
@@ -140,7 +143,7 @@ def _labels(file: Path, cells: Any, column: str | None) -> list[str] | None:
     return [str(label) for label in cells.obs[column]]
 
 
-def _in_rows(values: Any) -> Any:
+def in_rows(values: Any) -> Any:
     """A dense array, or a sparse matrix of which rows can be picked."""
     return np.asarray(values) if isinstance(values, np.ndarray) else values.tocsr()
 
@@ -228,6 +231,25 @@ class Expression(Preparation):
             values = self._logarithms(values)
         order = {gene: place for place, gene in enumerate(self.genes)}
         return torch.from_numpy(_dense(values[:, [order[gene] for gene in self.kept]]))
+
+    def totals(self, rows: Cells) -> NDArray[np.float64]:
+        """What `transform` divides each cell [N] by: the counts of all genes, or 1 where none are.
+
+        1 also where values come as they are.
+        """
+        if self.counts or self.log_normalised:
+            return np.ones(len(rows))
+        genes = set(self.genes)
+        known = [place for place, gene in enumerate(rows.genes) if gene in genes]
+        totals = np.asarray(rows.values[:, known].sum(1), dtype=np.float64).reshape(-1)
+        return np.where(totals == 0, 1.0, totals)
+
+    def inverse_transform(self, samples: Tensor, totals: NDArray[np.float64]) -> Tensor:
+        """Values [N, genes kept] in the units that came in, of cells with these totals [N]."""
+        if self.counts or self.log_normalised:
+            return samples
+        factors = torch.from_numpy(totals / TARGET_TOTAL)[:, None]
+        return (samples.double().expm1() * factors).to(samples.dtype)
 
     def state(self) -> dict[str, Any]:
         """Settings and the names of the genes: all that totals are taken of, and those kept."""

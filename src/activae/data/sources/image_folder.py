@@ -32,6 +32,9 @@ DARK = 64  # of 255: where no pixel of any picture is brighter, most of the rang
 NAMES_SHOWN = 10
 FILES_AT_A_TIME = 1024
 
+# Whatever Pillow lets through on a damaged file.
+ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
+
 Picture = NDArray[np.uint8]
 
 
@@ -151,24 +154,31 @@ def _attempt(file: Path, height: int, width: int, mode: str) -> Picture | str:
     """The picture `[H, W]` or `[H, W, 3]`, or why it cannot be decoded."""
     from PIL import Image
 
-    # Whatever Pillow lets through on a damaged file.
-    errors = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
     try:
         with Image.open(file) as image:
-            return _fitted(image, height, width, mode)
-    except (*errors, Image.DecompressionBombError) as error:
+            return fitted(image, height, width, mode)
+    except (*ERRORS, Image.DecompressionBombError) as error:
         return " ".join(str(error).split()) or type(error).__name__
 
 
-def _fitted(image: Image.Image, height: int, width: int, mode: str) -> Picture:
+def fitted(image: Image.Image, height: int, width: int, mode: str) -> Picture:
+    """The image `[H, W]` or `[H, W, 3]`, scaled to cover that size and cut. Raises some of ERRORS.
+
+    Its file is still open, or it has been decoded.
+    """
     from PIL import ImageOps
 
     # A JPEG is decoded at the smallest of its scales that still has detail to spare.
     image.draft(None, (2 * max(height, width),) * 2)
-    upright = _with_8_bits(ImageOps.exif_transpose(image), image.format)
-    if upright.has_transparency_data:
-        upright = _on_white(upright)
-    return np.array(ImageOps.fit(upright.convert(mode), (width, height)))
+    return np.array(ImageOps.fit(upright(image).convert(mode), (width, height)))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image as a camera held it, with 8 bits, on white. ValueError for an unknown range."""
+    from PIL import ImageOps
+
+    turned = _with_8_bits(ImageOps.exif_transpose(image), image.format)
+    return _on_white(turned) if turned.has_transparency_data else turned
 
 
 def _with_8_bits(image: Image.Image, form: str | None) -> Image.Image:

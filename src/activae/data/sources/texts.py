@@ -198,6 +198,11 @@ def _fetch(root: Path, part: str, remove: Sequence[str]):  # type: ignore[no-unt
         ) from error
 
 
+def read_texts(path: Path, text_column: str | int | None, encoding: str) -> list[str]:
+    """The texts that lie at a path, as `text` finds them. Raises what that raises."""
+    return _without_empty(path, _read(path, text_column, None, encoding), False).texts
+
+
 def _read(
     path: Path, text_column: str | int | None, label_column: str | int | None, encoding: str
 ) -> _Texts:

@@ -1,0 +1,224 @@
+"""A finished run as an object: new data in, codes, reconstructions and scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from activae.config.settling import container
+from activae.data.spec import DataSpec
+from activae.errors import DataError
+from activae.models import Autoencoder
+from activae.models.counts import TotalSharingHead, totals
+from activae.results.scores import squared_distance
+from activae.training.restoring import Restored
+from activae.use.chunks import Chunked
+from activae.use.forms import give
+from activae.use.given import Given, expectation, given, given_codes, with_totals
+from activae.use.streams import each_in_turn, is_stream
+
+BLOCK_BYTES = 1 << 25  # of normalised samples that are in memory at a time
+
+
+class Run:
+    """A finished run: `encode`, `decode`, `reconstruct`, `score` and `interpolate` new data.
+
+    Samples are given raw, as they were trained on: NumPy arrays, torch tensors, pandas DataFrames
+    (columns by name), Pillow's images, lists of texts, AnnData, or the path of a file. They go
+    through the run's own preparation and normalisation, and what comes out is of the like and in
+    the units of what went in: an index is kept, categories are words, uint8 stays uint8. One sample
+    may come without a batch dimension. A generator, or a list of arrays or tables, is taken as
+    batches; a generator of results comes out, and no more than one batch is in memory.
+
+    A sample's numbers are the same bit for bit whichever others are given with it
+    (`activae.use.chunks`), and the same at each call: no dropout, no noise, no gradients.
+
+    What does not fit is a DataError that says what the run expects beside what was given.
+
+    Attributes:
+        folder: that of the run.
+        config: the run's config, a plain nested dict.
+        metrics: what metrics.json holds; empty where the run has not ended.
+        spec: the DataSpec of the data that it was trained on.
+        network: the `Autoencoder` with the best weights, in evaluation mode, on `device`.
+        normalisation: from raw samples [N, *spec.shape] to what the network takes, and back.
+        preparation: from texts, cells or a table to raw samples; None where they came as numbers.
+        device: where the network computes.
+    """
+
+    def __init__(
+        self, folder: Path, restored: Restored, metrics: dict[str, Any], device: torch.device
+    ) -> None:
+        self.folder = folder
+        self.restored = restored
+        self.config: dict[str, Any] = container(restored.config)
+        self.metrics = metrics
+        self.spec: DataSpec = restored.spec
+        self.network: Autoencoder = restored.net.to(device).eval()
+        self.normalisation: nn.Module = restored.normalisation.to(device)
+        self.preparation = restored.preparation
+        self.device = device
+        with torch.inference_mode():
+            code = self.network.encode(self._zeros(2, *self.spec.shape))
+        self.code_shape: tuple[int, ...] = tuple(code.shape[1:])
+        net = self.network
+        self._functions = {
+            "encode": self._chunked(net.encode),
+            "reconstruct": self._chunked(net),
+            "score": self._chunked(lambda x: squared_distance(x, net(x))),
+            "decode": Chunked(self._decode_chunk, (self._width + 1,), self._zeros(1)),
+        }
+
+    def __repr__(self) -> str:
+        shapes = f"{list(self.spec.shape)} -> {list(self.code_shape)}"
+        return f"<activae.Run {self.folder}: {self.spec.name}, {shapes}>"
+
+    def encode(self, x: Any) -> Any:
+        """Codes [N, k] of samples; a DataFrame with the index kept for a DataFrame or AnnData."""
+        return self._each("encode", x)
+
+    def reconstruct(self, x: Any) -> Any:
+        """What the network makes of samples, in the like and the units of what was given."""
+        return self._each("reconstruct", x)
+
+    def score(self, x: Any) -> Any:
+        """The SE of each sample [N]: squared error summed over features, of normalised values.
+
+        That is what SE means everywhere in the project: the mean over a split is the SE of its
+        metrics. A sample that is unlike the training data has a large one.
+        """
+        return self._each("score", x)
+
+    def decode(self, z: Any, sample_totals: Any = None) -> Any:
+        """Samples in raw units of codes [N, k]: an array, tensor or DataFrame of them.
+
+        Images of 8 bits come out as uint8. A run on tables, texts or cells gives a DataFrame:
+        categories as words, words and genes by name; log-normalised values of genes stay so.
+
+        sample_totals [N]: for networks that share out each sample's total; None: all 1.
+        """
+        if is_stream(z):
+            return each_in_turn(self.decode, z)
+        return self.given_back("decode", given_codes(self, z, sample_totals))
+
+    def interpolate(self, a: Any, b: Any, n: int = 10) -> Any:
+        """n samples from the reconstruction of a to that of b, evenly spaced between their codes.
+
+        a and b are one sample each. Raises DataError where they are not.
+        """
+        if n < 2:
+            raise DataError(f"n={n}: give 2 or more, for both ends are among them")
+        ends = [given(self, each) for each in (a, b)]
+        for name, end in zip("ab", ends, strict=True):
+            if end.rows != 1:
+                raise DataError(f"{name}: has {end.rows} samples; give one")
+        x = torch.cat([self._normalised(end, 0, 1) for end in ends])
+        codes = self.encode_normalised(x)
+        shares = torch.linspace(0, 1, n, dtype=codes.dtype, device=codes.device)[:, None]
+        sums = totals(x)[:, None]
+        path, known = (torch.lerp(both[:1], both[1:], shares) for both in (codes, sums))
+        form = ends[0].form.several()
+        raw = self.from_network(self.decode_normalised(path, known[:, 0]))
+        return form.samples(form.settled(raw))
+
+    def to_network(self, x: Any) -> Tensor:
+        """Normalised samples [N, *spec.shape] on the device, as the network takes them."""
+        found = given(self, x)
+        return torch.cat([self._normalised(found, *part) for part in self._blocks(found.rows)])
+
+    def from_network(self, normalised: Tensor) -> Tensor:
+        """Samples [N, *spec.shape] in raw units of what the network gives."""
+        inverse: Callable[[Tensor], Tensor] = self.normalisation.inverse  # type: ignore[assignment]
+        return inverse(normalised)
+
+    def encode_normalised(self, x: Tensor) -> Tensor:
+        """Codes [N, k] of normalised samples [N, *spec.shape]."""
+        return self._functions["encode"](x.to(self._zeros(1)))
+
+    def reconstruct_normalised(self, x: Tensor) -> Tensor:
+        """Reconstructions of normalised samples [N, *spec.shape], normalised too."""
+        return self._functions["reconstruct"](x.to(self._zeros(1)))
+
+    def decode_normalised(self, codes: Tensor, sample_totals: Tensor | None = None) -> Tensor:
+        """Normalised samples [N, *spec.shape] of codes [N, k]; sample_totals as for `decode`."""
+        codes = codes.to(self._zeros(1)).reshape(len(codes), -1)
+        return self._functions["decode"](with_totals(codes, sample_totals))
+
+    def expected(self) -> str:
+        """What samples the run takes, in words."""
+        return expectation(self)
+
+    @property
+    def shares_totals(self) -> bool:
+        """Whether the network shares out each sample's total, which `decode` has to be told."""
+        return isinstance(self.network.output_activation, TotalSharingHead)
+
+    @property
+    def _width(self) -> int:
+        return int(torch.Size(self.code_shape).numel())
+
+    def _decode_chunk(self, codes: Tensor) -> Tensor:
+        """Of [n, k + 1]: a code and the sample's total."""
+        return self.network.decode(codes[:, :-1].reshape(-1, *self.code_shape), codes[:, -1])
+
+    def _chunked(self, function: Callable[[Tensor], Tensor]) -> Chunked:
+        return Chunked(function, self.spec.shape, self._zeros(1))
+
+    def _zeros(self, *shape: int) -> Tensor:
+        dtype = self.normalisation.scale.dtype
+        assert isinstance(dtype, torch.dtype)
+        return torch.zeros(*shape, dtype=dtype, device=self.device)
+
+    def _each(self, verb: str, x: Any) -> Any:
+        if is_stream(x):
+            return each_in_turn(partial(self._each, verb), x)
+        return self.given_back(verb, given(self, x))
+
+    def given_back(self, verb: str, found: Given) -> Any:
+        """What a verb (see `parts`) makes of all rows given, in the like of them."""
+        return give(verb, found.form, _joined(self.parts(verb, found), found.rows))
+
+    def parts(self, verb: str, found: Given, at_a_time: int | None = None) -> Iterator[Tensor]:
+        """What a verb makes of the rows given, so many at a time: codes, raw samples or scores.
+
+        verb: the name of a method: encode, decode, reconstruct or score.
+        """
+        function = self._functions[verb]
+        for first, last in self._blocks(found.rows, at_a_time):
+            if verb == "decode":
+                x = found.raw(first, last).to(self._zeros(1))
+            else:
+                x = self._normalised(found, first, last)
+            out = function(x)
+            is_raw = verb in ("decode", "reconstruct")
+            yield found.form.settled(self.from_network(out)) if is_raw else out
+
+    def _normalised(self, found: Given, first: int, last: int) -> Tensor:
+        normalised: Tensor = self.normalisation(found.raw(first, last).to(self.device))
+        return normalised
+
+    def _blocks(self, rows: int, at_a_time: int | None = None) -> Iterator[tuple[int, int]]:
+        """First and last of rows that are evaluated together; whole chunks, but for the last."""
+        largest = self._functions["encode"].largest
+        bytes_each = 4 * int(torch.Size(self.spec.shape).numel())
+        block = at_a_time or max(1, BLOCK_BYTES // (bytes_each * largest)) * largest
+        for first in range(0, max(rows, 1), block):
+            yield first, min(first + block, rows)
+
+
+def _joined(parts: Iterator[Tensor], rows: int) -> Tensor:
+    """Parts one after the other, of which never all are in memory twice."""
+    first = next(parts)
+    if len(first) == rows:
+        return first
+    out = first.new_empty((rows, *first.shape[1:]))
+    place = 0
+    for part in (first, *parts):
+        out[place : place + len(part)] = part
+        place += len(part)
+    return out
