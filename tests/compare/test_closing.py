@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,21 @@ def test_is_the_best_run_where_nothing_is_compared(
     best, note = told()
     assert best == "best   b: SE/val 0.5"
     assert note.startswith("note   no answer: 2 runs of one condition: there is nothing to compare")
+
+
+def test_a_page_whose_runs_are_no_comparison_any_more_is_removed(
+    write_run: WriteRun, tmp_path: Path, told: Callable[[], list[str]]
+) -> None:
+    write_run("a", 1)
+    write_run("b", 1, "gelu")
+    told()
+    assert (tmp_path / "report.html").exists()
+    shutil.rmtree(tmp_path / "b")
+    assert f"page   {tmp_path / 'report.html'}: removed, its runs are no comparison" in "\n".join(
+        told()
+    )
+    assert not (tmp_path / "report.html").exists()
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 1
 
 
 def test_is_nothing_where_no_run_is_done(

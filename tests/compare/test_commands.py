@@ -185,3 +185,13 @@ class TestOfASearch:
         folder = searched("activation=relu,gelu", best="{activation: relu}")
         with pytest.raises(UserError, match=r"--by colour: .*\n.*trials of a search"):
             answer(read_runs([folder]), by=["colour"])
+
+
+def test_runs_that_have_not_begun_are_counted(swept: Callable[..., Answer], tmp_path: Path) -> None:
+    found = swept(["experiment=compare_quick", "sweep=s"])
+    assert f"{tmp_path / 's'} is still tuning" in found.caveats[0]
+    record = tmp_path / "s/sweep.json"
+    jobs = {str(number): {"folder": f"relu{number}"} for number in range(10)}  # seven have begun
+    record.write_text(json.dumps({"commands": [], "jobs": jobs}))
+    first, *_ = answer(read_runs([tmp_path / "s"])).caveats
+    assert first.startswith("3 of 10 runs of ")

@@ -16,7 +16,7 @@ import numpy as np
 from activae.compare import statistics
 from activae.compare.caveats import caveats
 from activae.compare.collect import Runs
-from activae.compare.commands import after_a_search, is_search
+from activae.compare.commands import after_a_search, is_search, not_begun
 from activae.compare.pairing import LR, Paired, counted, enumerated, pair
 from activae.compare.planning import plan
 from activae.compare.race import record
@@ -71,12 +71,14 @@ def answer(
     """
     import pandas as pd
 
-    searches = {home for path in runs.table["path"] if is_search(home := Path(path).parent)}
+    homes = {Path(path).parent for path in runs.table["path"]}
+    searches = {home for home in homes if is_search(home)}
+    waiting = [said for home in sorted(homes) for said in not_begun(home)]
     try:
         paired = pair(runs, by, metric, where)
     except UserError as error:
         if len(searches) != 1:
-            raise
+            raise UserError("\n".join([str(error), *waiting])) from error
         asked = f"{error}\n" if by or metric or where else ""
         raise UserError(f"{asked}{told_of_search(searches.pop())}") from error
     order = statistics.ranking(paired.scores)
@@ -100,7 +102,7 @@ def answer(
         verdict=verdict,
         best=best,
         table=table,
-        caveats=[*map(told_of_search, searches), *caveats(paired, table), *runs.damaged],
+        caveats=[*waiting, *map(told_of_search, searches), *caveats(paired, table), *runs.damaged],
         plan=[] if race is not None else list(plan(paired, pairs, leaders)),
         paired=paired,
     )

@@ -37,6 +37,7 @@ def tell_verdict(sweep: Path) -> None:
         log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
         _leave_page(found, sweep)
         return
+    _withdraw_page(sweep)
     if (best := _best(runs)) is not None:
         _tell(best)
         _tell(f"note   no answer: {found}")
@@ -56,6 +57,8 @@ def leave_page(sweep: Path) -> None:
         found = _answer(read_runs([sweep]), sweep)
         if isinstance(found, Answer):
             _leave_page(found, sweep)
+        else:
+            _withdraw_page(sweep)
 
 
 def _answer(runs: Runs, sweep: Path) -> Answer | UserError:
@@ -78,6 +81,14 @@ def _leave_page(found: Answer, sweep: Path) -> None:
 
         write_page(found, sweep / REPORT)
         log.info("page   %s", sweep / REPORT)
+
+
+def _withdraw_page(sweep: Path) -> None:
+    """Remove the page of an earlier answer: the folder's runs are no comparison any more."""
+    with _beside_the_runs(sweep / REPORT):
+        if (sweep / REPORT).exists():
+            (sweep / REPORT).unlink()
+            log.info("page   %s: removed, its runs are no comparison any more", sweep / REPORT)
 
 
 def _tell(said: str) -> None:

@@ -13,13 +13,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from activae.compare.collect import ACTIVATION
 from activae.config.names import key_of
+from activae.config.settling import CONFIG
 from activae.errors import ConfigError
-from activae.sweeps.folder import FOUND, INDEX
+from activae.sweeps.folder import FOUND, INDEX, TUNED
 from activae.sweeps.resuming import commands_of
 
 _LISTED = 6
 _LEVELS = 3  # a sweep's folder is at most so many above its runs'
 _START = ("python", "train.py")
+# Of launches that tune, and then score what they found.
+_SCORING = ("experiment=compare_", "experiment=race", "hydra.sweeper.score_seeds=")
 _FRESH = "seed=range(100,112)"  # none that a search is likely to have used
 _AND = " && "
 _PLAIN = re.compile(r"[\w.,+-]+")  # values that a comma parts, and nothing else
@@ -107,6 +110,24 @@ def tuning_each(paths: Iterable[str]) -> str | None:
         name = re.sub(r"[^\w.-]+", "-", homes.pop().name)
         commands = [[f"sweep={name}_tuned", *lines] for lines in commands]
     return _AND.join(join([*_START, "-m", *lines]) for lines in commands) or None
+
+
+def not_begun(home: Path) -> Iterator[str]:
+    """What of a sweep has no run yet: sentences."""
+    try:
+        jobs = json.loads((home / INDEX).read_bytes())["jobs"].values()
+        missing = sum(not (home / str(job["folder"]) / CONFIG).is_file() for job in jobs)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return
+    if missing:
+        yield f"{missing} of {len(jobs)} runs of {home} have not begun: start the sweep again"
+    lines = [line for each in _launches(home) for line in each if not line.endswith("seeds=0")]
+    scores = any(line.startswith(_SCORING) for line in lines)
+    if scores and not (home / TUNED).is_file():
+        yield (
+            f"{home} is still tuning: the runs that score the best rates on test come after it, "
+            "and alone are an answer; start the sweep again to go on"
+        )
 
 
 def is_search(home: Path) -> bool:
