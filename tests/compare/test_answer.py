@@ -64,6 +64,16 @@ class TestVerdict:
         assert "are best: nothing separates them (p " in found.verdict
         assert found.verdict.index("relu is worse by") > 0
 
+    def test_one_that_no_seed_favours_is_not_called_best(
+        self, sweep: Callable[..., Path], write_run: WriteRun
+    ) -> None:
+        folder = sweep({"relu": 11, "gelu": 10})
+        for seed, loss in enumerate([0.2, 60, 0.3, 0.2, 0.4, 0.2, 30, 0.3]):
+            write_run(f"activation=silu,seed={seed}", 10 + NOISE[seed] + loss, "silu", seed=seed)
+        found = answered(folder)
+        assert row(found, "silu")["p"] > 0.05
+        assert found.verdict.startswith("gelu is best; silu is worse in all 8 seeds, by amounts so")
+
     def test_there_may_be_no_winner(self, sweep: Callable[..., Path]) -> None:
         found = answered(sweep({"relu": 10, "gelu": 10, "silu": 10}))
         assert found.verdict.startswith("no clear winner: nothing separates")

@@ -150,17 +150,37 @@ def _verdict(paired: Paired, pairs: Array, leaders: Sequence[int]) -> str:
             f"{names[best]} has the best mean so far"
         )
     worse = [index for index in statistics.ranking(scores) if index not in leaders]
-    others = leaders[1:]
-    told = [names[index] for index in leaders]
+    uneven = [index for index in leaders[1:] if _unevenly(scores, index, best, worse)]
+    level = [index for index in leaders if index not in uneven]
+    others = level[1:]
+    told = [names[index] for index in level]
     separated = _above(min((pairs[best, index] for index in others), default=1))
     if not worse:
         return f"no clear winner: nothing separates {enumerated(told)} (p {separated})"
     sentence = f"{told[0]} is best"
     if others:
-        each = pairs[np.ix_(leaders, leaders)]
+        each = pairs[np.ix_(level, level)]
         among = "them" if (each > ALPHA).all() else f"{enumerated(told[1:])} from {told[0]}"
         sentence = f"{enumerated(told)} are best: nothing separates {among} (p {separated})"
-    return f"{sentence}; {_worse(paired, best, worse)}"
+    parts = [_unsurely_worse(paired, index, best, pairs[best, index]) for index in uneven]
+    return "; ".join([sentence, *parts, _worse(paired, best, worse)])
+
+
+def _unevenly(scores: Array, index: int, best: int, worse: Sequence[int]) -> bool:
+    """Whether it is worse in every common seed, and by more than one that is surely worse."""
+    d = statistics.differences(scores, best)
+    shared = d[~np.isnan(d[:, index]), index]
+    sure = [np.nanmean(d[:, other]) for other in worse]
+    return bool(sure) and bool((shared > 0).all()) and bool(shared.mean() > min(sure))
+
+
+def _unsurely_worse(paired: Paired, index: int, best: int, p: float) -> str:
+    """Of one that no seed favours and whose mean difference is not sure all the same."""
+    n = statistics.pairs_of_seeds(paired.scores[:, [best, index]], 0)
+    return (
+        f"{paired.conditions[index]} is worse in all {counted(n, 'seed')}, by amounts so uneven "
+        f"that its mean is not surely so (p {_above(p)})"
+    )
 
 
 def _tamer(paired: Paired) -> str:
