@@ -48,6 +48,24 @@ def test_leaves_a_page_and_a_table_of_the_runs_in_the_folder(
     assert list(runs["test/SE"]) == [2, 1]
 
 
+def test_the_table_is_parquet_too_where_that_can_be_written(
+    write_run: WriteRun,
+    tmp_path: Path,
+    told: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_run("a", 2, "relu")
+    monkeypatch.setattr("activae.compare.closing.find_spec", lambda _: None)
+    told()
+    assert not (tmp_path / "results.parquet").exists()
+    monkeypatch.undo()
+    pytest.importorskip("pyarrow")
+    told()
+    found = pd.read_parquet(tmp_path / "results.parquet")
+    assert list(found["activation"]) == ["relu"]
+    assert list(found.columns) == list(pd.read_csv(tmp_path / "results.csv").columns)
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ZeroDivisionError()])
 def test_a_page_that_fails_costs_no_verdict(
     error: Exception,

@@ -72,7 +72,7 @@ def answer(
     paired = pair(runs, by, metric, where)
     order = statistics.ranking(paired.scores)
     names = paired.conditions
-    reference = order[0] if baseline is None else _index(names, baseline)
+    reference = order[0] if baseline is None else _index(paired, baseline)
     pairs = statistics.all_pairs(paired.scores)
     ever = ~statistics.always_diverged(paired.scores)  # one that never has a score is no choice
     leaders = [i for i in statistics.like_the_best(paired.scores, pairs) if ever[i]]
@@ -81,7 +81,7 @@ def answer(
         p = statistics.against_baseline(paired.scores, reference)
     table = pd.DataFrame(_columns(paired, reference, p)).iloc[order].reset_index(drop=True)
     verdict, best = _verdict(paired, pairs, leaders), [names[index] for index in leaders]
-    race = record.told_of(paired.runs["path"], names)
+    race = record.told_of(paired.runs["path"], paired.bare)
     if race is not None and paired.metric == record.METRIC:
         verdict, best = race.verdict, [name for name in race.best if ever[names.index(name)]]
     return Answer(
@@ -97,11 +97,17 @@ def answer(
     )
 
 
-def _index(names: Sequence[str], wanted: str) -> int:
-    for index, name in enumerate(names):
-        if name.casefold().replace(", ", ",") == wanted.casefold().replace(", ", ","):
+def _index(paired: Paired, wanted: str) -> int:
+    """The place of a condition, by its name or by its values alone: relu (dim 2), relu,2."""
+    for index, name in enumerate(paired.conditions):
+        if _loosely(wanted) in (_loosely(name), _loosely(paired.bare[name])):
             return index
-    raise UserError(f"--baseline {wanted}: is not among those compared: {'; '.join(names)}")
+    known = "; ".join(paired.conditions)
+    raise UserError(f"--baseline {wanted}: is not among those compared: {known}")
+
+
+def _loosely(name: str) -> str:
+    return name.casefold().replace(", ", ",")
 
 
 def _columns(paired: Paired, reference: int, p: Array) -> dict[str, object]:

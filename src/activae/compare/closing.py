@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import DONE, Runs, read_runs
 from activae.config.wording import clipped, wrapped
 from activae.errors import UserError
-from activae.results.run_folder import write_text
+from activae.training.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
-TABLE, REPORT = "results.csv", "report.html"
+TABLE, PARQUET, REPORT, SUMMARY = "results.csv", "results.parquet", "report.html", "summary"
 _NAME_WIDTH = 60
 
 
@@ -48,12 +54,31 @@ def leave_page(sweep: Path) -> None:
 
 def _answer(runs: Runs, sweep: Path) -> Answer | None:
     """The answer, and the table left in the folder; None where the runs are no comparison."""
-    with _beside_the_runs(sweep / TABLE):
-        write_text(sweep / TABLE, runs.table.to_csv(index=False), durable=False)
+    # pandas has imported pyarrow already, where it is installed.
+    for name in (TABLE, *([PARQUET] if find_spec("pyarrow") else [])):
+        with _beside_the_runs(sweep / name):
+            write_whole(sweep / name, table_as(sweep / name, runs.table), durable=False)
     try:
         return answer(runs)
     except UserError:  # one condition, say, or several keys that vary: compare.py says which
         return None
+
+
+def table_as(file: Path, table: pd.DataFrame) -> bytes:
+    """The table of runs as the file's content: Parquet where its name ends so, or CSV.
+
+    Raises UserError where pyarrow is not installed.
+    """
+    if file.suffix != ".parquet":
+        return table.to_csv(index=False).encode()
+    mixed = table.select_dtypes("object")  # of one type in Parquet: None, or its text
+    texts = mixed.map(lambda value: value if value is None else str(value))
+    content = BytesIO()
+    try:
+        table.assign(**texts).to_parquet(content, index=False)
+    except ImportError as error:
+        raise UserError(f"{file}: needs pyarrow: pip install 'activae[parquet]'") from error
+    return content.getvalue()
 
 
 def _leave_page(found: Answer, sweep: Path) -> None:
@@ -62,6 +87,18 @@ def _leave_page(found: Answer, sweep: Path) -> None:
 
         write_page(found, sweep / REPORT)
         log.info("page   %s", sweep / REPORT)
+    if _in_tensorboard(found):
+        with _beside_the_runs(sweep / SUMMARY):
+            from activae.compare.summary import write_summary
+
+            write_summary(found, sweep / SUMMARY)
+
+
+def _in_tensorboard(found: Answer) -> bool:
+    """Whether the runs themselves are: with `logger=minimal` nobody asked for it."""
+    switch = "logger.tensorboard"
+    runs = found.paired.runs
+    return switch in runs and True in set(runs[switch])
 
 
 def _tell(said: str, sweep: Path) -> None:
