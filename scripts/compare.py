@@ -5,7 +5,7 @@
     python scripts/compare.py SWEEP --by encoding.dim         by another key than activation
     python scripts/compare.py SWEEP --by activation,encoding.dim
     python scripts/compare.py SWEEP --metric test/SSIM --baseline relu
-    python scripts/compare.py SWEEP --where data=mnist --where optimizer.lr=1e-3
+    python scripts/compare.py SWEEP --where data=mnist,digits --where optimizer.lr=1e-3
     python scripts/compare.py SWEEP --html report.html --latex table.tex --png figure.png
 
 Runs are paired by seed and by every other key that is equal. The formulas: docs/statistics.md.
@@ -113,8 +113,9 @@ def _parser() -> argparse.ArgumentParser:
         "--where",
         action="append",
         default=[],
-        metavar="KEY=VALUE",
-        help="only runs with this value; may be given several times",
+        metavar="KEY=VALUE[,VALUE]",
+        help="only runs with this value, or one of these; given several times: values of the same "
+        "key are added, those of several keys must all hold",
     )
     for option, written in (
         ("--html", "the report: verdict, figures, table, caveats, one page for a browser"),

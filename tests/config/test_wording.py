@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from torch import Tensor
 
-from activae.config.wording import describe, fits, shown
+from activae.config.wording import clipped_apart, describe, fits, shown
 
 Pair = tuple[float | Tensor, float | Tensor]
 
@@ -67,3 +67,24 @@ def test_an_annotation_in_words(hint: Any, words: str) -> None:
 )
 def test_a_value_is_shown_as_yaml_has_it(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+SWISH = [f"swish(the_first_one={a}, second={b}, third=7)" for a in (1, 2) for b in (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("names", "room", "told"),
+    [
+        (["relu", "gelu"], 8, ["relu", "gelu"]),
+        (["relu", *SWISH[:1]], 20, ["relu", "swish(the_fi...rd=7)"]),  # it is like no other
+        (SWISH, 12, ["swish(1, 3)", "swish(1, 4)", "swish(2, 3)", "swish(2, 4)"]),
+        (
+            ["custom(source=01234567)", "custom(source=01ab4567)"],
+            12,
+            ["cust...23...", "cust...ab..."],
+        ),
+        (["a_long_one_here", "a_long_two_here"], 8, ["a_lo..~1", "a_lo..~2"]),
+    ],
+)
+def test_names_that_are_cut_stay_different(names: list[str], room: int, told: list[str]) -> None:
+    assert clipped_apart(names, room) == told

@@ -66,3 +66,15 @@ def test_the_articles_set_up_is_one_word(compose: Compose) -> None:
     assert type(optimizer).__name__ == "Adam"
     assert [model.schedule(step, 100) for step in (0, 50, 99)] == [1.0, 1.0, 1.0]
     assert optimizer.param_groups[0]["lr"] == 1e-3
+
+
+def test_the_deep_autoencoder_of_the_literature_is_one_word(compose: Compose) -> None:
+    cfg = settle(compose("experiment=deep_mnist", "trainer=cpu", "data=random"))
+    model = build_model(cfg, build_data(cfg))
+
+    widths = [weight.shape[0] for _, weight in model.net.weights()]
+    assert widths == [1000, 500, 250, 30, 250, 500, 1000, 784]
+    assert isinstance(model.net.output_activation, nn.Sigmoid)
+    assert isinstance(model.net.code_activation, nn.Identity)
+    assert {type(layer) for layer in model.net.activations().values()} == {nn.SiLU}
+    assert compose("experiment=deep_mnist").data.name == "mnist"

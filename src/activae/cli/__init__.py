@@ -1,1 +1,1 @@
-"""What stands between Hydra and the package: messages, exit codes."""
+"""What stands between Hydra or argparse and the package: messages, exit codes, progress."""

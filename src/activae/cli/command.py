@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from shutil import rmtree
-from types import FrameType
 from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
@@ -22,20 +20,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from activae.cli.arguments import for_hydra, shows_only, with_home
+from activae.cli.end_requests import ended_as_by_ctrl_c
 from activae.config import names
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.names import key_of
 from activae.config.settling import container, read
 from activae.config.trust import refuse_untrusted, trusting
-from activae.errors import (
-    END_REQUESTS,
-    EXIT_BY_SIGNAL,
-    EXIT_INTERRUPTED,
-    ConfigError,
-    SweepFailed,
-    UserError,
-)
+from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.run_folder import CLAIM, CONFIG, ended, refuse_links
 from activae.sweeps.resuming import commands_of, resumed, resumed_sweep
 
@@ -69,38 +61,8 @@ def start(main: Callable[[], object]) -> None:
     arguments = list(map(with_home, sys.argv[1:]))
     if _names_modules(arguments):
         sys.path.append(os.getcwd())  # activation.function may name a module that lies there
-    with _ended_as_by_ctrl_c():
+    with ended_as_by_ctrl_c():
         _start(main, arguments)
-
-
-@contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """Take a request to end, of whatever kind, for Ctrl-C; the exit code tells which it was.
-
-    Such requests come from `docker stop`, Kubernetes, scancel, systemd, timeout, a closed terminal.
-    One that is ignored, as nohup has it, stays so.
-    """
-    received: list[int] = []
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        received.append(signum)
-        handler = signal.getsignal(signal.SIGINT)
-        if not callable(handler):  # a shell ignores it for what runs in the background
-            raise KeyboardInterrupt
-        handler(signal.SIGINT, frame)
-
-    requests = [each for each in END_REQUESTS if signal.getsignal(each) is signal.SIG_DFL]
-    for each in requests:
-        signal.signal(each, interrupt)
-    try:
-        yield
-    except SystemExit as end:
-        if received and end.code == EXIT_INTERRUPTED:
-            sys.exit(EXIT_BY_SIGNAL + received[0])
-        raise
-    finally:
-        for each in requests:
-            signal.signal(each, signal.SIG_DFL)
 
 
 def _start(main: Callable[[], object], arguments: Sequence[str]) -> None:
@@ -251,9 +213,11 @@ def _train(composed: DictConfig, folder: Path) -> float:
     # Here, because they import torch, for which --help should not wait.
     from activae.results.run import train
     from activae.results.terminal import conclude
+    from activae.sweeps.batches import refuse_budget_without_race
     from activae.training.module import Interrupted
 
     refuse_torchrun()
+    refuse_budget_without_race(composed, HydraConfig.get())
     if composed.race and HydraConfig.get().mode is RunMode.RUN:
         raise ConfigError("experiment=race: is a race of many runs, for which train.py needs -m")
     cfg = _config_of_run(composed, folder) if composed.resume else composed

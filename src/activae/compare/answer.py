@@ -15,7 +15,7 @@ import numpy as np
 from activae.compare import statistics
 from activae.compare.caveats import caveats
 from activae.compare.collect import Runs
-from activae.compare.pairing import Paired, counted, enumerated, pair
+from activae.compare.pairing import LR, Paired, counted, enumerated, pair
 from activae.compare.planning import plan
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA, Array
@@ -35,8 +35,10 @@ class Answer:
     (seeds), diverged, mean, sd, iqm, difference to `reference` with its Student-t interval (low,
     high) and bootstrap-t interval (bootstrap_low, bootstrap_high), relative difference,
     p_better (probability that a run of it is better than one of the reference) and p: adjusted
-    for all pairs, or for all comparisons with the baseline where one was asked for.
-    best: those that cannot be told from the best, the best first. paired: what it is read from.
+    for all pairs, or for all comparisons with the baseline where one was asked for. NaN where there
+    is nothing to compare: no seed in common, or both diverged in all of them.
+    best: those that cannot be told from the best, the best first, without any that always diverged.
+    paired: what it is read from.
     Of the runs of a race verdict and best are the race's own.
     """
 
@@ -61,8 +63,9 @@ def answer(
     """Compare runs: by activation where that varies, otherwise by the key that does.
 
     by: the keys to compare by; metric: test/SE unless runs lack it, then val/SE; baseline: the
-    condition that others are compared with (default: the best); where: KEY=VALUE, several hold
-    together. Raises UserError where runs cannot be compared so; the message says what can.
+    condition that others are compared with (default: the best); where: KEY=VALUE or KEY=A,B, of
+    which any holds for one key, and all for several. Raises UserError where runs cannot be compared
+    so; the message says what can.
     """
     import pandas as pd
 
@@ -71,7 +74,8 @@ def answer(
     names = paired.conditions
     reference = order[0] if baseline is None else _index(names, baseline)
     pairs = statistics.all_pairs(paired.scores)
-    leaders = statistics.like_the_best(paired.scores, pairs)
+    ever = ~statistics.always_diverged(paired.scores)  # one that never has a score is no choice
+    leaders = [i for i in statistics.like_the_best(paired.scores, pairs) if ever[i]]
     p = pairs[reference]
     if baseline is not None:
         p = statistics.against_baseline(paired.scores, reference)
@@ -79,7 +83,7 @@ def answer(
     verdict, best = _verdict(paired, pairs, leaders), [names[index] for index in leaders]
     race = record.told_of(paired.runs["path"], names)
     if race is not None and paired.metric == record.METRIC:
-        verdict, best = race.verdict, race.best
+        verdict, best = race.verdict, [name for name in race.best if ever[names.index(name)]]
     return Answer(
         factor=", ".join(paired.factor),
         metric=paired.metric,
@@ -102,7 +106,9 @@ def _index(names: Sequence[str], wanted: str) -> int:
 
 def _columns(paired: Paired, reference: int, p: Array) -> dict[str, object]:
     scores, sign = paired.scores, paired.sign
-    d = statistics.differences(scores, reference)
+    d = statistics.measured_differences(scores, reference)
+    compared = ~np.isnan(d).all(0)
+    better = statistics.probability_of_improvement(scores, reference)
     mean, sd = statistics.mean_and_sd(scores)
     low, high = _in_units(statistics.t_interval(d), sign)
     bootstrap_low, bootstrap_high = _in_units(statistics.bootstrap_t_interval(d), sign)
@@ -113,14 +119,14 @@ def _columns(paired: Paired, reference: int, p: Array) -> dict[str, object]:
         "mean": sign * mean,
         "sd": sd,
         "iqm": sign * statistics.interquartile_mean(scores),
-        "difference": sign * statistics.mean_and_sd(d)[0],
+        "difference": sign * statistics.mean_of_rows(d),
         "low": low,
         "high": high,
         "bootstrap_low": bootstrap_low,
         "bootstrap_high": bootstrap_high,
         "relative": sign * statistics.relative_difference(scores, reference),
-        "p_better": statistics.probability_of_improvement(scores, reference),
-        "p": p,
+        "p_better": np.where(compared, better, np.nan),
+        "p": np.where(compared, p, np.nan),
     }
 
 
@@ -132,8 +138,8 @@ def _in_units(interval: tuple[Array, Array], sign: int) -> tuple[Array, Array]:
 def _verdict(paired: Paired, pairs: Array, leaders: Sequence[int]) -> str:
     """The answer in a sentence."""
     names, scores = paired.conditions, paired.scores
-    if np.isinf(scores[~np.isnan(scores)]).all():
-        return "no clear winner: every run diverged"
+    if not leaders:
+        return f"no clear winner: every run diverged; {_tamer(paired)}"
     best = leaders[0]
     n = statistics.pairs_of_seeds(scores, best)
     if n == 0:
@@ -144,17 +150,46 @@ def _verdict(paired: Paired, pairs: Array, leaders: Sequence[int]) -> str:
             f"{names[best]} has the best mean so far"
         )
     worse = [index for index in statistics.ranking(scores) if index not in leaders]
-    others = leaders[1:]
-    told = [names[index] for index in leaders]
+    uneven = [index for index in leaders[1:] if _unevenly(scores, index, best, worse)]
+    level = [index for index in leaders if index not in uneven]
+    others = level[1:]
+    told = [names[index] for index in level]
     separated = _above(min((pairs[best, index] for index in others), default=1))
     if not worse:
         return f"no clear winner: nothing separates {enumerated(told)} (p {separated})"
     sentence = f"{told[0]} is best"
     if others:
-        each = pairs[np.ix_(leaders, leaders)]
+        each = pairs[np.ix_(level, level)]
         among = "them" if (each > ALPHA).all() else f"{enumerated(told[1:])} from {told[0]}"
         sentence = f"{enumerated(told)} are best: nothing separates {among} (p {separated})"
-    return f"{sentence}; {_worse(paired, best, worse)}"
+    parts = [_unsurely_worse(paired, index, best, pairs[best, index]) for index in uneven]
+    return "; ".join([sentence, *parts, _worse(paired, best, worse)])
+
+
+def _unevenly(scores: Array, index: int, best: int, worse: Sequence[int]) -> bool:
+    """Whether it is worse in every common seed, and by more than one that is surely worse."""
+    d = statistics.differences(scores, best)
+    shared = d[~np.isnan(d[:, index]), index]
+    sure = [np.nanmean(d[:, other]) for other in worse]
+    return bool(sure) and bool((shared > 0).all()) and bool(shared.mean() > min(sure))
+
+
+def _unsurely_worse(paired: Paired, index: int, best: int, p: float) -> str:
+    """Of one that no seed favours and whose mean difference is not sure all the same."""
+    n = statistics.pairs_of_seeds(paired.scores[:, [best, index]], 0)
+    return (
+        f"{paired.conditions[index]} is worse in all {counted(n, 'seed')}, by amounts so uneven "
+        f"that its mean is not surely so (p {_above(p)})"
+    )
+
+
+def _tamer(paired: Paired) -> str:
+    """What to do where nothing has a score."""
+    clip = "trainer.gradient_clip_val=1"
+    if paired.tuning is not None or LR not in paired.runs:
+        return f"tune from a smaller hydra.sweeper.start, or with {clip}"
+    least = f"{paired.runs[LR].min():g}"
+    return f"launch another sweep with {LR} below {least}, or with {clip}"
 
 
 def _worse(paired: Paired, best: int, worse: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION
-from activae.compare.commands import seeds_were_added
+from activae.compare.commands import seeds_were_added, tuning_each, with_seeds
 from activae.compare.pairing import LR, Paired, counted, enumerated
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LISTED = 4  # so many missing runs are named in a caveat
-_MORE_SEEDS = "run 'seed=range(12)'"
+_ENOUGH = 12  # seeds
+_MORE_SEEDS = f"run 'seed=range({_ENOUGH})'"
 _SPLIT_SEED = "data.split_seed"
 _BUDGET = ("trainer.max_epochs", "trainer.max_steps", "trainer.early_stopping_patience")
 
@@ -47,22 +48,24 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
     scores = paired.scores
     n = statistics.pairs_of_seeds(scores, statistics.ranking(scores)[0])
     smallest = statistics.smallest_p(n)
+    raced = record.of_a_race(paired.runs["path"])
     if smallest > ALPHA:
-        yield f"{counted(n, 'paired seed')} can reach no p below {smallest:.2g}: {_MORE_SEEDS}"
+        more = "" if raced else f": {_more_seeds(paired)}"
+        yield f"{counted(n, 'paired seed')} can reach no p below {smallest:.2g}{more}"
     missing = [
         f"{condition} lacks seed {seed}"
         for row, seed in enumerate(paired.seeds)
         for column, condition in enumerate(paired.conditions)
         if np.isnan(scores[row, column])
     ]
-    if missing and n and not record.of_a_race(paired.runs["path"]):
+    if missing and n and not raced:
         more = len(missing) - _LISTED
         end = f" and {more} more" if more > 0 else ""
         yield (
             f"runs are missing ({', '.join(missing[:_LISTED])}{end}): two conditions are compared "
             "by the seeds that both have; start the sweep again, it trains what it lacks"
         )
-    if seeds_were_added(paired.runs["path"]) and not record.of_a_race(paired.runs["path"]):
+    if seeds_were_added(paired.runs["path"]) and not raced:
         yield (
             "seeds were added after a launch: p and intervals do not allow for looks in between; "
             "fix the number beforehand, or use experiment=race, which allows for them"
@@ -74,6 +77,16 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
                 "one split for all seeds: the intervals leave out what another split would change: "
                 "run with 'data.split_seed=${seed}'"
             )
+
+
+def _more_seeds(paired: Paired) -> str:
+    """How to get twelve, and those that are there."""
+    known = paired.seeds
+    if not all(isinstance(seed, (int, np.integer)) for seed in known):
+        return _MORE_SEEDS
+    wanted = sorted({*range(_ENOUGH), *map(int, known)})
+    command = with_seeds(paired.runs["path"], wanted)
+    return f"run {command}" if command else _MORE_SEEDS
 
 
 def _of_metric(paired: Paired) -> Iterator[str]:
@@ -128,12 +141,9 @@ def _of_rates(paired: Paired) -> Iterator[str]:
             "not here, or tuning has not ended: start the sweep again, or name their folder too"
         )
     elif paired.factor == [ACTIVATION] and runs[LR].nunique() == 1:
-        names = paired.conditions
-        options = ",".join(names) if all(name.isidentifier() for name in names) else "A,B"
-        yield (
-            f"lr {runs[LR].iloc[0]:g} for all, tuned for none of them; tune it for each: "
-            f"python train.py -m experiment=compare_activations activation={options}"
-        )
+        command = tuning_each(runs["path"])
+        how = f": {command}" if command else " by experiment=compare_activations"
+        yield f"lr {runs[LR].iloc[0]:g} for all, tuned for none of them; tune it for each{how}"
 
 
 def _is_at_edge(tuning: pd.DataFrame, runs: pd.DataFrame, name: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from shlex import join
 
@@ -17,6 +18,11 @@ from activae.sweeps.resuming import commands_of
 _LISTED = 6
 _LEVELS = 3  # a sweep's folder is at most so many above its runs'
 _START = ("python", "train.py")
+_AND = " && "
+_PLAIN = re.compile(r"[\w.,+-]+")  # values that a comma parts, and nothing else
+# Of experiment=compare_activations, for runs of another experiment.
+_PROTOCOL = ("hydra/sweeper=lr_grid", "hydra.sweeper.score_seeds=12", "logger=minimal")
+_SET_BY_TUNING = ("sweep", "optimizer.lr", "score.test", "hydra/sweeper", "logger")
 
 
 def commands(paths: Iterable[str]) -> Iterator[str]:
@@ -63,26 +69,81 @@ def _of_run(folder: Path) -> Iterator[str]:
 
 
 def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
-    """The command that made the runs, with other seeds; None where it is not one of a sweep.
+    """The command that made the runs, with other seeds; None where they are not those of a sweep.
 
-    Nor has it what would not be resumed: the folder may be a stranger's, and the command is there
-    to be copied.
     It leads to the same folder, so that only the new seeds are trained. Where a sweep was launched
-    several times the last one counts: each adds to those before.
+    several times it has the conditions of all launches; those that do not go into one command
+    follow each other.
     """
     homes = {Path(path).parent for path in paths}
-    if len(homes) != 1:
+    launches = _trusted_launches(homes)
+    if not launches:
         return None
+    [home] = homes
+    commands = []
+    for lines in _together(launches):
+        # Without a name another command would name another folder.
+        place = [] if "sweep" in map(key_of, lines) else [f"hydra.sweep.dir={home}"]
+        commands.append(join([*_START, "-m", *lines, *place, f"seed={_written(seeds)}"]))
+    return _AND.join(commands)
+
+
+def tuning_each(paths: Iterable[str]) -> str | None:
+    """The command that tunes the rate of each condition of the runs and scores it, in a new sweep.
+
+    All else is as they were launched. None where they are not those of a sweep.
+    """
+    homes = {Path(path).parent for path in paths}
+    commands = []
+    for launch in _together(_trusted_launches(homes)):
+        lines = [line for line in launch if key_of(line) not in _SET_BY_TUNING]
+        is_one = any(key_of(line) == "experiment" for line in lines)  # and there can be no other
+        protocol = _PROTOCOL if is_one else ("experiment=compare_activations",)
+        commands.append([*protocol, *lines])
+    if len(commands) > 1:
+        name = re.sub(r"[^\w.-]+", "-", homes.pop().name)
+        commands = [[f"sweep={name}_tuned", *lines] for lines in commands]
+    return _AND.join(join([*_START, "-m", *lines]) for lines in commands) or None
+
+
+def _trusted_launches(homes: Collection[Path]) -> list[list[str]]:
+    """The launches of a sweep, each once and without its seeds; none where there is another folder.
+
+    Nor have they what would not be resumed: the folder may be a stranger's, and a command is there
+    to be copied.
+    """
+    if len(homes) != 1:
+        return []
     [home] = homes
     try:
         left_out = commands_of(home, []).left_out  # what a stranger's folder may not ask for
-        lines = [line for line in _launches(home)[-1] if line not in left_out]
-    except (ConfigError, IndexError):
+    except ConfigError:
+        return []
+    found = {
+        tuple(line for line in each if line not in left_out and key_of(line) != "seed"): None
+        for each in _launches(home)
+    }
+    return [list(each) for each in found]
+
+
+def _together(launches: Sequence[list[str]]) -> Sequence[list[str]]:
+    """One launch with all their conditions, where they differ in the values of one key; or they."""
+    merged = _merged(launches) if len(launches) > 1 else None
+    return launches if merged is None else [merged]
+
+
+def _merged(launches: Sequence[Sequence[str]]) -> list[str] | None:
+    settings = [dict(line.partition("=")[::2] for line in each) for each in launches]
+    if len({frozenset(each) for each in settings}) > 1:
         return None
-    lines = [line for line in lines if key_of(line) != "seed"]
-    if "sweep" not in map(key_of, lines):  # else another command would name another folder
-        lines.append(f"hydra.sweep.dir={home}")
-    return join([*_START, "-m", *lines, f"seed={_written(seeds)}"])
+    differing = [key for key in settings[0] if len({each[key] for each in settings}) > 1]
+    merged = dict(settings[-1])
+    for key in differing:
+        values = [each[key] for each in settings]
+        if len(differing) > 1 or not all(map(_PLAIN.fullmatch, values)):
+            return None
+        merged[key] = ",".join(dict.fromkeys(",".join(values).split(",")))
+    return [f"{key}={value}" for key, value in merged.items()]
 
 
 def seeds_were_added(paths: Iterable[str]) -> bool:

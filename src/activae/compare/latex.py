@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from activae.compare.answer import Answer, percent
-from activae.compare.terminal import fixed, p_value
+from activae.compare.terminal import divergence, fixed, p_value
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -54,16 +54,19 @@ def _rows(answer: Answer) -> Iterator[str]:
     for row in rows:
         name = tex(str(row.condition))
         name = rf"\textbf{{{name}}}" if row.condition in answer.best else name
-        mean = number(row.mean)
+        mean = "--" if row.diverged else number(row.mean)
         if math.isfinite(row.mean):
             mean = f"${mean}$" if math.isnan(row.sd) else rf"${mean} \pm {number(row.sd)}$"
         cells = [name, str(row.n), mean]
+        p = "--" if math.isnan(row.p) else f"${p_value(row.p)}$"
         if row.condition == answer.reference:
-            cells += ["reference", "", ""]
+            cells += [divergence(row) or "reference", "", ""]
+        elif row.diverged:
+            cells += [divergence(row), "", p]
         elif math.isfinite(row.difference):
             span = f" [{number(row.low)}, {number(row.high)}]" if math.isfinite(row.low) else ""
             relative = f"${percent(row.relative)}\\,\\%$" if math.isfinite(row.relative) else ""
-            cells += [f"${number(row.difference)}{span}$", relative, f"${p_value(row.p)}$"]
+            cells += [f"${number(row.difference)}{span}$", relative, p]
         else:
-            cells += ["", "", f"${p_value(row.p)}$"]
+            cells += ["--", "", p]
         yield " & ".join(cells) + r" \\"

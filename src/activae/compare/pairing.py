@@ -5,12 +5,14 @@ In: a table of runs. Out: scores [seeds, conditions], lower is better, and what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from activae.compare.collect import ACTIVATION, DIVERGED, DONE, UNFINISHED, Runs
 from activae.compare.statistics import Array
@@ -116,19 +118,36 @@ def _runs_are(count: int) -> str:
 
 
 def _selected(runs: Runs, where: Sequence[str]) -> pd.DataFrame:
-    """The runs of which all KEY=VALUE hold. Raises UserError where none is left."""
+    """The runs with one of the values wanted of each key.
+
+    Raises UserError for a value that no run has, and where none has all that is wanted.
+    """
     table = runs.table
+    wanted: dict[str, list[str]] = {}
     for condition in where:
-        key, equals, value = condition.partition("=")
+        key, equals, values = condition.partition("=")
         if not equals:
             raise UserError(f"--where {condition}: must be KEY=VALUE")
         _known(key, runs.keys, "--where")
-        kept = table[[_same(found, value) for found in table[key]]]
-        if kept.empty:
-            found = ", ".join(dict.fromkeys(map(str, table[key])))
-            raise UserError(f"--where {condition}: no run has it; {key} is: {found}")
-        table = kept
+        whole = [values] if _having(table, key, values).any() else _listed_values(values)
+        wanted[key] = [*wanted.get(key, ()), *whole]
+    for key, choice in wanted.items():
+        columns = [_having(table, key, value) for value in choice]
+        for value, column in zip(choice, columns, strict=True):
+            if not column.any():
+                found = ", ".join(dict.fromkeys(map(str, table[key])))
+                raise UserError(f"--where {key}={value}: no run has it; {key} is: {found}")
+        table = table[np.logical_or.reduce(columns)]
     return table
+
+
+def _having(table: pd.DataFrame, key: str, value: str) -> NDArray[np.bool_]:
+    return np.array([_same(found, value) for found in table[key]], dtype=bool)
+
+
+def _listed_values(values: str) -> list[str]:
+    """The values of a list, cut at the commas that are in no bracket: a, b(x=1, y=2), [1,2]."""
+    return [value.strip() for value in re.split(r",(?![^(\[]*[)\]])", values)]
 
 
 def _tunes(table: pd.DataFrame, where: Sequence[str]) -> pd.Series[bool]:

@@ -51,6 +51,8 @@ def plan(paired: Paired, pairs: Array, leaders: Sequence[int]) -> Iterator[str]:
     pair is planned at alpha divided by how many are undecided, which no step-down method exceeds,
     and by the difference seen so far, which is uncertain itself.
     """
+    if not leaders:
+        return
     best, *others = leaders
     undecided = int((np.triu(pairs, 1) > ALPHA).sum())
     d = statistics.differences(paired.scores, best)

@@ -40,6 +40,14 @@ def differences(scores: Array, baseline: int) -> Array:
     return minus(scores, scores[:, [baseline]])
 
 
+def measured_differences(scores: Array, baseline: int) -> Array:
+    """As `differences`, but NaN where both diverged: a tie to a test, but no size to show."""
+    scores = _checked(scores)
+    return np.where(
+        np.isinf(scores) & np.isinf(scores[:, [baseline]]), np.nan, differences(scores, baseline)
+    )
+
+
 def t_interval(d: Array, level: float = LEVEL) -> tuple[Array, Array]:
     """Student's t interval of the mean of each column of differences: [n, m] -> two of [m].
 
@@ -89,8 +97,8 @@ def relative_difference(scores: Array, baseline: int) -> Array:
     scores = _checked(scores)
     d = differences(scores, baseline)
     base = np.where(np.isnan(d), np.nan, scores[:, [baseline]])
-    size = np.abs(_mean(base))
-    mean = _mean(d)
+    size = np.abs(mean_of_rows(base))
+    mean = mean_of_rows(d)
     usable = (size > 0) & np.isfinite(size)
     return np.divide(mean, size, out=np.full_like(mean, np.nan), where=usable)
 
@@ -219,7 +227,7 @@ def ranking(scores: Array) -> list[int]:
     whole = ~np.isnan(scores[:, ~empty]).any(1)
     rows = scores[whole] if whole.any() else scores
     diverged = np.isinf(rows).sum(0) / np.maximum(1, (~np.isnan(rows)).sum(0))
-    mean = _mean(np.where(np.isinf(rows), np.nan, rows))
+    mean = mean_of_rows(np.where(np.isinf(rows), np.nan, rows))
     return [int(index) for index in np.lexsort((mean, diverged, empty))]
 
 
@@ -231,6 +239,12 @@ def like_the_best(scores: Array, p: Array, alpha: float = ALPHA) -> list[int]:
     """
     order = ranking(scores)
     return [index for index in order if index == order[0] or p[order[0], index] > alpha]
+
+
+def always_diverged(scores: Array) -> NDArray[np.bool_]:
+    """Which conditions have runs, all of which diverged: [n, k] -> [k]."""
+    scores = _checked(scores)
+    return np.isposinf(scores).any(0) & ~np.isfinite(scores).any(0)
 
 
 def pairs_of_seeds(scores: Array, best: int) -> int:
@@ -262,7 +276,7 @@ def minus(a: Array, b: Array) -> Array:
 def _moments(d: Array) -> tuple[Array, Array, Array]:
     """Number of rows, mean, and standard error of each column: three of [m]."""
     n = (~np.isnan(d)).sum(0).astype(np.float64)
-    mean = _mean(d)
+    mean = mean_of_rows(d)
     usable = np.isfinite(mean) & (n > 1)
     centred = np.where(np.isnan(d) | ~usable, 0, d - np.where(usable, mean, 0))
     centred = np.where(np.isfinite(centred), centred, 0)
@@ -271,7 +285,7 @@ def _moments(d: Array) -> tuple[Array, Array, Array]:
     return n, mean, np.where(usable, error, np.nan)
 
 
-def _mean(d: Array) -> Array:
+def mean_of_rows(d: Array) -> Array:
     """The mean of each column over its rows; inf where one is inf, NaN where there are none or
     where inf and -inf meet.
     """

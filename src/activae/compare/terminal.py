@@ -9,6 +9,7 @@ from typing import Any
 
 from activae.compare.answer import Answer, percent
 from activae.compare.pairing import counted
+from activae.config.wording import clipped_apart
 
 WIDTH = 80
 _SHORTEST_NAME = 8
@@ -67,7 +68,7 @@ def _table(answer: Answer) -> Iterator[str]:
             [
                 str(row.condition),
                 str(row.n),
-                number(row.mean),
+                "-" if row.diverged else number(row.mean),
                 number(row.sd),
                 *_difference(row, number, is_reference),
                 "" if is_reference else _share(row.p_better),
@@ -77,20 +78,31 @@ def _table(answer: Answer) -> Iterator[str]:
     widths = [max(len(line[column]) for line in cells) for column in range(1, len(cells[0]))]
     room = WIDTH - sum(2 + width for width in widths)
     longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in cells)))
-    for line in cells:
-        first = _cut(line[0], longest).ljust(longest)
+    names = clipped_apart([line[0] for line in cells], longest)
+    for name, line in zip(names, cells, strict=True):
         rest = (cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
-        yield "  ".join([first, *rest]).rstrip()
+        yield "  ".join([name.ljust(longest), *rest]).rstrip()
 
 
 def _difference(row: Any, number: Callable[[float], str], is_reference: bool) -> list[str]:
+    if row.diverged:
+        return [divergence(row), ""]
     if is_reference:
         return ["", ""]
     if not math.isfinite(row.difference):
-        return [number(row.difference), ""]
+        return ["-", ""]
     interval = f"[{number(row.low)}, {number(row.high)}]" if math.isfinite(row.low) else ""
     relative = f"{percent(row.relative)} %" if math.isfinite(row.relative) else ""
     return [f"{number(row.difference)} {interval}".rstrip(), relative]
+
+
+def divergence(row: Any) -> str:
+    """How many runs of a condition diverged; empty where none did."""
+    if not row.diverged:
+        return ""
+    if row.diverged < row.n:
+        return f"{row.diverged} of {row.n} diverged"
+    return f"all {row.n} diverged" if row.n > 1 else "diverged"
 
 
 def fixed(rows: list[Any]) -> Callable[[float], str]:
@@ -122,9 +134,7 @@ def _share(value: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """As journals write it: .031, < .001."""
+    """As journals write it: .031, < .001; a dash where there is none."""
+    if math.isnan(value):
+        return "-"
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
-
-
-def _cut(name: str, longest: int) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"

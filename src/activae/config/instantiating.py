@@ -29,7 +29,7 @@ def build(node: Any, key: str) -> Any:
     if not isinstance(node, Mapping):
         return node
     if OmegaConf.is_config(node):
-        node = OmegaConf.to_container(node, resolve=True)  # type: ignore[arg-type]
+        node = OmegaConf.to_container(node, resolve=True)
     values = {
         name: build(inner, f"{key}.{name}")
         if isinstance(inner, Mapping) and "_target_" in inner

@@ -111,6 +111,8 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     place, _, name = key.rpartition(".")
     siblings: Any = OmegaConf.to_container(parent) if isinstance(parent, DictConfig) else {}
     known = [str(k) for k in siblings if k not in ("_target_", "_partial_", "hydra")]
+    if place == "race" and not known:
+        return f"{key}: is for a race, and experiment=race is missing"
     elsewhere = [] if place else [k for k in _all_keys(siblings) if k.endswith(f".{name}")]
     guess = f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else did_you_mean(name, known)
     text = f"{key}: there is no such key. {guess}"

@@ -6,6 +6,7 @@ What an annotation admits, what a misspelt word was meant to be, what is cut or 
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -98,6 +99,57 @@ def clipped(text: str, room: int) -> str:
         return text
     end = max(0, room - 3) // 3
     return f"{text[: max(0, room - 3 - end)]}...{text[len(text) - end :]}"
+
+
+def clipped_apart(names: Sequence[str], room: int) -> list[str]:
+    """The names in `room` characters at most each, and different where they are.
+
+    Those that look alike without their middle lose the parameters that they have in common, then
+    what they begin with in common; where that is not enough, they are numbered.
+    """
+    cut = {name: clipped(name, room) for name in dict.fromkeys(names)}
+    kinds = {name.partition("(")[0] for name in _alike(cut)}
+    for kind in sorted(kinds):
+        own = [name for name in cut if name.partition("(")[0] == kind]
+        if len(own) == 1:
+            continue
+        told = _what_differs(own)
+        letters = enumerate(zip(*told, strict=False))
+        start = next((place for place, found in letters if len(set(found)) > 1), 0)
+        cut |= {
+            name: _clipped_before(text, start, room) for name, text in zip(own, told, strict=True)
+        }
+    for number, name in enumerate(_alike(cut), start=1):
+        cut[name] = f"{cut[name][: room - len(str(number)) - 1]}~{number}"
+    return [cut[name] for name in names]
+
+
+def _alike(cut: Mapping[str, str]) -> list[str]:
+    """The names that are cut to the same text as another."""
+    shown_as = list(cut.values())
+    return [name for name, text in cut.items() if shown_as.count(text) > 1]
+
+
+def _what_differs(names: Sequence[str]) -> list[str]:
+    """A(1, x) and A(2, x) for A(key=1, same=3, other=x), ...; the names where they are built so."""
+    parts = [re.split(r"[(),=] ?", name.rstrip(")")) for name in names]
+    if len({len(each) for each in parts}) > 1:
+        return list(names)
+    columns = [column for column in zip(*parts, strict=True) if len(set(column)) > 1]
+    told = [", ".join(each) for each in zip(*columns, strict=True)]
+    kind = parts[0][0]
+    return told if any(each[0] != kind for each in parts) else [f"{kind}({each})" for each in told]
+
+
+def _clipped_before(name: str, start: int, room: int) -> str:
+    """The name without a part that ends at `start`, and without its end if that is too long."""
+    if len(name) <= room:
+        return name
+    end = name[start:]
+    head = max(room // 3, room - 3 - len(end))
+    if head + 3 + len(end) > room:
+        end = f"{end[: max(0, room - head - 6)]}..."
+    return f"{name[:head]}...{end}"
 
 
 def wrapped(text: str, width: int = WIDTH) -> str:

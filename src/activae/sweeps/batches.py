@@ -20,7 +20,7 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from activae.errors import SweepFailed, UserError
+from activae.errors import ConfigError, SweepFailed, UserError
 from activae.results.run_folder import FAILED, ended
 from activae.sweeps.display import show_early
 from activae.sweeps.folder import told_together
@@ -88,6 +88,16 @@ class Batches:
             note = folder / FAILED
             self.failures[folder] = note.read_text().strip() if note.exists() else str(error)
             return Result("failed", math.nan, folder)
+
+
+def refuse_budget_without_race(composed: DictConfig, hydra: DictConfig) -> None:
+    """Raise ConfigError where a config has the budget of a race and the sweep is none."""
+    if composed.race and hydra.runtime.choices["hydra/sweeper"] != "race":
+        given = " ".join(f"race.{key}={value}" for key, value in composed.race.items())
+        raise ConfigError(
+            f"{given}: is for a race, and experiment=race is missing: "
+            f"python train.py -m experiment=race {given}"
+        )
 
 
 PRUNED_AT = "pruned at epoch"  # or after how many seeds, where a trial has several

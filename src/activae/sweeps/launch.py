@@ -24,7 +24,7 @@ from activae.config.names import key_of, varying
 from activae.config.settling import container, settle
 from activae.config.trust import trusting
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
-from activae.sweeps.batches import Pruning, batch_of, prunings
+from activae.sweeps.batches import Pruning, batch_of, prunings, refuse_budget_without_race
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.display import Display
 from activae.sweeps.folder import (
@@ -75,6 +75,7 @@ def launch(
     started = perf_counter()
     setup_globals()
     refuse_torchrun()
+    refuse_budget_without_race(config, config.hydra)
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep = SweepFolder(Path(str(config.hydra.sweep.dir)))
     keys = _varying(config, sweep, job_overrides)

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from activae.config.names import key_of
 from activae.config.settling import container
-from activae.config.wording import clipped, fits, wrapped
+from activae.config.wording import clipped_apart, fits, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
@@ -308,8 +308,9 @@ def tell_rates(conditions: Sequence[Condition], grid: Grid, seeds: int, folder: 
     log.info(
         "%*s  %10s  %*s  %-12s  best at the edge", width, "", "lr", len(mean), mean, "extended"
     )
-    for row in rows:
-        name, extended, edge = clipped(row["condition"], width), row["extended"], row["at_edge"]
+    shown = clipped_apart([row["condition"] for row in rows], width)
+    for name, row in zip(shown, rows, strict=True):
+        extended, edge = row["extended"], row["at_edge"]
         lr, se = ("none" if row[k] is None else f"{row[k]:.4g}" for k in ("lr", "SE/val"))
         log.info("%*s  %10s  %*s  %-12s  %s", width, name, lr, len(mean), se, extended, edge)
     edges = [row["condition"] for row in rows if row["at_edge"] != "no"]

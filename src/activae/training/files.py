@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from activae.config.settling import CONFIG
 from activae.errors import DataError, UserError
@@ -25,18 +26,30 @@ def write_whole(file: Path, content: bytes | memoryview, *, durable: bool = True
     followed. Where it isn't `durable`, only a process may stop: that spares waiting for the disk.
     Raises OSError, with the file's name.
     """
+    with whole(file, durable=durable) as handle:
+        handle.write(content)
+
+
+@contextmanager
+def whole(file: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """As `write_whole`, for content that comes in parts: what is written is the file at the end.
+
+    What is raised meanwhile leaves what was there before.
+    """
     partial = file.with_name(f"{file.name}.partial")
     try:
         partial.unlink(missing_ok=True)
-        with partial.open("xb") as handle:
-            handle.write(content)
+        with partial.open("x+b") as handle:
+            yield handle
             if durable:  # or the new name may outlive a crash and the content not
                 handle.flush()
                 os.fsync(handle.fileno())
         os.replace(partial, file)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        if not isinstance(error, OSError) or error.filename not in (None, str(partial)):
+            raise
         # What writes says nothing of the file in its error.
         raise OSError(error.errno, error.strerror, str(file)) from error
     if durable:

@@ -61,10 +61,10 @@ class Chunked:
             width = parts[0].shape[1:] if parts else self.function(self._random(1)).shape[1:]
         kind = parts[0] if parts else self.like
         out = torch.empty((len(x), *width), dtype=kind.dtype, device=kind.device)
-        first = 0
+        place = 0
         for part in parts:
-            out[first : first + len(part)] = part
-            first += len(part)
+            out[place : place + len(part)] = part
+            place += len(part)
         return out
 
     def _parts(self, x: Tensor) -> Iterator[Tensor]:

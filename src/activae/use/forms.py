@@ -29,6 +29,7 @@ class Form(ABC):
     """How results are given back; `single`: one sample came in, without a batch dimension."""
 
     single: bool = False
+    streams: bool = True  # whether parts of the rows may be given back one by one
 
     def settled(self, raw: Tensor) -> Tensor:
         """Raw samples [n, *shape] in the type that they are given back in."""
@@ -65,6 +66,7 @@ class Arrays(Form):
     layout: Callable[[Tensor], Tensor] = field(default=lambda raw: raw)
     bounds: tuple[float, float] = (0.0, float(LARGEST_BYTE))
     single: bool = False
+    streams: bool = True  # whether parts of the rows may be given back one by one
 
     def settled(self, raw: Tensor) -> Tensor:
         """As described."""
@@ -100,6 +102,7 @@ class Frames(Form):
     index: Any = None
     plain: bool = False
     single: bool = False
+    streams: bool = True
 
     def codes(self, codes: Tensor) -> Any:
         """As described."""
@@ -162,6 +165,7 @@ class Annotated(Form):
 
     cells: Any
     table: Callable[[Tensor], dict[str, Any]]
+    streams: bool = False
 
     def codes(self, codes: Tensor) -> Any:
         """As described: a DataFrame, which fits into `obsm`."""
@@ -180,6 +184,13 @@ class Annotated(Form):
     def scores(self, scores: Tensor) -> Any:
         """As described."""
         return Frames(self.table, self.cells.obs_names).scores(scores)
+
+
+def give(verb: str, form: Form, found: Tensor) -> Any:
+    """What a verb found, in a form: codes of encode, scores of score, samples of others."""
+    if verb == "encode":
+        return form.codes(found)
+    return form.scores(found) if verb == "score" else form.samples(found)
 
 
 def code_frame(codes: Tensor, index: Any) -> pd.DataFrame:

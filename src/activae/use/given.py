@@ -48,11 +48,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """What a user handed in: so many rows, of which `raw(first, last)` makes raw samples."""
+    """What a user handed in: so many rows, of which `raw(first, last)` makes raw samples.
+
+    files: where each row lies, if in a file of its own.
+    """
 
     rows: int
     raw: Callable[[int, int], Tensor]
     form: Form
+    files: Sequence[Path] = ()
 
 
 def given(run: Run, x: Any) -> Given:
@@ -87,20 +91,33 @@ def expectation(run: Run) -> str:
     return arrays.expectation(run.spec, arrays.declared_range(run))
 
 
-def code_form(run: Run, z: Any) -> tuple[Tensor, Form]:
-    """Codes [N, *code_shape], and the form that what is decoded of them is given back in."""
+def given_codes(run: Run, z: Any, sample_totals: Any = None) -> Given:
+    """Codes that a user hands in; `raw` gives them as `with_totals` has them."""
     index = None
     if is_table(z, "pandas"):
         index, z = z.index, z.to_numpy()
-    form: Form
     codes, single = arrays.codes(z, run.code_shape)
+    sums = None if sample_totals is None else torch.as_tensor(sample_totals).reshape(-1)
+    if sums is not None and len(sums) not in (1, len(codes)):
+        raise DataError(f"{len(sums)} sample_totals were given with {len(codes)} codes.")
+    rows = with_totals(codes.reshape(len(codes), -1), sums)
+    device = codes.device if isinstance(z, Tensor) else None
+    form = _form_of_decoded(run, index, device, single)
+    return Given(len(rows), lambda a, b: rows[a:b], form)
+
+
+def with_totals(codes: Tensor, sample_totals: Tensor | None) -> Tensor:
+    """[N, k + 1]: codes [N, k], and each sample's total: one for all or [N]; None: 1."""
+    sums = torch.ones(1) if sample_totals is None else sample_totals
+    return torch.cat([codes, sums.to(codes).reshape(-1, 1).expand(len(codes), 1)], 1)
+
+
+def _form_of_decoded(run: Run, index: Any, device: torch.device | None, single: bool) -> Form:
     if run.preparation is not None or (index is not None and len(run.spec.shape) == 1):
-        return codes, Frames(_table(run), index)
+        return Frames(_table(run), index)
     bounds = arrays.declared_range(run)
     dtype = torch.uint8 if run.spec.is_image and bounds == arrays.BYTES else None
-    device = codes.device if isinstance(z, Tensor) else None
-    form = Arrays(dtype, device, bounds=bounds or arrays.BYTES, single=single)
-    return codes, form
+    return Arrays(dtype, device, bounds=bounds or arrays.BYTES, single=single)
 
 
 def _is_text(run: Run) -> bool:
@@ -148,7 +165,7 @@ def _of_frame(run: Run, frame: Any) -> Given:
         return _of_texts(run, frame[_text_column(names, source)])
     if isinstance(prep, Expression):
         cells = frame_cells(frame, prep)
-        form = Frames(_expression(run, cells), frame.index)
+        form = Frames(_expression(run, cells), frame.index, streams=False)
         return Given(len(frame), lambda a, b: prep.transform(cells[a:b]), form)
     form = Frames(_table(run, names), frame.index)
     if isinstance(prep, ColumnFeatures):
@@ -225,7 +242,8 @@ def _of_pictures(run: Run, x: Any) -> Given:
     def raw(first: int, last: int) -> Tensor:
         return torch.stack([read(picture) for picture in found[first:last]])
 
-    return Given(len(found), raw, Pictures(bounds, single))
+    files = [each for each in found if isinstance(each, Path)]
+    return Given(len(found), raw, Pictures(bounds, single), files)
 
 
 def of_samples(run: Run, samples: Tensor) -> Given:

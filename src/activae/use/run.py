@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from activae.models.counts import TotalSharingHead, totals
 from activae.results.scores import squared_distance
 from activae.training.restoring import Restored
 from activae.use.chunks import Chunked
-from activae.use.given import Given, code_form, expectation, given
+from activae.use.forms import give
+from activae.use.given import Given, expectation, given, given_codes, with_totals
 from activae.use.streams import each_in_turn, is_stream
 
 BLOCK_BYTES = 1 << 25  # of normalised samples that are in memory at a time
@@ -65,10 +67,12 @@ class Run:
             code = self.network.encode(self._zeros(2, *self.spec.shape))
         self.code_shape: tuple[int, ...] = tuple(code.shape[1:])
         net = self.network
-        self._encode = self._chunked(net.encode)
-        self._reconstruct = self._chunked(net)
-        self._score = self._chunked(lambda x: squared_distance(x, net(x)))
-        self._decode = Chunked(self._decode_chunk, (self._width + 1,), self._zeros(1))
+        self._functions = {
+            "encode": self._chunked(net.encode),
+            "reconstruct": self._chunked(net),
+            "score": self._chunked(lambda x: squared_distance(x, net(x))),
+            "decode": Chunked(self._decode_chunk, (self._width + 1,), self._zeros(1)),
+        }
 
     def __repr__(self) -> str:
         shapes = f"{list(self.spec.shape)} -> {list(self.code_shape)}"
@@ -76,11 +80,11 @@ class Run:
 
     def encode(self, x: Any) -> Any:
         """Codes [N, k] of samples; a DataFrame with the index kept for a DataFrame or AnnData."""
-        return self._each(x, self._encode, lambda form, out: form.codes(out))
+        return self._each("encode", x)
 
     def reconstruct(self, x: Any) -> Any:
         """What the network makes of samples, in the like and the units of what was given."""
-        return self._each(x, self._reconstruct, lambda form, out: form.samples(out), raw=True)
+        return self._each("reconstruct", x)
 
     def score(self, x: Any) -> Any:
         """The SE of each sample [N]: squared error summed over features, of normalised values.
@@ -88,7 +92,7 @@ class Run:
         That is what SE means everywhere in the project: the mean over a split is the SE of its
         metrics. A sample that is unlike the training data has a large one.
         """
-        return self._each(x, self._score, lambda form, out: form.scores(out))
+        return self._each("score", x)
 
     def decode(self, z: Any, sample_totals: Any = None) -> Any:
         """Samples in raw units of codes [N, k]: an array, tensor or DataFrame of them.
@@ -100,16 +104,7 @@ class Run:
         """
         if is_stream(z):
             return each_in_turn(self.decode, z)
-        codes, form = code_form(self, z)
-        sums = torch.ones(len(codes)) if sample_totals is None else torch.as_tensor(sample_totals)
-        known = sums.reshape(-1).expand(len(codes))
-
-        def parts() -> Iterator[Tensor]:
-            for first, last in self._blocks(len(codes)):
-                decoded = self.decode_normalised(codes[first:last], known[first:last])
-                yield form.settled(self.from_network(decoded))
-
-        return form.samples(_joined(parts(), len(codes)))
+        return self.given_back("decode", given_codes(self, z, sample_totals))
 
     def interpolate(self, a: Any, b: Any, n: int = 10) -> Any:
         """n samples from the reconstruction of a to that of b, evenly spaced between their codes.
@@ -143,13 +138,16 @@ class Run:
 
     def encode_normalised(self, x: Tensor) -> Tensor:
         """Codes [N, k] of normalised samples [N, *spec.shape]."""
-        return self._encode(x.to(self._zeros(1)))
+        return self._functions["encode"](x.to(self._zeros(1)))
+
+    def reconstruct_normalised(self, x: Tensor) -> Tensor:
+        """Reconstructions of normalised samples [N, *spec.shape], normalised too."""
+        return self._functions["reconstruct"](x.to(self._zeros(1)))
 
     def decode_normalised(self, codes: Tensor, sample_totals: Tensor | None = None) -> Tensor:
         """Normalised samples [N, *spec.shape] of codes [N, k]; sample_totals as for `decode`."""
         codes = codes.to(self._zeros(1)).reshape(len(codes), -1)
-        sums = torch.ones(len(codes)) if sample_totals is None else sample_totals
-        return self._decode(torch.cat([codes, sums.to(codes).reshape(-1, 1)], 1))
+        return self._functions["decode"](with_totals(codes, sample_totals))
 
     def expected(self) -> str:
         """What samples the run takes, in words."""
@@ -176,29 +174,39 @@ class Run:
         assert isinstance(dtype, torch.dtype)
         return torch.zeros(*shape, dtype=dtype, device=self.device)
 
-    def _each(
-        self, x: Any, function: Chunked, give: Callable[[Any, Tensor], Any], *, raw: bool = False
-    ) -> Any:
+    def _each(self, verb: str, x: Any) -> Any:
         if is_stream(x):
-            return each_in_turn(lambda batch: self._each(batch, function, give, raw=raw), x)
-        found = given(self, x)
-        parts = self._parts(found, function, raw)
-        return give(found.form, _joined(parts, found.rows))
+            return each_in_turn(partial(self._each, verb), x)
+        return self.given_back(verb, given(self, x))
 
-    def _parts(self, found: Given, function: Chunked, raw: bool) -> Iterator[Tensor]:
-        for part in self._blocks(found.rows):
-            out = function(self._normalised(found, *part))
-            yield found.form.settled(self.from_network(out)) if raw else out
+    def given_back(self, verb: str, found: Given) -> Any:
+        """What a verb (see `parts`) makes of all rows given, in the like of them."""
+        return give(verb, found.form, _joined(self.parts(verb, found), found.rows))
+
+    def parts(self, verb: str, found: Given, at_a_time: int | None = None) -> Iterator[Tensor]:
+        """What a verb makes of the rows given, so many at a time: codes, raw samples or scores.
+
+        verb: the name of a method: encode, decode, reconstruct or score.
+        """
+        function = self._functions[verb]
+        for first, last in self._blocks(found.rows, at_a_time):
+            if verb == "decode":
+                x = found.raw(first, last).to(self._zeros(1))
+            else:
+                x = self._normalised(found, first, last)
+            out = function(x)
+            is_raw = verb in ("decode", "reconstruct")
+            yield found.form.settled(self.from_network(out)) if is_raw else out
 
     def _normalised(self, found: Given, first: int, last: int) -> Tensor:
         normalised: Tensor = self.normalisation(found.raw(first, last).to(self.device))
         return normalised
 
-    def _blocks(self, rows: int) -> Iterator[tuple[int, int]]:
+    def _blocks(self, rows: int, at_a_time: int | None = None) -> Iterator[tuple[int, int]]:
         """First and last of rows that are evaluated together; whole chunks, but for the last."""
-        largest = self._encode.largest
+        largest = self._functions["encode"].largest
         bytes_each = 4 * int(torch.Size(self.spec.shape).numel())
-        block = max(1, BLOCK_BYTES // (bytes_each * largest)) * largest
+        block = at_a_time or max(1, BLOCK_BYTES // (bytes_each * largest)) * largest
         for first in range(0, max(rows, 1), block):
             yield first, min(first + block, rows)
 

@@ -316,10 +316,15 @@ class TestWhatItTrains:
         assert found.launcher.batches == [16, 6, 6, 2]
 
     def test_the_seeds_that_race_can_be_given(self, run: Run) -> None:
-        found = run(twins, "activation=relu,tanh", "seed=7,9,11")
-        assert found.launcher.raced("relu") == [7, 9, 11]
+        found = run(twins, "activation=relu,tanh", "seed=7,9,11,2,30")
+        assert found.launcher.raced("relu") == [7, 9, 11, 2, 30]
         with pytest.raises(ConfigError, match="seed=1000: tunes already"):
-            run(twins, "activation=relu,tanh", f"seed=7,{TUNING_SEED}")
+            run(twins, "activation=relu,tanh", f"seed=1,2,3,4,{TUNING_SEED}")
+
+    @pytest.mark.parametrize("line", ["seed=3", "seed=0,1", "seed=range(4)"])
+    def test_too_few_for_anybody_to_leave_are_refused(self, line: str, run: Run) -> None:
+        with pytest.raises(ConfigError, match=r"before seed 5 .*race\.seeds=N at the most"):
+            run(twins, "activation=relu,tanh", line)
 
     def test_one_condition_is_no_race(self, run: Run) -> None:
         with pytest.raises(ConfigError, match="relu alone is no race"):
@@ -417,6 +422,14 @@ class TestFromTheCommandLine:
     def test_without_m_it_is_no_race(self, train_py: Callable[..., Any]) -> None:
         outcome = train_py("experiment=race", "trainer=debug")
         outcome.assert_one_error("experiment=race: is a race of many runs", "needs -m")
+
+    @pytest.mark.parametrize("line", ["race.seeds=2", "+race.seeds=2"])
+    @pytest.mark.parametrize("start", [("-m", "activation=relu,tanh"), ()])
+    def test_a_budget_without_a_race_is_refused(
+        self, start: tuple[str, ...], line: str, train_py: Callable[..., Any]
+    ) -> None:
+        outcome = train_py(*start, line, *self.QUICK[:1])
+        outcome.assert_one_error("race.seeds", "experiment=race is missing")
 
     def test_a_misspelt_setting_is_refused(self, train_py: Callable[..., Any]) -> None:
         train_py("-m", "experiment=race", "race.minuts=3").assert_one_error("race.minuts")

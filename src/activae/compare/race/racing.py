@@ -152,6 +152,7 @@ def race(
     own = [line for line in lines if not line.startswith("race.")]
     grid = replace(grid, score_seeds=budget.seeds)
     conditions, tuning, seeds = planned(loader, config, grid, own)
+    _refuse_few_seeds([line for line in own if key_of(line) == "seed"], len(seeds), budget.alpha)
     if len(conditions) < 2:
         raise ConfigError(
             f"{conditions[0].name} alone is no race; give another, as activation=relu,gelu"
@@ -170,6 +171,20 @@ def race(
     _run(the_race, batches, grid, seeds, spent)
     _conclude(the_race, grid, spent, folder)
     batches.conclude()
+
+
+def _refuse_few_seeds(given: Sequence[str], count: int, alpha: float) -> None:
+    """Raise ConfigError where so few seeds are given that nobody can leave.
+
+    Evidence at the most doubles with a seed.
+    """
+    needed = ceil(math.log2(1 / alpha))
+    if given and count < needed:
+        raise ConfigError(
+            f"{given[-1]}: is no race, which nobody can leave before seed {needed} "
+            f"(race.alpha={alpha:g}). Leave it out: a race takes seeds 0, 1, 2 ... itself, "
+            "race.seeds=N at the most; or give more, as 'seed=range(100,160)'"
+        )
 
 
 def _entered(conditions: list[Condition], grid: Grid, budget: Budget) -> Race:

@@ -18,7 +18,7 @@ from activae.compare.pairing import counted, enumerated
 from activae.compare.race.evidence import Standing
 from activae.compare.statistics import Array
 from activae.compare.terminal import WIDTH, decimals_for
-from activae.config.wording import clipped, wrapped
+from activae.config.wording import clipped_apart, wrapped
 
 _HEAD = ("", "lr", "seeds", "test/SE", "difference", "evidence", "")
 _SHORTEST_NAME = 8
@@ -193,10 +193,10 @@ def table(scored: Scored) -> Iterator[str]:
     widths = [max(len(line[column]) for line in cells) for column in range(1, len(_HEAD))]
     room = WIDTH - sum(2 + width for width in widths)
     longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in cells)))
-    for line in cells:
+    names = clipped_apart([line[0] for line in cells], longest)
+    for name, line in zip(names, cells, strict=True):
         figures = (c.rjust(width) for c, width in zip(line[1:-1], widths[:-1], strict=True))
-        name = clipped(line[0], longest).ljust(longest)
-        yield "  ".join([name, *figures, line[-1]]).rstrip()
+        yield "  ".join([name.ljust(longest), *figures, line[-1]]).rstrip()
 
 
 def _cells(row: dict[str, Any], decimals: int) -> list[str]:

@@ -13,7 +13,7 @@ from activae.compare import statistics
 from activae.compare.answer import Answer
 from activae.compare.report import svg
 from activae.compare.statistics import Array
-from activae.compare.terminal import fixed
+from activae.compare.terminal import divergence, fixed
 
 WIDE, NARROW = 880, 368
 _FAR = 4  # times the median extent: a condition beyond leaves the others no room
@@ -85,7 +85,7 @@ def rows_of(answer: Answer) -> list[Row]:
     """The conditions, the best first."""
     paired = answer.paired
     place = {name: index for index, name in enumerate(paired.conditions)}
-    d = paired.sign * statistics.differences(paired.scores, place[answer.reference])
+    d = paired.sign * statistics.measured_differences(paired.scores, place[answer.reference])
     every = -(-d.size // _MOST_DOTS)
     table = list(answer.table.itertuples())
     number = fixed(table)
@@ -98,19 +98,21 @@ def rows_of(answer: Answer) -> list[Row]:
             mean=float(row.difference),
             low=float(row.low),
             high=float(row.high),
-            said=_said(row, number, row.condition == answer.reference),
+            said=_said(row, number, answer.reference),
         )
         for row in table
     ]
 
 
-def _said(row: Any, number: Callable[[float], str], is_reference: bool) -> str:
+def _said(row: Any, number: Callable[[float], str], reference: str) -> str:
     """The difference in figures."""
-    if is_reference:
-        return f"{number(row.mean)} (reference)"
+    if row.condition == reference:
+        return f"{divergence(row) or number(row.mean)} (reference)"
     if row.diverged:
-        return f"{row.diverged} of {row.n} diverged"
-    if not math.isfinite(row.difference):
+        return divergence(row)
+    if math.isinf(row.difference):
+        return f"{reference} diverged"
+    if math.isnan(row.difference):
         return "no seed in common"
     if not math.isfinite(row.low):
         return signed(number(row.difference))
@@ -147,10 +149,10 @@ def _marks(row: Row, scale: svg.Scale, y: float) -> str:
     css = "best" if row.is_best else "worse"
     seen = [float(d) for d in row.seeds if math.isfinite(d) and scale.holds(float(d))]
     body = "" if row.is_reference else svg.dots(((scale(d), y + 8) for d in seen), css)
-    if row.is_reference:
-        return body + _mean(scale(0), y, css)
     if not math.isfinite(row.mean):
         return body
+    if row.is_reference:
+        return body + _mean(scale(0), y, css)
     if not scale.holds(row.mean):
         return body + _off_scale(scale, y, row.mean > scale.high, css)
     if math.isfinite(row.low):

@@ -147,16 +147,18 @@ def _against(row: Any, number: Callable[[float], str], reference: bool) -> list[
     share = row.relative
     relative = signed(f"{percent(share)} %") if math.isfinite(share) else ""
     return [
-        Cell(_signed(row.difference, number), float(row.difference)),
+        Cell(_difference(row, number), float(row.difference)),
         Cell(interval, float(row.low)),
         Cell(relative, float(share)),
         Cell("–" if math.isnan(row.p_better) else f"{row.p_better:.2f}", float(row.p_better)),
-        Cell(escape(p_value(row.p)), float(row.p)),
+        Cell(escape(plain(p_value(row.p))), float(row.p)),
     ]
 
 
-def _signed(value: float, number: Callable[[float], str]) -> str:
-    return signed(number(value)) if math.isfinite(value) else number(value)
+def _difference(row: Any, number: Callable[[float], str]) -> str:
+    if math.isfinite(row.difference):
+        return signed(number(row.difference))
+    return "diverged" if row.diverged else "–"
 
 
 def _of_caveats(answer: Answer) -> Iterator[Section]:

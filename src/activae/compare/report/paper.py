@@ -32,12 +32,12 @@ def draw(answer: Answer, file: Path) -> None:
     figure = Figure(figsize=(6.4, 1.1 + 0.3 * len(rows)), layout="constrained")
     axes = figure.subplots()
     low, high = reach(rows)
-    room = 0.04 * (high - low)
+    room = 0.04 * ((high - low) or 1)  # nothing to draw: none has a difference
     axes.set_xlim(low - room, high + room)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.axvline(0, color="0.4", linewidth=1)
     for y, row in enumerate(rows):
-        _draw_row(axes, y, row, low - room, high + room)
+        _draw_row(axes, y, row, (low - room, high + room), answer.paired.sign)
     axes.set_yticks(range(len(rows)), [_literal(row.name) for row in rows])
     axes.set_xlabel(_literal(f"difference in {answer.metric} to {answer.reference}"))
     axes.grid(axis="x", color="0.9")
@@ -50,14 +50,17 @@ def draw(answer: Answer, file: Path) -> None:
         raise UserError(f"{file}: {error}") from error
 
 
-def _draw_row(axes: Any, y: int, row: Row, low: float, high: float) -> None:
+def _draw_row(axes: Any, y: int, row: Row, reach: tuple[float, float], sign: int) -> None:
+    """Draw a condition. sign: of what is worse."""
+    low, high = reach
     colour = _BEST if row.is_best else _WORSE
     filled = colour if row.is_best else "white"
+    if not math.isfinite(row.mean):
+        end, side = (high, "right") if sign > 0 else (low, "left")
+        axes.text(end, y, row.said, ha=side, va="center", fontsize=8, color="0.4")
+        return
     if row.is_reference:
         axes.plot(0, y, "o", color=colour)
-        return
-    if not math.isfinite(row.mean):
-        axes.text(high, y, row.said, ha="right", va="center", fontsize=8, color="0.4")
         return
     if not low <= row.mean <= high:
         end = high if row.mean > high else low

@@ -1,0 +1,56 @@
+"""The command line of a finished run: a verb, messages, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+
+from activae.cli.verbs import MODULES
+from activae.errors import EXIT_INTERRUPTED, UserError
+
+
+def main(arguments: Sequence[str] | None, description: str) -> int:
+    """Do what the arguments ask for; return the exit code: 1 after a mistake the user can mend."""
+    options = _parser(description).parse_args(arguments)
+    with _told_on_stderr():
+        try:
+            options.act(options)
+            sys.stdout.flush()
+        except BrokenPipeError:  # of `| head`, say, which has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (UserError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return EXIT_INTERRUPTED
+    return 0
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name in MODULES:
+        import_module(f"activae.cli.verbs.{name}").add(verbs)
+    return parser
+
+
+@contextmanager
+def _told_on_stderr() -> Iterator[None]:
+    """Show what the package logs, such as which run of a sweep was taken."""
+    log, handler = logging.getLogger("activae"), logging.StreamHandler(sys.stderr)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

@@ -1,0 +1,270 @@
+"""Results into a file, by its ending, or into a folder: part by part, and whole at the end."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activae.data.sources.image_folder import ENDINGS as IMAGES
+from activae.errors import ConfigError, DataError
+from activae.training.files import whole, write_whole
+from activae.use.forms import SCORE
+from activae.use.streams import is_table
+
+FILE = "file"  # the column that names the file of a row
+
+
+class Writer(ABC):
+    """Takes parts of results; nothing is at the target before `finish`, whatever happens."""
+
+    def __init__(self, target: Path, rows: int, verb: str, names: Sequence[str]) -> None:
+        """rows: how many will come; names: of the file of each row, if it has one."""
+        self.target, self.all_rows, self.verb, self.names = target, rows, verb, names
+        self.rows = 0
+        self.held = ExitStack()
+
+    def add(self, part: Any) -> None:
+        """Take the next part: an array, DataFrame, Series, AnnData or list of images."""
+        self.write(part)
+        self.rows += len(part)
+
+    @abstractmethod
+    def write(self, part: Any) -> None:
+        """Write a part."""
+
+    def finish(self) -> None:
+        """Put the file in its place."""
+        self.held.close()
+
+    def close(self) -> None:
+        """Drop what is not finished; nothing after `finish`."""
+        with suppress(_Dropped):
+            self.held.__exit__(_Dropped, _Dropped(), None)
+
+    def frame(self, part: Any) -> Any:
+        """A part as a DataFrame, with the names of files where rows have some."""
+        import pandas as pd
+
+        if is_table(part, "anndata"):
+            part = part.to_df()
+        if isinstance(part, pd.Series):
+            part = part.to_frame()
+        if not isinstance(part, pd.DataFrame):
+            values = _array(part)
+            flat = values.reshape(len(values), -1)
+            label = {"encode": "code", "score": SCORE}.get(self.verb, "x")
+            names = [label] if values.ndim == 1 else [f"{label}{n}" for n in range(flat.shape[1])]
+            part = pd.DataFrame(flat, columns=names)
+        if self.names:
+            part = part.reset_index(drop=True)
+            part.insert(0, FILE, list(self.names[self.rows : self.rows + len(part)]))
+        return part
+
+
+class _Dropped(Exception):
+    pass
+
+
+class _Npy(Writer):
+    handle: Any = None
+
+    def write(self, part: Any) -> None:
+        values = np.ascontiguousarray(_array(part))
+        if self.handle is None:
+            self.handle = self.held.enter_context(whole(self.target))
+            header = {
+                "descr": np.lib.format.dtype_to_descr(values.dtype),
+                "fortran_order": False,
+                "shape": (self.all_rows, *values.shape[1:]),
+            }
+            np.lib.format.write_array_header_1_0(self.handle, header)
+        self.handle.write(values.tobytes())
+
+
+class _Npz(Writer):
+    def write(self, part: Any) -> None:
+        if not self.rows:
+            self.parts: list[NDArray[Any]] = []
+        self.parts.append(_array(part))
+
+    def finish(self) -> None:
+        named = {"names": np.array(self.names)} if self.names else {}
+        with whole(self.target) as handle:
+            np.savez(handle, data=np.concatenate(self.parts), **named)
+
+
+class _Csv(Writer):
+    handle: Any = None
+
+    def write(self, part: Any) -> None:
+        first = self.handle is None
+        if first:
+            self.handle = self.held.enter_context(whole(self.target))
+        separator = "\t" if self.target.suffix.lower() == ".tsv" else ","
+        text = self.frame(part).to_csv(index=False, header=first, sep=separator)
+        self.handle.write(text.encode())
+
+
+class _Parquet(Writer):
+    out: Any = None
+
+    def write(self, part: Any) -> None:
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError as error:
+            raise ConfigError(
+                f"{self.target}: needs pyarrow: pip install 'activae[parquet]'"
+            ) from error
+        table = pyarrow.Table.from_pandas(self.frame(part), preserve_index=False)
+        if self.out is None:
+            handle = self.held.enter_context(whole(self.target))
+            self.out = parquet.ParquetWriter(handle, table.schema)
+            self.held.callback(self.out.close)
+        self.out.write_table(table)
+
+
+class _H5ad(Writer):
+    def write(self, part: Any) -> None:
+        if self.rows:
+            raise DataError(f"{self.target}: cells are written at once")
+        self.part = part
+
+    def finish(self) -> None:
+        try:
+            import anndata
+            import h5py
+        except ImportError as error:
+            raise ConfigError(
+                f"{self.target}: needs anndata: pip install 'activae[bio]'"
+            ) from error
+        cells = self.part
+        if not is_table(cells, "anndata"):
+            cells = anndata.AnnData(self.frame(self.part))
+        with whole(self.target) as handle, h5py.File(handle, "w") as file:
+            anndata.io.write_elem(file, "/", cells)
+
+
+class _Image(Writer):
+    def write(self, part: Any) -> None:
+        if self.all_rows != 1:
+            raise DataError(
+                f"{self.target}: is one image, and there are {self.all_rows}; give a folder (a "
+                "name without an ending), or .npy"
+            )
+        self.image = _images(part)[0]
+
+    def finish(self) -> None:
+        _write_image(self.target, self.image)
+
+
+class _Folder(Writer):
+    def write(self, part: Any) -> None:
+        if self.verb == "score":
+            raise DataError(f"{self.target}: a folder holds no scores; give .csv, .npy or .parquet")
+        are_codes = self.verb == "encode"
+        for place, each in enumerate(_array(part) if are_codes else _images(part), self.rows):
+            file = self.target / self._name(place, ".npy" if are_codes else ".png")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if are_codes:
+                content = io.BytesIO()
+                np.save(content, each)
+                write_whole(file, content.getvalue(), durable=False)
+            else:
+                _write_image(file, each, durable=False)
+
+    def _name(self, place: int, ending: str) -> str:
+        """That of the row's own file with another ending; both, where several would be alike."""
+        if not self.names:
+            return f"{place:0{len(str(self.all_rows - 1))}d}{ending}"
+        name = Path(self.names[place])
+        alone = self._alike[name.with_suffix("")] == 1
+        return str(name.with_suffix(ending)) if alone else f"{name}{ending}"
+
+    @cached_property
+    def _alike(self) -> Counter[Path]:
+        return Counter(Path(name).with_suffix("") for name in self.names)
+
+
+_KINDS: dict[str, Callable[..., Writer]] = {
+    ".npy": _Npy,
+    ".npz": _Npz,
+    ".csv": _Csv,
+    ".tsv": _Csv,
+    ".parquet": _Parquet,
+    ".h5ad": _H5ad,
+    "": _Folder,
+}
+
+
+def writer(
+    target: Path, rows: int, verb: str, files: Sequence[Path], folder: Path | None
+) -> Writer:
+    """What writes a target of that ending. files: of each row; folder: that they lie in.
+
+    Raises DataError for an ending that is not known.
+    """
+    ending = target.suffix.lower()
+    if target.is_dir():
+        ending = ""
+    kind = _Image if ending in IMAGES else _KINDS.get(ending)
+    if kind is None:
+        raise DataError(
+            f"{target}: unknown ending '{ending}'; give {', '.join(filter(None, _KINDS))}, a "
+            "picture's, or none for a folder"
+        )
+    names = [str(file.relative_to(folder)) if folder else file.name for file in files]
+    return kind(target, rows, verb, names)
+
+
+def shows_images(target: Path) -> bool:
+    """Whether what is written there are pictures, or a folder of them."""
+    return target.suffix.lower() in (*IMAGES, "") or target.is_dir()
+
+
+def _array(part: Any) -> NDArray[Any]:
+    """A part as an array of numbers. DataError where it has words."""
+    if is_table(part, "anndata"):
+        part = part.X
+    if isinstance(part, list):
+        return np.stack([np.asarray(image) for image in part])
+    values = part.to_numpy() if hasattr(part, "to_numpy") else np.asarray(part)
+    if values.dtype.kind not in "buif":
+        raise DataError("these results have words in them: give OUTPUT as .csv or .parquet")
+    return values
+
+
+def _images(part: Any) -> list[Any]:
+    """A part as Pillow's images. DataError where it is none."""
+    if isinstance(part, list):
+        return part
+    from PIL import Image
+
+    values = part if isinstance(part, np.ndarray) else None
+    if values is None or values.dtype != np.uint8 or values.ndim not in (3, 4):
+        raise DataError("these results are no images of 8 bits: give OUTPUT as .npy or .csv")
+    if values.ndim == 4 and values.shape[1] in (1, 3):
+        values = np.moveaxis(values, 1, -1)
+    return [Image.fromarray(each.squeeze(-1) if each.shape[-1] == 1 else each) for each in values]
+
+
+def _write_image(file: Path, image: Any, *, durable: bool = True) -> None:
+    content = io.BytesIO()
+    image.save(content, "png" if file.suffix.lower() == ".png" else None, **_format(file))
+    write_whole(file, content.getvalue(), durable=durable)
+
+
+def _format(file: Path) -> dict[str, str]:
+    from PIL import Image
+
+    Image.init()
+    return {} if file.suffix.lower() == ".png" else {"format": Image.EXTENSION[file.suffix.lower()]}
