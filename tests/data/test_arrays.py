@@ -308,3 +308,13 @@ def test_validation_arrays_are_never_taken_for_the_samples(npz: Callable[..., Pa
     with pytest.raises(DataError, match="x_val, x_test: which one are the samples"):
         array(npz(x_val=ramp(4, 7), x_test=ramp(4, 7)))
     assert array(npz(X=ramp(4, 7), x_valid=ramp(2, 7))).train.shape == (4, 7)
+
+
+def test_an_archive_that_does_not_fit_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "flood.npz", data=np.zeros((1000, 10)))
+    monkeypatch.setattr("activae.data.sources.numpy_files.available_bytes", lambda: 50_000)
+
+    with pytest.raises(DataError, match=r"flood\.npz: its arrays take 8.*GB, and 5e-05 GB"):
+        array(tmp_path / "flood.npz")

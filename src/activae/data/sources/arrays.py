@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor
 from activae.data.layout import layout_of
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
-from activae.data.sources.files import encode_labels, existing_file
+from activae.data.sources.files import available_bytes, encode_labels, existing_file
 from activae.data.sources.hints import note_on_labels, note_on_row_numbers
 from activae.data.sources.numbers import read_numbers
 from activae.data.sources.numpy_files import Content, map_npy, read_numpy
@@ -27,7 +26,6 @@ from activae.errors import ConfigError, DataError
 ENDINGS = (".npy", ".npz", *TABLES)
 # Share of the memory available that a file's samples may take, to leave the rest to others.
 SHARE_OF_MEMORY = 0.5
-CONTROL_GROUP = Path("/sys/fs/cgroup")
 MEGABYTE = 1 << 20
 LARGEST_BYTE = 255
 
@@ -182,20 +180,6 @@ def _stays_on_disk(file: Path, in_memory: bool | None) -> bool:
     header = map_npy(file)
     needed = 2 * header.nbytes + 4 * header.size
     return needed > SHARE_OF_MEMORY * available and not header.dtype.names
-
-
-def available_bytes() -> int:
-    """Memory that the process can still take: the machine's, or less in a control group (Linux).
-
-    What the system keeps of files counts as available.
-    """
-    from psutil import virtual_memory
-
-    available = int(virtual_memory().available)
-    with suppress(OSError, ValueError):  # no version 2 of control groups, or its limit is "max"
-        limit = int((CONTROL_GROUP / "memory.max").read_text())
-        available = min(available, limit - int((CONTROL_GROUP / "memory.current").read_text()))
-    return available
 
 
 def _bytes(buffer_mb: float) -> float:

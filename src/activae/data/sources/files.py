@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from activae.errors import ConfigError, DataError
 
 T = TypeVar("T")
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def existing_file(path: str | Path | None, endings: Sequence[str]) -> Path:
@@ -140,6 +142,20 @@ def natural_order(names: Iterable[T], key: Callable[[T], Any] | None = None) -> 
     from natsort import natsorted, ns
 
     return natsorted(sorted(names, key=str), key=key, alg=ns.IGNORECASE)
+
+
+def available_bytes() -> int:
+    """Memory that the process can still take: the machine's, or less in a control group (Linux).
+
+    What the system keeps of files counts as available.
+    """
+    from psutil import virtual_memory
+
+    available = int(virtual_memory().available)
+    with suppress(OSError, ValueError):  # no version 2 of control groups, or its limit is "max"
+        limit = int((CONTROL_GROUP / "memory.max").read_text())
+        available = min(available, limit - int((CONTROL_GROUP / "memory.current").read_text()))
+    return available
 
 
 def shortened(names: Sequence[str], most: int = 10) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib import recfunctions
 from numpy.typing import NDArray
 
-from activae.data.sources.files import shortened
+from activae.data.sources.files import available_bytes, shortened
 from activae.data.sources.numbers import column_indices
 from activae.errors import ConfigError, DataError
 
@@ -33,7 +33,8 @@ _WORDS = {
 }
 # These are never taken for the samples: a split makes the validation part.
 OF_VALIDATION = re.compile(r"(x|y|data|labels)?_?(val|valid|validation|dev)(_data|_labels)?", re.I)
-_READ_ERRORS = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+# MemoryError: a header may name any size, before anything is read.
+_READ_ERRORS = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError)
 Array = NDArray[Any]
 
 
@@ -59,6 +60,7 @@ def read_numpy(file: Path, columns: Sequence[str] | None) -> Content:
             loaded = np.load(stream, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return _plain(file, loaded, columns)
+            _refuse_flood(file)
             arrays = {key: loaded[key] for key in loaded.files}
     except (ConfigError, DataError):
         raise
@@ -72,6 +74,18 @@ def read_numpy(file: Path, columns: Sequence[str] | None) -> Content:
             "as one: numpy.save('FILE.npy', scipy.sparse.load_npz('FILE.npz').toarray())."
         )
     return _pick_arrays(file, arrays)
+
+
+def _refuse_flood(file: Path) -> None:
+    """Raise DataError for an archive whose arrays do not fit the memory: zeros compress well."""
+    with zipfile.ZipFile(file) as archive:
+        needed = sum(member.file_size for member in archive.infolist())
+    available = available_bytes()
+    if needed > available:
+        raise DataError(
+            f"{file}: its arrays take {needed / 1e9:.3g} GB, and {available / 1e9:.3g} GB of "
+            "memory are available; save them as .npy, which can stay on disk."
+        )
 
 
 def map_npy(file: Path) -> np.memmap[Any, Any]:
