@@ -6,6 +6,7 @@ import copy
 import hashlib
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from io import BytesIO
 from math import inf, prod
@@ -28,6 +29,7 @@ from activae.use.compression.rate import JUDGED, Coding
 from activae.use.forms import pictures
 from activae.use.given import given
 from activae.use.run import Run
+from activae.use.writing import shows_images, writer
 
 ROWS = 256  # that float64 decodes at a time
 PICTURED = 1000  # images that are written as PNG, to compare
@@ -148,6 +150,16 @@ def decompress(
     return restored(archive.residual, _exact_decoder(run)(codes), what)
 
 
+def write(run: Run, source: Path, target: Path, *, lossy: bool = False) -> None:
+    """Decompress into a file or, images, a folder; whole or not at all. Raises DataError."""
+    samples = decompress(run, source, lossy=lossy)
+    if run.spec.is_image and shows_images(target):
+        samples = pictures(torch.from_numpy(samples), run.spec.raw_range)
+    with closing(writer(target, len(samples), "decode", (), None)) as out:
+        out.add(samples)
+        out.finish()
+
+
 def decoder_hash(run: Run) -> bytes:
     """Eight bytes that tell what decodes: the decoder's weights, and the way to raw data."""
     net = run.network
@@ -174,8 +186,7 @@ def _check(run: Run, bits: float | None, psnr: float | None, lossless: bool) -> 
         )
     if lossless and not (run.spec.is_image and declared_range(run) == BYTES):
         raise UserError(
-            "lossless: is for images of 8 bits, from 0 to 255; this run expects "
-            f"{run.expected()}"
+            f"lossless: is for images of 8 bits, from 0 to 255; this run expects {run.expected()}"
         )
 
 
