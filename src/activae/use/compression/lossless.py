@@ -71,7 +71,7 @@ def restored(rest: Residual, predicted: Pixels, what: str) -> Pixels:
 
 def digest(pixels: Pixels) -> bytes:
     """16 bytes that tell pixels from others."""
-    return hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16).digest()
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
 
 
 def contexts_of(predicted: Pixels, contexts: int) -> NDArray[np.uint8]:

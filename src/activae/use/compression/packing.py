@@ -265,7 +265,7 @@ def _pixels(raw: Tensor) -> Pixels:
 def _exact_decoder(run: Run) -> Callable[[Codes], Pixels]:
     """Codes [n, D] to pixels: in float64 on the CPU, where machines differ least."""
     net = copy.deepcopy(run.network).cpu().double().eval()
-    normalisation = copy.deepcopy(run.normalisation).cpu().double()
+    inverse: Any = copy.deepcopy(run.normalisation).cpu().double().inverse
 
     @torch.inference_mode()
     def decode(codes: Codes) -> Pixels:
@@ -274,7 +274,7 @@ def _exact_decoder(run: Run) -> Callable[[Codes], Pixels]:
             rows = torch.zeros(ROWS, codes.shape[1], dtype=torch.float64)
             part = torch.from_numpy(codes[first : first + ROWS])
             rows[: len(part)] = part
-            raw = normalisation.inverse(net.decode(rows.reshape(ROWS, *run.code_shape)))
+            raw = inverse(net.decode(rows.reshape(ROWS, *run.code_shape)))
             parts.append(raw[: len(part)].round().clamp(*BYTES).to(torch.uint8))
         return torch.cat(parts).numpy()
 
