@@ -98,6 +98,7 @@ def convert(
             external_data=False,
             input_names=list(inputs),
             output_names=list(outputs),
+            dynamic_shapes=tuple({0: "batch"} for _ in inputs),  # the dimension's name
             verbose=False,
         )
     assert converted is not None

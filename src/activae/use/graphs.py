@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from activae.config.instantiating import activation_label
 from activae.errors import ConfigError, UserError
-from activae.models.autoencoder import layers
 from activae.models.counts import totals
 from activae.randomness import generator
 
@@ -171,9 +170,9 @@ def _refusal(run: Run, part: str, error: Exception) -> ConfigError | None:
     """
     failing = [
         f"{name} ({type(module).__name__})"
-        for half in ("encoder", "decoder")
-        for name, module in layers(getattr(run.network, half), half)
-        if not _exports(module)
+        for name, module in run.network.named_modules()
+        if not any(module.children()) and not type(module).__module__.startswith("torch.")
+        if type(_failure_of(module)) is type(error)
     ]
     if not failing and not type(error).__module__.startswith("torch"):
         return None
@@ -190,16 +189,13 @@ def cannot_be_exported(run: Run, what: str, error: Exception) -> ConfigError:
     )
 
 
-def _exports(module: nn.Module) -> bool:
-    """Whether torch can export a layer by itself."""
-    weight = getattr(module, "weight", None)
-    if weight is not None and weight.ndim > 1:
-        return True  # torch's own
+def _failure_of(module: nn.Module) -> Exception | None:
+    """Why torch cannot export a layer by itself; None where it can."""
     try:
         exported(deepcopy(module).cpu(), (torch.ones(_EXAMPLE_ROWS, 12),))
-    except Exception:
-        return False
-    return True
+    except Exception as error:
+        return error
+    return None
 
 
 def _named(part: str) -> str:
