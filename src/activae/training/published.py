@@ -57,7 +57,5 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise ConfigError(
-            f"{WEIGHTS}: needs safetensors: pip install 'activae[share]'"
-        ) from error
+        raise ConfigError(f"{WEIGHTS}: needs safetensors: pip install 'activae[share]'") from error
     return safetensors.torch

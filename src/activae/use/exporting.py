@@ -158,12 +158,11 @@ def _quietly() -> Iterator[None]:
 def _onnx() -> Any:
     try:
         import onnx
-        import onnxruntime
-        import onnxscript
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
     except ImportError as error:
         raise ConfigError(
             f"export to .onnx needs onnx, onnxscript and onnxruntime ({error.name} is missing): "
             "pip install 'activae[onnx]'"
         ) from error
-    assert onnxscript and onnxruntime
     return onnx

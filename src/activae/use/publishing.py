@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from activae.config.settling import CONFIG
@@ -96,8 +98,8 @@ def _drawn(folder: Path) -> Iterator[tuple[str, bytes]]:
     files = sorted(folder.glob("events.out.tfevents.*"))
     if not files:
         return
-    import activae.results.tensorboard  # noqa: F401  # first: it keeps TensorFlow out
-
+    # TensorBoard's own switch against importing TensorFlow, which takes seconds.
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     for file in files:

@@ -23,7 +23,8 @@ _FORMATS = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ""}
 
 def add(verbs: Verbs) -> None:
     """Make the verb known."""
-    parser = new_verb(verbs, "export", act, "the network for other programs, or to share", _DESCRIPTION)
+    summary = "the network for other programs, or a folder to share"
+    parser = new_verb(verbs, "export", act, summary, _DESCRIPTION)
     parser.add_argument("output", type=Path, metavar="OUTPUT")
     parser.add_argument(
         "--format", choices=list(_FORMATS), help="what to write (default: by OUTPUT's ending)"
