@@ -39,7 +39,9 @@ class Graph(nn.Module):
     float32, as the run computes; samples are float64 where float32 would lose their differences.
     """
 
+    offset: Tensor
     rest: Tensor | None
+    scale: Tensor
 
     def __init__(self, run: Run, part: str) -> None:
         super().__init__()

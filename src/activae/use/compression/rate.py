@@ -18,7 +18,7 @@ from activae.use.compression.quantiser import Codes, Quantiser
 JUDGED = 1024  # samples on which a PSNR is measured while steps are chosen
 MORE_ERROR = 1.1  # times the run's own: what quantising adds where nothing is asked for
 EXACT = 100.0  # dB; a reconstruction without any error counts as having this
-HALVINGS = 30  # of the range of slopes, which is 80 octaves: to some 5e-8
+HALVINGS = 18  # of the range of slopes, which is 80 octaves: to a thousandth of one
 CORRECTIONS = 8
 
 
