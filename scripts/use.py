@@ -4,6 +4,7 @@
     python scripts/use.py reconstruct outputs/RUN photos/ again/ --sheet sheet.png
     python scripts/use.py score outputs/sweeps/NAME table.csv scores.csv
     python scripts/use.py decode outputs/RUN codes.npy photos/
+    python scripts/use.py export outputs/RUN network.onnx
 
 RUN is a run's folder, or a sweep's: the best run by validation is taken, and named. Each verb has
 its own --help. In Python: activae.load(RUN).

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 KEY = "activae"  # of what a file says of itself
 _LARGEST_ONNX = (1 << 31) - (1 << 20)  # bytes: what one protobuf can hold
-_EXACT = (torch.float32, torch.float64)
 
 
 def write_onnx(run: Run, target: Path, part: str = "whole") -> float:
@@ -38,7 +37,6 @@ def write_onnx(run: Run, target: Path, part: str = "whole") -> float:
     cannot be exported, UserError where the difference is beyond 1e-5; then nothing is written.
     """
     library = _onnx()
-    _refuse_half_precision(run)
     found = portable(run, part)
     content = onnx_of(library, found)
     deviation = found.deviation(onnx_program(content))
@@ -129,15 +127,6 @@ def _with_stable_logarithms(
     if not any(node.target == log_sigmoid for node in program.graph.nodes):
         return program
     return program.run_decompositions(table)
-
-
-def _refuse_half_precision(run: Run) -> None:
-    dtype = run.normalisation.scale.dtype
-    if dtype not in _EXACT:
-        raise ConfigError(
-            f"{run.folder}: computes in {dtype}, which ONNX Runtime does not know on CPUs: export "
-            "it as .pt2"
-        )
 
 
 @contextmanager
