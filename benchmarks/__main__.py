@@ -4,6 +4,7 @@
     python -m benchmarks --only article raw ours     two contenders on one workload
     python -m benchmarks --only sweep                40 runs on MNIST, a quarter of an hour
     python -m benchmarks --only rows                 files of 10^4 to 10^7 rows, 3 GB in all
+    python -m benchmarks --only use                  a finished run on 1 to 10^5 samples
     python -m benchmarks --json figures.json
 
 Steps are timed on the CPU. MNIST is read from the folder that ACTIVAE_DATA names (default: data);
@@ -40,6 +41,7 @@ from benchmarks.sweep import (
 )
 from benchmarks.sweep_report import show_members, show_sweep, sweeps_as_json
 from benchmarks.targets import verdicts
+from benchmarks.use import SIZES, UseTimes, show_use, time_use, trained, use_as_json
 from benchmarks.workload import MNIST, WORKLOADS, Task, Workload, has_mnist, write_stand_in
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,12 +50,13 @@ START_UP_ROUNDS = 3
 SWEEP = "sweep"
 SWEEP_ROUNDS = 2
 GROWING = "rows"
+USE = "use"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the arguments ask for, print it, and write it where they say."""
     options = _parser().parse_args(arguments)
-    parts = [name for name in (*WORKLOADS, START_UP, SWEEP, GROWING) if name in options.only]
+    parts = [name for name in (*WORKLOADS, START_UP, SWEEP, GROWING, USE) if name in options.only]
     names = [name for name in CONTENDERS if name in options.only] or list(CONTENDERS)
     # Contenders alone ask for every workload, but for no whole runs, in which they have no part.
     parts = parts or [*WORKLOADS, *([] if options.only else [START_UP])]
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweeps: list[SweepTimes] = []
     members: dict[int, tuple[float, int]] = {}
     growing: RowsTimes | None = None
+    used: UseTimes | None = None
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="activae-benchmark-")))
         status = stack.enter_context(console.status("starts"))
@@ -89,6 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 )
                 show_rows(growing, console)
                 continue
+            if name == USE:
+                sizes = [samples for samples in SIZES if samples <= options.most_samples]
+                folder = trained(ROOT / "configs", scratch)
+                used = time_use(folder, scratch, sizes, options.rounds, status.update)
+                show_use(used, console)
+                continue
             workload = WORKLOADS[name]
             data_root = _data_root(workload, scratch, console)
             tasks = _tasks(workload, names, options.steps, data_root, scratch)
@@ -99,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show_verdicts(judged, console)
     if options.json is not None:
         everything = as_json(machine, results, start_up, judged)
-        everything |= sweeps_as_json(sweeps, members) | rows_as_json(growing)
+        everything |= sweeps_as_json(sweeps, members) | rows_as_json(growing) | use_as_json(used)
         options.json.write_text(json.dumps(everything, indent=2) + "\n")
         console.print(f"figures  {options.json}", highlight=False)
 
@@ -141,10 +151,10 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         default=[],
-        choices=[*WORKLOADS, START_UP, SWEEP, GROWING, *CONTENDERS],
+        choices=[*WORKLOADS, START_UP, SWEEP, GROWING, USE, *CONTENDERS],
         metavar="PART",
         help=f"workloads ({', '.join(WORKLOADS)}), {START_UP} (whole commands), "
-        f"{SWEEP} and {GROWING} (only where they are named), "
+        f"{SWEEP}, {GROWING} and {USE} (only where they are named), "
         f"contenders ({', '.join(CONTENDERS)})",
     )
     of_sweep = parser.add_argument_group(f"of the part {SWEEP}")
@@ -166,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         default=ROWS[-1],
         help=f"of the part {GROWING}: no larger files (default 10,000,000 rows, 2.6 GB)",
+    )
+    parser.add_argument(
+        "--most-samples",
+        type=_positive,
+        default=100_000,
+        help=f"of the part {USE}: no more at a time (default 100,000; 1,000,000 take 20 GB)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser

@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from activae.compare.answer import Answer, answer
+from activae.compare.closing import table_as
 from activae.compare.collect import Runs, read_runs
 from activae.compare.latex import latex
 from activae.compare.report.page import write_page
 from activae.compare.report.paper import draw
+from activae.compare.summary import write_summary
 from activae.compare.terminal import shown
 from activae.errors import UserError
 
@@ -63,21 +65,10 @@ def write(found: Answer, runs: Runs, options: argparse.Namespace) -> None:
         options.latex.write_text(latex(found))
     if options.png:
         draw(found, options.png)
+    if options.tensorboard:
+        write_summary(found, options.tensorboard)
     if options.runs:
-        write_runs(runs, options.runs)
-
-
-def write_runs(runs: Runs, file: Path) -> None:
-    """Write the table of runs, as Parquet where the name ends so. Raises UserError."""
-    if file.suffix != ".parquet":
-        runs.table.to_csv(file, index=False)
-        return
-    mixed = runs.table.select_dtypes("object")  # of one type in Parquet: None, or its text
-    texts = mixed.map(lambda value: value if value is None else str(value))
-    try:
-        runs.table.assign(**texts).to_parquet(file, index=False)
-    except ImportError as error:
-        raise UserError(f"{file}: needs pyarrow: pip install 'activae[parquet]'") from error
+        options.runs.write_bytes(table_as(options.runs, runs.table))
 
 
 def _plain(value: Any) -> Any:
@@ -126,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
         ("--runs", "the table of runs, a row each: CSV, or Parquet by the file's ending"),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=f"write {written}")
+    parser.add_argument(
+        "--tensorboard",
+        type=Path,
+        metavar="FOLDER",
+        help="write mean curves with seed bands, the table and the intervals for TensorBoard",
+    )
     return parser
 
 

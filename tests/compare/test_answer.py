@@ -176,7 +176,26 @@ class TestWhatIsCompared:
         for dim, mean in ((4, 12.0), (8, 10.0)):
             path = sweep({"relu": mean, "gelu": mean + 1}, **{"encoding.dim": dim})
         found = answered(path, by=["activation", "encoding.dim"])
-        assert list(found.table["condition"]) == ["relu, 8", "gelu, 8", "relu, 4", "gelu, 4"]
+        assert list(found.table["condition"]) == [
+            f"{name} (dim {dim})" for dim in (8, 4) for name in ("relu", "gelu")
+        ]
+
+    def test_in_several_settings_it_is_said_whether_the_ranking_holds(
+        self, sweep: Callable[..., Path]
+    ) -> None:
+        by = ["activation", "encoding.dim"]
+        for dim, gelu in ((4, 10.0), (8, 12.0)):
+            path = sweep({"relu": 11, "gelu": gelu, "silu": 13}, **{"encoding.dim": dim})
+        lines = shown(answered(path, by=by)).splitlines()
+        start = lines.index("does the ranking hold?")
+        told = " ".join(lines[start + 1 : lines.index("", start)])
+        assert told == (
+            "The best mean changes: gelu (dim 4), relu (dim 8). No one is among the best in every "
+            "setting. The two rankings correlate by 0.50 (1: the same, 0: unrelated)."
+        )
+        assert max(map(len, lines)) <= 80
+        assert "does the ranking hold?" in shown(answered(path))  # averaged over the widths
+        assert "ranking hold" not in shown(answered(path, where=["encoding.dim=4"]))
 
     def test_a_key_that_goes_with_the_factor_is_named(self, sweep: Callable[..., Path]) -> None:
         sweep({"relu": 11}, **{"encoding.dim": 4})
@@ -486,13 +505,14 @@ class TestCaveatsOfAProtocol:
         assert "seeds were added after a launch" in " ".join(answered(path).caveats)
 
 
-def test_a_condition_of_two_keys_is_named_with_or_without_a_blank(
+def test_a_condition_of_two_keys_is_named_by_its_values_or_as_it_is_shown(
     sweep: Callable[..., Path],
 ) -> None:
     for dim in (2, 8):
         path = sweep({"relu": dim, "gelu": dim + 1}, **{"encoding.dim": dim})
     by = ["activation", "encoding.dim"]
-    assert answered(path, by=by, baseline="gelu,2").reference == "gelu, 2"
+    for wanted in ("gelu,2", "gelu, 2", "GELU (dim 2)"):
+        assert answered(path, by=by, baseline=wanted).reference == "gelu (dim 2)"
 
 
 def test_long_names_stay_different_in_the_table(write_run: WriteRun, tmp_path: Path) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from shlex import split
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from activae.compare import statistics
 from activae.compare.answer import answer
-from activae.compare.collect import read_runs
+from activae.compare.collect import Runs, read_runs
 from activae.compare.commands import with_seeds
-from activae.compare.planning import power, seeds_needed
+from activae.compare.pairing import Paired, pair
+from activae.compare.planning import plan, power, seeds_needed
 
 WriteRun = Callable[..., Path]
 
@@ -48,6 +51,64 @@ class TestPower:
         found = np.mean([statistics.all_pairs(one)[0, 1] <= 0.05 for one in scores])
         print(f"power | {effect} | {n} | {power(effect, n):.3f} | {found:.3f}")
         assert found == pytest.approx(power(effect, n), abs=0.03)
+
+
+@pytest.mark.slow
+class TestPlannedSweeps:
+    """From runs to verdict by the code that `compare` runs, on simulated sweeps.
+
+    Scores of a seed are 10 times what that seed does to every condition (its split, its order: 5 %
+    sd), and each condition's own noise: 1.5 % sd. relu is worse by 2 %.
+    """
+
+    OWN, SHARED, BY = 0.015, 0.05, 0.02
+
+    def paired(self, n: int, rng: np.random.Generator) -> Paired:
+        shared = rng.normal(1, self.SHARED, (n, 1))
+        scores = 10 * shared * (1 + rng.normal(0, self.OWN, (n, 2)) + [0, self.BY])
+        rows = [
+            {"path": "r", "status": "done", "seed": seed, "activation": name, "test/SE": score}
+            for seed, both in enumerate(scores)
+            for name, score in zip(("gelu", "relu"), both, strict=True)
+        ]
+        keys = {"data.split_seed": 0, "score.test": True, "optimizer.lr": 0.1}
+        table = pd.DataFrame([row | keys for row in rows])
+        return pair(Runs(table, ["seed", "activation", *keys], []))
+
+    def test_two_per_cent_are_found_with_the_planned_power(self) -> None:
+        effect = self.BY / (self.OWN * np.sqrt(2))  # of the paired difference
+        n = seeds_needed(effect)
+        assert n is not None
+        rng = np.random.default_rng(2)
+        found = []
+        for _ in range(1000):
+            paired = self.paired(n, rng)
+            pairs = statistics.all_pairs(paired.scores)
+            leaders = statistics.like_the_best(paired.scores, pairs)
+            found.append([paired.conditions[index] for index in leaders] == ["gelu"])
+        print(f"power | 2 % | {n} | {power(effect, n):.3f} | {np.mean(found):.3f}")
+        assert np.mean(found) == pytest.approx(power(effect, n), abs=0.05)
+
+    def test_as_many_seeds_as_the_plan_asks_for_are_mostly_enough(self) -> None:
+        rng = np.random.default_rng(3)
+        planned, found = [], []
+        for _ in range(300):
+            first = self.paired(7, rng)
+            pairs = statistics.all_pairs(first.scores)
+            leaders = statistics.like_the_best(first.scores, pairs)
+            told = " ".join(plan(first, pairs, leaders))
+            more = re.match(r"(\d+) more seed", told)
+            if more is None:  # it is settled, or out of reach
+                continue
+            n = 7 + int(more[1])
+            planned.append(n)
+            scores = self.paired(n, rng).scores
+            found.append(statistics.all_pairs(scores)[0, 1] <= 0.05)
+        middle = np.median(planned)
+        print(
+            f"plan of 7 seeds | {len(found)} unsettled | median {middle:g} | {np.mean(found):.3f}"
+        )
+        assert np.mean(found) > 0.5
 
 
 class TestPlan:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
+from activae.cli.end_requests import ended_as_by_ctrl_c
 from activae.cli.verbs import MODULES
 from activae.errors import EXIT_INTERRUPTED, UserError
 
@@ -17,7 +18,7 @@ from activae.errors import EXIT_INTERRUPTED, UserError
 def main(arguments: Sequence[str] | None, description: str) -> int:
     """Do what the arguments ask for; return the exit code: 1 after a mistake the user can mend."""
     options = _parser(description).parse_args(arguments)
-    with _told_on_stderr():
+    with ended_as_by_ctrl_c(), _told_on_stderr():
         try:
             options.act(options)
             sys.stdout.flush()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from activae.compare import statistics
 from activae.compare.caveats import caveats
 from activae.compare.collect import Runs
+from activae.compare.commands import after_a_search, is_search, not_begun
 from activae.compare.pairing import LR, Paired, counted, enumerated, pair
 from activae.compare.planning import plan
 from activae.compare.race import record
@@ -69,10 +71,19 @@ def answer(
     """
     import pandas as pd
 
-    paired = pair(runs, by, metric, where)
+    homes = {Path(path).parent for path in runs.table["path"]}
+    searches = {home for home in homes if is_search(home)}
+    waiting = [said for home in sorted(homes) for said in not_begun(home)]
+    try:
+        paired = pair(runs, by, metric, where)
+    except UserError as error:
+        if len(searches) != 1:
+            raise UserError("\n".join([str(error), *waiting])) from error
+        asked = f"{error}\n" if by or metric or where else ""
+        raise UserError(f"{asked}{told_of_search(searches.pop())}") from error
     order = statistics.ranking(paired.scores)
     names = paired.conditions
-    reference = order[0] if baseline is None else _index(names, baseline)
+    reference = order[0] if baseline is None else _index(paired, baseline)
     pairs = statistics.all_pairs(paired.scores)
     ever = ~statistics.always_diverged(paired.scores)  # one that never has a score is no choice
     leaders = [i for i in statistics.like_the_best(paired.scores, pairs) if ever[i]]
@@ -81,7 +92,7 @@ def answer(
         p = statistics.against_baseline(paired.scores, reference)
     table = pd.DataFrame(_columns(paired, reference, p)).iloc[order].reset_index(drop=True)
     verdict, best = _verdict(paired, pairs, leaders), [names[index] for index in leaders]
-    race = record.told_of(paired.runs["path"], names)
+    race = record.told_of(paired.runs["path"], paired.bare)
     if race is not None and paired.metric == record.METRIC:
         verdict, best = race.verdict, [name for name in race.best if ever[names.index(name)]]
     return Answer(
@@ -91,17 +102,33 @@ def answer(
         verdict=verdict,
         best=best,
         table=table,
-        caveats=[*caveats(paired, table), *runs.damaged],
+        caveats=[*waiting, *map(told_of_search, searches), *caveats(paired, table), *runs.damaged],
         plan=[] if race is not None else list(plan(paired, pairs, leaders)),
         paired=paired,
     )
 
 
-def _index(names: Sequence[str], wanted: str) -> int:
-    for index, name in enumerate(names):
-        if name.casefold().replace(", ", ",") == wanted.casefold().replace(", ", ","):
+def told_of_search(home: Path) -> str:
+    """Why the trials of a search are no comparison, and what to run for one."""
+    said = (
+        f"{home} holds the trials of a search: what they tried was chosen by the scores before, "
+        "and not everything as often; compare with fresh seeds"
+    )
+    command = after_a_search(home)
+    return f"{said}: {command}" if command else said
+
+
+def _index(paired: Paired, wanted: str) -> int:
+    """The place of a condition, by its name or by its values alone: relu (dim 2), relu,2."""
+    for index, name in enumerate(paired.conditions):
+        if _loosely(wanted) in (_loosely(name), _loosely(paired.bare[name])):
             return index
-    raise UserError(f"--baseline {wanted}: is not among those compared: {'; '.join(names)}")
+    known = "; ".join(paired.conditions)
+    raise UserError(f"--baseline {wanted}: is not among those compared: {known}")
+
+
+def _loosely(name: str) -> str:
+    return name.casefold().replace(", ", ",")
 
 
 def _columns(paired: Paired, reference: int, p: Array) -> dict[str, object]:

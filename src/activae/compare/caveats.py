@@ -30,7 +30,7 @@ _BUDGET = ("trainer.max_epochs", "trainer.max_steps", "trainer.early_stopping_pa
 def caveats(paired: Paired, table: pd.DataFrame) -> Iterator[str]:
     """What weakens the answer, each with what would mend it."""
     if record.of_a_race(paired.runs["path"]):
-        told = record.told_of(paired.runs["path"], paired.conditions)
+        told = record.told_of(paired.runs["path"], paired.bare)
         guarantee = f"{told.guarantee}; " if told and told.guarantee else ""
         yield (
             f"a race: {guarantee}p and intervals do not allow for the looks, so for these train "
@@ -50,8 +50,8 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
     smallest = statistics.smallest_p(n)
     raced = record.of_a_race(paired.runs["path"])
     if smallest > ALPHA:
-        more = "" if raced else f": {_more_seeds(paired)}"
-        yield f"{counted(n, 'paired seed')} can reach no p below {smallest:.2g}{more}"
+        mend = "" if raced else f": {_more_seeds(paired)}"
+        yield f"{counted(n, 'paired seed')} can reach no p below {smallest:.2g}{mend}"
     missing = [
         f"{condition} lacks seed {seed}"
         for row, seed in enumerate(paired.seeds)

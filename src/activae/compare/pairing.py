@@ -40,7 +40,8 @@ class Paired:
 
     sign: -1 where the metric's own values are the scores' negatives. runs: those compared, with
     their condition in the column `condition`. averaged: keys whose settings were averaged over
-    within each seed, with their values. along: keys that differ between conditions along with the
+    within each seed, with their values. bare: each condition by its values alone, as a race names
+    it: relu (dim 2) -> relu, 2. along: keys that differ between conditions along with the
     factor. left_out: sentences about runs that are not compared. tuning: those that never saw the
     test split, beside others that did: they chose what the others were run with.
     """
@@ -53,6 +54,7 @@ class Paired:
     scores: Array
     runs: pd.DataFrame
     averaged: dict[str, list[Any]] = field(default_factory=dict)
+    bare: dict[str, str] = field(default_factory=dict)
     along: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     tuning: pd.DataFrame | None = None
@@ -88,7 +90,7 @@ def pair(
     metric = _metric(ended, metric, runs.keys)
     varying = _varying(ended, runs.keys)
     factor = _factor(ended, varying, by, runs.keys)
-    ended = ended.assign(condition=_labels(ended, factor))
+    ended = ended.assign(condition=_conditions(ended, factor))
     others = [key for key in varying if key not in factor and not _is_part(key, factor)]
     # A rate that was tuned for each condition, in each setting of other keys, belongs to it.
     along = [
@@ -99,10 +101,11 @@ def pair(
     blocks = [key for key in others if key not in along]
     blocks = [key for key in blocks if not _follows_another(ended, key, blocks)]
     sign = -1 if metric.rpartition("/")[2] in _HIGHER_IS_BETTER else 1
-    paired = Paired(factor, metric, sign, [], [], np.empty((0, 0)), ended, {}, along, left_out)
+    paired = Paired(factor, metric, sign, [], [], np.empty((0, 0)), ended)
+    paired.along, paired.left_out = along, left_out
     _fill(paired, blocks)
     if not tuning.empty:
-        paired.tuning = tuning.assign(condition=_labels(tuning, factor))
+        paired.tuning = tuning.assign(condition=_conditions(tuning, factor))
     return paired
 
 
@@ -291,6 +294,28 @@ def _determines(table: pd.DataFrame, key: str, other: str) -> bool:
     return bool((table[other].map(str).groupby(table[key].map(str)).nunique() == 1).all())
 
 
+def _conditions(table: pd.DataFrame, factor: Sequence[str]) -> list[str]:
+    """What each run's condition is called: relu; of several keys relu (dim 2)."""
+    first, *others = named(table, factor) if len(factor) > 1 else [table[factor[0]].map(str)]
+    if not others:
+        return list(first)
+    return [f"{name} ({', '.join(rest)})" for name, *rest in zip(first, *others, strict=True)]
+
+
+def named(table: pd.DataFrame, keys: Sequence[str]) -> list[pd.Series[str]]:
+    """Each key's values with its short name: dim 2; without one where the key has no dots."""
+    return [
+        (f"{short} " if "." in key else "") + table[key].map(str)
+        for key, short in zip(keys, short_names(keys), strict=True)
+    ]
+
+
+def short_names(keys: Sequence[str]) -> list[str]:
+    """The last part of each key, or all of it where two have the same."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [part if last.count(part) == 1 else key for part, key in zip(last, keys, strict=True)]
+
+
 def _labels(table: pd.DataFrame, factor: Sequence[str]) -> list[str]:
     columns = [table[key] for key in factor]
     return [", ".join(map(str, values)) for values in zip(*columns, strict=True)]
@@ -316,6 +341,8 @@ def _fill(paired: Paired, blocks: Sequence[str]) -> None:
             found = [cells.get((seed, block, condition), np.nan) for block in settings]
             scores[row, column] = np.mean(found)
     paired.conditions, paired.seeds, paired.scores = conditions, seeds, scores
+    bare = zip(paired.runs["condition"], _labels(paired.runs, paired.factor), strict=True)
+    paired.bare = {name: values for name, values in bare if name in conditions}
     if blocks:
         paired.averaged = {
             key: list(dict.fromkeys(block[place] for block in complete))

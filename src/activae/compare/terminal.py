@@ -8,12 +8,18 @@ from textwrap import wrap
 from typing import Any
 
 from activae.compare.answer import Answer, percent
-from activae.compare.pairing import counted
+from activae.compare.interaction import in_words, interaction
+from activae.compare.pairing import counted, short_names
 from activae.config.wording import clipped_apart
 
 WIDTH = 80
 _SHORTEST_NAME = 8
 _NO_BREAK = "\u00a0"
+# Below the table.
+NOTE = (
+    "difference: to {reference}, of seeds that both have, with its own 95 % interval; better: the "
+    "chance that a run of it is better; p: adjusted for all comparisons, as the verdict is"
+)
 
 
 def shown(answer: Answer) -> str:
@@ -23,12 +29,9 @@ def shown(answer: Answer) -> str:
     for said in answer.plan:
         lines += _unbroken(said, "", "")
     lines += ["", *_table(answer)]
-    lines += wrap(
-        f"difference: to {answer.reference}, of seeds that both have, with its own 95 % "
-        "interval; better: the chance that a run of it is better; p: adjusted for all comparisons, "
-        "as the verdict is",
-        WIDTH,
-    )
+    lines += wrap(NOTE.format(reference=answer.reference), WIDTH)
+    if (found := interaction(answer)) is not None:
+        lines += ["", "does the ranking hold?", *wrap(in_words(found), WIDTH)]
     if answer.paired.tuning is not None:
         tuned = f"{counted(len(answer.paired.tuning), 'run')} that tuned, without the test split"
         lines += _unbroken(f"not compared: {tuned} (--where score.test=false)", "", "")
@@ -58,13 +61,14 @@ def kept_together(sentence: str) -> str:
     return sentence
 
 
-def _table(answer: Answer) -> Iterator[str]:
+def cells(answer: Answer) -> list[list[str]]:
+    """The table's lines as texts: the headings, then a line for each condition."""
     rows = list(answer.table.itertuples())
     number = fixed(rows)
-    cells = [[answer.factor, "n", answer.metric, "sd", "difference", "", "better", "p"]]
+    lines = [[heading(answer), "n", answer.metric, "sd", "difference", "", "better", "p"]]
     for row in rows:
         is_reference = row.condition == answer.reference
-        cells.append(
+        lines.append(
             [
                 str(row.condition),
                 str(row.n),
@@ -75,11 +79,28 @@ def _table(answer: Answer) -> Iterator[str]:
                 "" if is_reference else p_value(row.p),
             ]
         )
-    widths = [max(len(line[column]) for line in cells) for column in range(1, len(cells[0]))]
+    return lines
+
+
+def heading(answer: Answer) -> str:
+    """Of the column that names the conditions: activation, or, of several keys, activation (dim).
+
+    The names say the rest.
+    """
+    keys = answer.paired.factor
+    if len(keys) == 1:
+        return answer.factor
+    first, *others = short_names(keys)
+    return f"{first} ({', '.join(others)})"
+
+
+def _table(answer: Answer) -> Iterator[str]:
+    lines = cells(answer)
+    widths = [max(len(line[column]) for line in lines) for column in range(1, len(lines[0]))]
     room = WIDTH - sum(2 + width for width in widths)
-    longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in cells)))
-    names = clipped_apart([line[0] for line in cells], longest)
-    for name, line in zip(names, cells, strict=True):
+    longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in lines)))
+    names = clipped_apart([line[0] for line in lines], longest)
+    for name, line in zip(names, lines, strict=True):
         rest = (cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
         yield "  ".join([name.ljust(longest), *rest]).rstrip()
 

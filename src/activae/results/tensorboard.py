@@ -5,9 +5,7 @@ When it has ended: hyper-parameters beside scores, and the codes in the projecto
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -20,15 +18,14 @@ from activae.config.instantiating import activation_label, label
 from activae.data.module import AutoencoderDataModule
 from activae.results.diagnosis import PROBE_SAMPLES, diagnose
 from activae.results.diagnostics import as_colours, reconstruction_grid, thumbnails
+from activae.results.events import without_tensorflow
 from activae.results.recording import drawing
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-# TensorBoard's own switch against importing TensorFlow, which takes seconds and is not needed for
-# files on disk. torch.utils.tensorboard reads it when it is imported, with the first event.
-sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
+without_tensorflow()  # torch.utils.tensorboard is imported with the first event
 
 # The same for every run: TensorBoard takes the columns of all from the first.
 SCORES = ("SE", "MSE", "BCE", "PSNR", "SSIM", "explained_variance")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
-from math import prod
+from math import ceil, prod
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,9 +28,11 @@ from activae.objectives.declared import Draw
 from activae.objectives.objective import draws_of, with_declared
 from activae.randomness import generator
 from activae.training.compiled_step import Graph
+from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
 from activae.training.network import build_network, initialise
 from activae.training.optimizers import make_optimizer
+from activae.training.restoring import load_checkpoint, load_network
 from activae.training.schedules import make_schedule
 
 log = logging.getLogger(__name__)
@@ -66,25 +70,12 @@ def build_model(
     cfg: DictConfig, data: AutoencoderDataModule, graph: Graph | None = None
 ) -> AutoencoderModule:
     """The LightningModule around a freshly initialised network; `graph` may be shared."""
-    objective = build(container(cfg.objective), "objective")
     net = build_network(cfg, data.spec)
     initialise(cfg, net, lambda: init_samples(cfg.seed, data, net))
-    regularisers = build_regularisers(cfg, net)
-    noise = build_noise(cfg, data.spec, draws_of(objective, net, regularisers))
     check_batches(net, data)
     if cfg.score.get("probe"):
         check_labels(data)
-    optimizer = build(container(cfg.optimizer), "optimizer")
-    schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
-    whole_epochs = cfg.trainer.max_epochs * data.steps_per_epoch
-    total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
-    call(
-        schedule, "scheduler", 0, total_steps
-    )  # refuses its parameters now, not after the first step
-    call(make_optimizer, "optimizer", optimizer, net)
-    phases = None
-    if cfg.phases is not None:
-        phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
+    model = module_around(cfg, net, data.spec, data.normalisation, graph)
     if cfg.encoding.dim >= prod(data.spec.shape):
         note = (
             f"note   encoding.dim={cfg.encoding.dim} is no smaller than the "
@@ -101,10 +92,35 @@ def build_model(
     halves = f"{label(cfg.encoder)}, code {cfg.encoding.dim}, {label(cfg.decoder)}"
     size = f"{sum(p.numel() for p in net.parameters()):,} parameters"
     log.info("%s", wrapped(f"model  {halves}; {activation_label(cfg)}; {size}"))
-    model = AutoencoderModule(
+    check_own_loss(cfg, model, data)
+    return model
+
+
+def module_around(
+    cfg: DictConfig,
+    net: Autoencoder,
+    spec: DataSpec,
+    normalisation: nn.Module,
+    graph: Graph | None = None,
+) -> AutoencoderModule:
+    """The LightningModule that trains a network as the config says. Raises ConfigError."""
+    objective = build(container(cfg.objective), "objective")
+    regularisers = build_regularisers(cfg, net)
+    noise = build_noise(cfg, spec, draws_of(objective, net, regularisers))
+    optimizer = build(container(cfg.optimizer), "optimizer")
+    schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
+    whole_epochs = cfg.trainer.max_epochs * ceil(spec.samples["train"] / cfg.data.batch_size)
+    total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
+    # Both refuse their parameters now, not after the first step.
+    call(schedule, "scheduler", 0, total_steps)
+    call(make_optimizer, "optimizer", optimizer, net)
+    phases = None
+    if cfg.phases is not None:
+        phases = call(build(container(cfg.phases), "phases"), "phases", net, total_steps)
+    return AutoencoderModule(
         net,
         with_declared(objective, net, regularisers, noise is not None),
-        data.normalisation,
+        normalisation,
         optimizer=partial(make_optimizer, optimizer),
         schedule=schedule,
         total_steps=total_steps,
@@ -113,8 +129,15 @@ def build_model(
         noise=noise,
         phases=phases,
     )
-    check_own_loss(cfg, model, data)
-    return model
+
+
+def restored_module(checkpoint: Path, trusted: Sequence[str] = ()) -> AutoencoderModule:
+    """What `AutoencoderModule.load_from_checkpoint` returns."""
+    restored = load_network(checkpoint.absolute().parents[1], trusted)
+    model = module_around(restored.config, restored.net, restored.spec, restored.normalisation)
+    with parts_of(checkpoint):
+        model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
+    return model.eval()
 
 
 def check_own_loss(cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule) -> None:

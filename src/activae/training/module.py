@@ -96,6 +96,21 @@ class AutoencoderModule(pl.LightningModule):
         self._restored_from: Path | None = None
         self.sync_optimizer: Callable[[], None]  # completes the state that the optimizer holds
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, *, trusted: Sequence[str] = ()
+    ) -> AutoencoderModule:
+        """The module of a finished run, from a checkpoint that lies in its folder.
+
+        It has the weights and the normalisation, and trains as the run did once it is given to a
+        Trainer with a DataModule. In evaluation mode, on the CPU. Opening it runs no code of the
+        folder's: see `activae.load`, which says what `trusted` is and what is raised.
+        """
+        # Here, because what builds the module from a config has to know this class.
+        from activae.training.assembly import restored_module
+
+        return restored_module(Path(checkpoint_path), trusted)
+
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
         return self.net(x)

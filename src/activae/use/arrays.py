@@ -88,12 +88,17 @@ def tensor(values: Any) -> Tensor:
     return torch.from_numpy(plain if plain.flags.writeable else plain.copy())
 
 
+_KEPT = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_OF_NUMPY = {
+    np.dtype(str(kind).removeprefix("torch.")): kind for kind in _KEPT if kind != torch.bfloat16
+}
+
+
 def dtype_back(values: Any) -> torch.dtype | None:
     """The type that samples are given back in; None: as the run computes them."""
-    name = str(values.dtype).removeprefix("torch.")
-    return {"uint8": torch.uint8, "float16": torch.float16, "bfloat16": torch.bfloat16}.get(
-        name, {"float32": torch.float32, "float64": torch.float64}.get(name)
-    )
+    if isinstance(values, Tensor):
+        return values.dtype if values.dtype in _KEPT else None
+    return _OF_NUMPY.get(values.dtype)
 
 
 def layout(given: Sequence[int], spec: DataSpec, bounds: Bounds) -> Layout:

@@ -177,6 +177,17 @@ class TestProof:
         print(f"race, half worse, 5 % diverged | {noise} | 12 | {out / self.REPEATS:.3f}")
         assert out / self.REPEATS < ALPHA
 
+    @pytest.mark.parametrize("gone", [1, 6])
+    def test_who_always_diverges_leaves_and_the_best_stays(self, gone: int) -> None:
+        rng = np.random.default_rng(gone)
+        scores = rng.standard_normal((500, 60, 12))
+        scores[:, :, 12 - gone :] = INF
+        left = np.array([standing(one).left for one in scores])
+        out, seeds = (left[:, 0] > 0).mean(), left[:, 12 - gone :]
+        print(f"race, always diverged | {gone} of 12 | {out:.3f} | {np.median(seeds):.0f}")
+        assert out < ALPHA
+        assert (seeds > 0).all()
+
     @pytest.mark.parametrize("tail", [1, -1])
     @pytest.mark.parametrize("k", [2, 12])
     def test_a_skewed_best_of_equal_mean(self, k: int, tail: int) -> None:

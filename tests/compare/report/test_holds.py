@@ -70,7 +70,7 @@ def test_an_interaction_is_told_in_words_and_figures(write_run: WriteRun, tmp_pa
     html = said(write_run, tmp_path, "activation", "encoding.dim")
     assert "The best mean changes: gelu (dim 4), relu (dim 16)." in html
     assert "No one is among the best in every setting." in html
-    assert "rank correlation is 0.50 on average" in html
+    assert "The two rankings correlate by 0.50 (1: the same, 0: unrelated)." in html
     rows = re.findall(r"<tr.*?</tr>", html)
     heads, *cells = (
         [re.sub("<[^>]*>", "", c) for c in re.findall("<t[hd].*?</t[hd]>", r)] for r in rows

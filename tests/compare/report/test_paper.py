@@ -10,7 +10,7 @@ import pytest
 
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import read_runs
-from activae.compare.report.paper import draw
+from activae.compare.report.paper import draw, png
 from activae.errors import UserError
 
 WriteRun = Callable[..., Path]
@@ -33,6 +33,13 @@ def test_is_of_the_kind_that_the_name_ends_with(
     pytest.importorskip("matplotlib")
     draw(found, tmp_path / f"figure.{ending}")
     assert (tmp_path / f"figure.{ending}").read_bytes().startswith(start)
+
+
+def test_for_tensorboard_it_is_as_small_as_its_cards(found: Answer) -> None:
+    pytest.importorskip("matplotlib")
+    drawn = png(found)
+    assert drawn.startswith(b"\x89PNG")
+    assert int.from_bytes(drawn[16:20], "big") == 440
 
 
 def test_an_ending_that_matplotlib_does_not_know_is_refused(found: Answer, tmp_path: Path) -> None:

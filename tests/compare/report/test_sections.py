@@ -63,6 +63,27 @@ def history(errors: list[object]) -> str:
     return "\n".join(["epoch,step,SE/train,SE/val", *lines]) + "\n"
 
 
+def test_conditions_that_end_differently_are_told_apart_beside_their_lines(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    for dim in (2, 8):
+        for name in SCORES:
+            run = write_run(f"{name}{dim}", dim, name, **{"encoding.dim": dim})
+            (run / "history.csv").write_text(history([5, 3, dim]))
+    found = answer(read_runs([tmp_path]), ["activation", "encoding.dim"])
+    html = body(learning_curves(found))
+    for dim in (2, 8):
+        assert f">gelu (dim {dim})</text>" in html
+
+
+def test_the_split_is_told_in_words(write_run: WriteRun, tmp_path: Path) -> None:
+    fractions = {"data.test_fraction": 0.2, "data.val_fraction": 0.1, "data.train_fraction": 1.0}
+    for name, score in SCORES.items():
+        write_run(name, score, name, **fractions)
+    said = "20 % for test, 10 % for validation, all of the rest for training, one split for all"
+    assert said in body(methods(answered(tmp_path)))
+
+
 def test_learning_curves_have_a_line_and_a_band_for_each_condition(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
@@ -169,7 +190,7 @@ def test_what_was_averaged_over_is_shown_apart(write_run: WriteRun, tmp_path: Pa
             folder = write_run(f"{name}{data}", 1, name, **{"data.name": data})
             (folder / "history.csv").write_text(history([3, 2]))
     html = body(learning_curves(answered(tmp_path)))
-    assert re.findall("<h3>(.*?)</h3>", html) == ["data digits", "data patches"]
+    assert re.findall("<h3>(.*?)</h3>", html) == ["digits", "patches"]
 
 
 def events(*pictures: tuple[str, bytes]) -> bytes:

@@ -6,7 +6,7 @@ Its verdict allows for the looks that it took; p and intervals of a fixed number
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,11 @@ def found_of(runs: Iterable[str]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def told_of(runs: Iterable[str], conditions: Sequence[str]) -> Told | None:
+def told_of(runs: Iterable[str], conditions: Mapping[str, str]) -> Told | None:
     """The verdict of the race that the runs are of.
 
-    None where they are of none or of several, of one that goes on, or of other conditions.
+    conditions: those compared, and what each is called by its values alone, as a race does. None
+    where they are of none or of several, of one that goes on, or of other conditions.
     """
     found = found_of(runs) or {}
     try:
@@ -56,7 +57,7 @@ def told_of(runs: Iterable[str], conditions: Sequence[str]) -> Told | None:
         verdict, guarantee = str(found["verdict"]), str(found.get("guarantee", ""))
     except (LookupError, TypeError, AttributeError):
         return None
-    known = {_plain(name): name for name in conditions}
+    known = {_plain(bare): name for name, bare in conditions.items()}
     judged = {name for name, failed in names.items() if not failed}  # others may have no score
     if not judged <= known.keys() <= names.keys() or not known.keys() >= set(best):
         return None

@@ -14,7 +14,7 @@ from activae.compare.answer import Answer
 from activae.compare.report.charts import Point, Series, figure, line_chart, scatter
 from activae.compare.report.facets import at_best_lr, facets
 from activae.compare.report.markup import Cell, Section, grid, note, table
-from activae.compare.terminal import fixed
+from activae.compare.terminal import fixed, heading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def _table(answer: Answer, causes: Sequence[tuple[str, _Values, Callable[[float]
             width = round(60 * abs(value) / most) if most else 0
             cells.append(Cell(f'{shown(value)}<i style="width:{width}px"></i>', value))
         rows.append(cells)
-    heads = [answer.factor, answer.metric, *(title for title, _, _ in causes)]
+    heads = [heading(answer), answer.metric, *(title for title, _, _ in causes)]
     return table(heads, rows, answer.best, f"diagnostics by {answer.factor}")
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from activae.compare.report import svg
+from activae.config.wording import clipped_apart
 
 WIDTH, HEIGHT = 440, 280
 _TOP, _BOTTOM = 10.0, HEIGHT - 40.0
-_LABEL_ROOM = 92.0
+_LABEL_ROOM, _MOST_ROOM = 92.0, 150.0  # for the names at the lines' ends
 _GAP = 13.0  # between labels
 _WIDE = 2.5  # the ratio of the largest to the smallest, from which on an axis is logarithmic
 _BANDS = 3  # of so many conditions that all of them would hide each other
@@ -61,7 +62,8 @@ def line_chart(
     ys = _without_far([y for s in series for y in (*s.y, *s.low, *s.high)])
     y_scale = svg.scale_of(ys, _BOTTOM, _TOP, log=log_y)
     left = _left(y_scale)
-    right = WIDTH - _LABEL_ROOM
+    room = _room([one.name for one in series if one.place < svg.COLOURS])
+    right = WIDTH - room
     xs = [x for s in series for x in s.x]
     x_scale = svg.scale_of(xs, left, right, log=log_x, pad=0.02)
     body = svg.y_axis(y_scale, left, right)
@@ -71,7 +73,7 @@ def line_chart(
         body += _band(one, x_scale, y_scale, bands)
     for one in reversed(series):
         body += _line(one, x_scale, y_scale)
-    body += _line_labels(series, y_scale, right)
+    body += _line_labels(series, y_scale, right, room)
     body += svg.text((left + right) / 2, HEIGHT - 6, x_label, "middle", "title")
     said = f"{y_label} by {x_label}: {', '.join(s.name for s in series[: svg.COLOURS])}"
     return svg.svg(WIDTH, HEIGHT, said, body)
@@ -161,7 +163,13 @@ def _line(one: Series, x: svg.Scale, y: svg.Scale) -> str:
     return drawn.replace("/>", f"><title>{svg.escape(one.name)}</title></path>", 1)
 
 
-def _line_labels(series: Sequence[Series], scale: svg.Scale, right: float) -> str:
+def _room(names: Sequence[str]) -> float:
+    """For the names at the lines' ends: what the longest needs, within bounds."""
+    longest = svg.LETTER * max(map(len, names), default=0)
+    return min(_MOST_ROOM, max(_LABEL_ROOM, longest + 14))
+
+
+def _line_labels(series: Sequence[Series], scale: svg.Scale, right: float, room: float) -> str:
     named = []
     for one in series:
         ends = [y for y in one.y if math.isfinite(y)]
@@ -169,15 +177,11 @@ def _line_labels(series: Sequence[Series], scale: svg.Scale, right: float) -> st
             named.append((one, _held(scale, ends[-1])))
     wanted = [end + 4 for _, end in named]
     found = svg.spread(wanted, _GAP, _TOP + 8, _BOTTOM + 4)
+    names = clipped_apart([one.name for one, _ in named], int((room - 12) / svg.LETTER))
     return "".join(
         svg.line(right + 2, end, right + 9, place - 4, "lead")
-        + svg.text(
-            right + 12,
-            place,
-            svg.clipped(one.name, _LABEL_ROOM - 12),
-            css=f"name {svg.colour(one.place)}",
-        )
-        for (one, end), place in zip(named, found, strict=True)
+        + svg.text(right + 12, place, name, css=f"name {svg.colour(one.place)}")
+        for (one, end), name, place in zip(named, names, found, strict=True)
     )
 
 

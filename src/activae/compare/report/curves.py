@@ -33,7 +33,7 @@ def learning_curves(answer: Answer) -> Iterator[Section]:
     for title, runs in parts:
         columns = {"on validation data": VALIDATION, "on training data": TRAINING}
         for said, column in columns.items() if len(parts) == 1 else [(title, VALIDATION)]:
-            series = _series(answer, runs, column)
+            series = curves(answer, runs, column)
             if any(len(one.y) > 1 for one in series):
                 drawn = line_chart(
                     series, "step", column, log_y=is_wide(y for one in series for y in one.y)
@@ -50,7 +50,11 @@ def learning_curves(answer: Answer) -> Iterator[Section]:
     yield Section("curves", "While they learn", grid(charts) + note(said))
 
 
-def _series(answer: Answer, runs: pd.DataFrame, column: str) -> list[Series]:
+def curves(answer: Answer, runs: pd.DataFrame, column: str) -> list[Series]:
+    """Of each condition the mean over its runs by step, in a band from the lowest to the highest.
+
+    column: of history.csv. Conditions without a history are left out.
+    """
     found = []
     for place, name in enumerate(answer.table["condition"]):
         paths = runs.loc[runs["condition"] == name, "path"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from activae.compare.pairing import LR, Paired
+from activae.compare.pairing import LR, Paired, named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,13 +22,10 @@ def facets(paired: Paired, runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFra
     if not keys:
         yield "", runs
         return
-    settings = runs[keys].astype(str).agg(", ".join, axis=1)
+    first, *others = named(runs, keys)
+    settings = sum((", " + part for part in others), first)
     for setting in list(dict.fromkeys(settings))[:_MOST]:
-        values = setting.split(", ")
-        yield (
-            ", ".join(f"{k} {v}" for k, v in zip(keys, values, strict=False)),
-            runs[settings == setting],
-        )
+        yield setting, runs[settings == setting]
 
 
 def at_best_lr(paired: Paired) -> pd.DataFrame:

@@ -18,16 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LISTED = 6
+_NAMED = ("init",)  # keys without dots whose values alone would say too little
 _SPLIT = "data.split_seed"
 # What a reader asks first, by the keys that say it.
 _QUESTIONS = {
-    "data": (
-        "data",
-        "data.normalisation",
-        "data.train_fraction",
-        "data.val_fraction",
-        "data.test_fraction",
-    ),
+    "data": ("data", "data.normalisation"),
     "network": (
         "encoder",
         "encoder.hidden",
@@ -106,8 +101,8 @@ def _scored(metric: str) -> str:
 def _settings(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
     for question, keys in _QUESTIONS.items():
         parts = [_setting(key, runs[key]) for key in keys if key in runs]
-        if question == "data" and _SPLIT in runs:
-            parts.append(_split(runs))
+        if question == "data":
+            parts += _split(runs)
         if question == "training" and "steps" in runs:
             parts.append(f"steps {_span(runs['steps'])}")
         if question == "network" and "parameters" in runs:
@@ -120,14 +115,34 @@ def _setting(key: str, values: pd.Series[Any]) -> str:
     found = list(dict.fromkeys(map(str, values)))
     if set(found) <= {"None", "nan", "none", "0.0", "joint"}:
         return ""
-    name = key.rpartition(".")[2].replace("_", " ") if "." in key else ""
-    return f"{name} {_listed(found)}".strip()
+    is_named = "." in key or key in _NAMED
+    name = key.rpartition(".")[2].replace("_", " ") if is_named else ""
+    return f"{name} {_either(found)}".strip()
 
 
-def _split(runs: pd.DataFrame) -> str:
-    if runs[_SPLIT].nunique() > 1:
-        return "another split with each seed"
-    return f"one split for all seeds (split seed {runs[_SPLIT].iloc[0]})"
+def _split(runs: pd.DataFrame) -> Iterator[str]:
+    """What was kept off training, what of the rest was trained on, and whether all had the same."""
+    for key, of in (("test", "test"), ("val", "validation")):
+        if f"data.{key}_fraction" in runs:
+            yield f"{_percents(runs[f'data.{key}_fraction'])} for {of}"
+    if "data.train_fraction" in runs:
+        used = _percents(runs["data.train_fraction"])
+        yield f"{'all' if used == '100 %' else used} of the rest for training"
+    if _SPLIT in runs:
+        same = f"one split for all seeds (split seed {runs[_SPLIT].iloc[0]})"
+        yield same if runs[_SPLIT].nunique() == 1 else "another split with each seed"
+
+
+def _percents(fractions: pd.Series[Any]) -> str:
+    return _either(f"{100 * float(fraction):g} %" for fraction in fractions.unique())
+
+
+def _either(values: Iterable[object]) -> str:
+    """What one of them each run had: 2, 8 or 16."""
+    *first, last = map(str, values)
+    if len(first) >= 3 * _LISTED:
+        return _listed([*first, last])
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _span(values: pd.Series[float]) -> str:

@@ -26,7 +26,7 @@ from activae.compare.report.methods import footer, methods
 from activae.compare.report.pictures import reconstructions
 from activae.compare.report.raced import race_of, raced
 from activae.compare.report.rates import valleys
-from activae.compare.terminal import fixed, kept_together, p_value
+from activae.compare.terminal import fixed, heading, kept_together, p_value
 from activae.training.files import write_whole
 
 _HERE = Path(__file__).parent
@@ -60,11 +60,12 @@ def _html(section: Section) -> str:
 
 def _header(answer: Answer, sections: list[Section]) -> str:
     paired = answer.paired
-    data = ", ".join(dict.fromkeys(map(str, paired.runs.get("data", ()))))
+    data = list(dict.fromkeys(map(str, paired.runs.get("data", ()))))
+    more = len(data) > 1
     facts = [
         f"{counted(len(paired.runs), 'run')} of {len(paired.conditions)} conditions",
         counted(len(paired.seeds), "seed"),
-        *([data] if data else []),
+        *([f"{len(data)} data sets: {', '.join(data)}" if more else data[0]] if data else []),
         f"{answer.metric}, {'less' if paired.sign > 0 else 'more'} is better",
     ]
     race = race_of(answer)
@@ -108,7 +109,7 @@ def _of_table(answer: Answer) -> Iterator[Section]:
     rows = list(answer.table.itertuples())
     number = fixed(rows)
     with_iqm = bool(answer.table["iqm"].notna().any())
-    heads = [answer.factor, "seeds", answer.metric, "sd", *(["IQM"] if with_iqm else [])]
+    heads = [heading(answer), "seeds", answer.metric, "sd", *(["IQM"] if with_iqm else [])]
     heads += ["difference", "95 % interval", "relative", "P(better)", "p"]
     cells = []
     for row in rows:

@@ -6,13 +6,19 @@ matplotlib draws it, which is no dependency: the page is made without.
 from __future__ import annotations
 
 import math
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from activae.compare.answer import Answer
 from activae.compare.report.intervals import Row, reach, rows_of
 from activae.errors import UserError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 200
+_SMALL = 4.4  # inches: TensorBoard shrinks what is wider
 _BEST, _WORSE = "#0072b2", "#d55e00"  # of Okabe and Ito
 
 
@@ -22,14 +28,30 @@ def draw(answer: Answer, file: Path) -> None:
     Raises UserError where matplotlib is not installed or does not know the file's ending.
     """
     try:
-        from matplotlib.figure import Figure
+        figure = _figure(answer)
     except ImportError as error:
         raise UserError(
             f"{file}: needs matplotlib, which is not installed: pip install matplotlib; "
             "--html FILE has the same figure without it"
         ) from error
+    try:
+        figure.savefig(file, dpi=_DPI)
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def png(answer: Answer) -> bytes:
+    """The same, small, as the content of a PNG file. Raises ImportError without matplotlib."""
+    drawn = BytesIO()
+    _figure(answer, _SMALL).savefig(drawn, format="png", dpi=_DPI / 2)
+    return drawn.getvalue()
+
+
+def _figure(answer: Answer, width: float = 6.4) -> Figure:
+    from matplotlib.figure import Figure
+
     rows = rows_of(answer)
-    figure = Figure(figsize=(6.4, 1.1 + 0.3 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(width, 1.1 + 0.3 * len(rows)), layout="constrained")
     axes = figure.subplots()
     low, high = reach(rows)
     room = 0.04 * ((high - low) or 1)  # nothing to draw: none has a difference
@@ -44,10 +66,7 @@ def draw(answer: Answer, file: Path) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    try:
-        figure.savefig(file, dpi=200)
-    except ValueError as error:
-        raise UserError(f"{file}: {error}") from error
+    return figure
 
 
 def _draw_row(axes: Any, y: int, row: Row, reach: tuple[float, float], sign: int) -> None:

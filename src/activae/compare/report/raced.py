@@ -13,6 +13,7 @@ from activae.compare.race import record
 from activae.compare.race.table import guarantee
 from activae.compare.report.intervals import plain
 from activae.compare.report.markup import Cell, Section, note, table
+from activae.compare.terminal import heading
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,14 @@ def raced(answer: Answer) -> Iterator[Section]:
         for row in race.conditions
     ]
     rows.sort(key=lambda row: (-float(row[1].value), _size(row[4])))
-    heads = [answer.factor, "state", "seeds", "rate", "test/SE", "difference", "evidence"]
+    heads = [heading(answer), "state", "seeds", "rate", "test/SE", "difference", "evidence"]
     still_in = [row[0].value for row in rows if row[1].value == math.inf]
     said = (
-        f"{race.guarantee} Difference: to the one that leads, on the seeds of both. Evidence: what "
-        "bets on its being worse than a rival made of 1, on average over the rivals; who reaches "
-        f"{1 / race.alpha:g} is out. Seeds were not fixed beforehand: the p and intervals of this "
-        "page do not allow for that, the evidence does."
+        f"{race.guarantee} Difference: to the leader, on the seeds of both. Evidence: what a stake "
+        "of 1 on being worse than a rival has grown to after all seeds, on average over the "
+        f"rivals; below 1 it speaks for a condition, and at {1 / race.alpha:g} it is out. Seeds "
+        "were not fixed beforehand: the evidence allows for that, the p and intervals of this page "
+        "do not."
     )
     body = table(heads, rows, [str(name) for name in still_in], "the race") + note(said)
     yield Section("race", "The race", body)

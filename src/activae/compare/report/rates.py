@@ -16,6 +16,7 @@ from activae.compare.report.charts import Series, figure, line_chart
 from activae.compare.report.facets import facets
 from activae.compare.report.markup import Cell, Section, grid, note, table
 from activae.compare.statistics import Array
+from activae.compare.terminal import heading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def valleys(answer: Answer) -> Iterator[Section]:
     if not charts:
         return
     heads = [
-        *([answer.factor] if len(charts) == 1 else [f"{answer.factor}, setting"]),
+        *([heading(answer)] if len(charts) == 1 else [f"{heading(answer)}, setting"]),
         "best rate",
         METRIC,
         "within 10 %",

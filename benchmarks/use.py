@@ -1,0 +1,174 @@
+"""A finished run put to work by the clock: beside raw torch on the same network, and its memory.
+
+Raw torch is what one would write by hand: to float, normalise, one call, back; all samples in one
+batch, nothing checked. Ours checks values, and gives each sample the same bits in any batch.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.race import environment
+
+SIZES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+VERBS = ("encode", "decode", "reconstruct")
+STREAMED = (10_000, 1_000_000)
+SAMPLES_A_LAP = 20_000  # of small batches so many times that this many samples are seen
+MOST_CALLS = 300
+
+
+@dataclass
+class UseTimes:
+    """Best seconds a call, ours and raw torch's, by verb and number of samples.
+
+    load: seconds of a fresh process from its start to a loaded run; peak_mb: memory of encoding a
+    file of so many samples to another, without what is mapped.
+    """
+
+    ours: dict[str, dict[int, float]] = field(default_factory=dict)
+    raw: dict[str, dict[int, float]] = field(default_factory=dict)
+    load: list[float] = field(default_factory=list)
+    peak_mb: dict[int, float] = field(default_factory=dict)
+
+
+def trained(configs: Path, scratch: Path) -> Path:
+    """The folder of a short run of the article's network on vectors of 784 values."""
+    from activae.results.run import train
+    from benchmarks.ours import UNRECORDED, config
+
+    quick = ("data=random", "trainer=cpu", "trainer.max_steps=32", "logger.progress_bar=false")
+    train(config(configs, (*quick, UNRECORDED)), scratch / "run")
+    return scratch / "run"
+
+
+def time_use(
+    folder: Path, scratch: Path, sizes: Sequence[int], rounds: int, tell: Callable[[str], None]
+) -> UseTimes:
+    """Time the run in a folder; files to read go to `scratch`."""
+    import activae
+
+    run = activae.load(folder)
+    times = UseTimes({verb: {} for verb in VERBS}, {verb: {} for verb in VERBS})
+    noise = np.random.default_rng(0)
+    for size in sizes:
+        low, high = run.spec.raw_range
+        x = noise.random((size, *run.spec.shape), dtype=np.float32)
+        x *= high - low
+        x += low
+        for verb in VERBS:
+            tell(f"use: {verb} {size} samples")
+            given = run.encode(x) if verb == "decode" else x
+            best = _race(getattr(run, verb), _by_hand(run, verb), given, rounds)
+            times.ours[verb][size], times.raw[verb][size] = best
+    times.load = [_seconds_to_load(folder, scratch) for _ in range(rounds)]
+    for size in STREAMED:
+        if size <= max(sizes) * 10:
+            tell(f"use: memory for {size} samples")
+            times.peak_mb[size] = _peak_mb(run, folder, scratch, size)
+    return times
+
+
+def show_use(times: UseTimes, console: Console) -> None:
+    """Print the figures."""
+    table = Table(title="a finished run: samples a second (time beside raw torch)")
+    for column in ("samples", *VERBS):
+        table.add_column(column, justify="right")
+    for size in times.ours[VERBS[0]]:
+        cells = [
+            f"{size / times.ours[verb][size]:,.0f} "
+            f"({times.ours[verb][size] / times.raw[verb][size]:.2f})"
+            for verb in VERBS
+        ]
+        table.add_row(f"{size:,}", *cells)
+    console.print(table)
+    console.print(f"load     {min(times.load):.2f} s in a fresh process", highlight=False)
+    for size, peak in times.peak_mb.items():
+        console.print(f"memory   {peak:.0f} MB to encode {size:,} samples", highlight=False)
+
+
+def use_as_json(times: UseTimes | None) -> dict[str, Any]:
+    """The figures for a file."""
+    return {} if times is None else {"use": vars(times)}
+
+
+def _by_hand(run: Any, verb: str) -> Callable[[Any], Any]:
+    net, norm = run.network, run.normalisation
+    function = {"encode": net.encode, "decode": net.decode, "reconstruct": net}[verb]
+
+    @torch.inference_mode()
+    def by_hand(given: Any) -> Any:
+        x = torch.from_numpy(given)
+        if verb != "decode":
+            x = (x - norm.offset) / norm.scale
+        out = function(x)
+        return (out if verb == "encode" else out * norm.scale + norm.offset).numpy()
+
+    return by_hand
+
+
+def _race(
+    ours: Callable[[Any], Any], raw: Callable[[Any], Any], given: Any, rounds: int
+) -> tuple[float, float]:
+    calls = max(1, min(MOST_CALLS, SAMPLES_A_LAP // len(given)))
+    best = [float("inf"), float("inf")]
+    for _ in range(rounds + 1):  # the first warms up, and is beaten
+        for place, function in enumerate((ours, raw)):
+            for _ in range(calls):
+                started = perf_counter()
+                function(given)
+                best[place] = min(best[place], perf_counter() - started)
+    return best[0], best[1]
+
+
+def _seconds_to_load(folder: Path, scratch: Path) -> float:
+    started = perf_counter()
+    _python(f"import activae; activae.load({str(folder)!r})", scratch)
+    return perf_counter() - started
+
+
+def _peak_mb(run: Any, folder: Path, scratch: Path, size: int) -> float:
+    """The most memory of a process that encodes a file, without mapped pages: those come and go."""
+    file = scratch / f"{size}.npy"
+    mapped = np.lib.format.open_memmap(file, "w+", np.float32, (size, *run.spec.shape))
+    del mapped  # a file of zeros, which takes no room on the disk
+    code = f"""
+import json
+from pathlib import Path
+import activae
+from activae.use.transforming import transform
+def anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+run, peak = activae.load({str(folder)!r}), [0]
+tell = lambda done, rows: peak.append(anonymous())
+transform(run, "encode", Path({str(file)!r}), Path({str(scratch / "codes.npy")!r}), None, tell)
+print(json.dumps(max(peak) / 1e3))
+"""
+    peak = float(json.loads(_python(code, scratch)))
+    for path in (file, scratch / "codes.npy"):
+        path.unlink()
+    return peak
+
+
+def _python(code: str, scratch: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=scratch,
+        env=environment(scratch),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
