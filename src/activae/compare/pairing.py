@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 SEED = "seed"
 _SPLIT = "data.split_seed"
 # Of the figures in metrics.json; of all others less is better.
-_HIGHER_IS_BETTER = ("PSNR", "SSIM", "explained_variance", "steps_per_second")
+_HIGHER_IS_BETTER = (
+    *("PSNR", "SSIM", "explained_variance", "steps_per_second"),
+    *("accuracy", "knn_accuracy", "nmi", "ari"),
+)
 _HALVES = ("encoder.activation", "decoder.activation")
 LR = "optimizer.lr"
 _SEES_TEST = "score.test"

@@ -91,6 +91,8 @@ def identity(settled: Any) -> dict[str, Any]:
     for added in ("callbacks", "own_code"):  # without any a run is what it was before there were
         if not part.get(added):
             part.pop(added, None)
+    if not part.get("score", {}).get("probe"):  # likewise
+        part.get("score", {}).pop("probe", None)
     return part
 
 

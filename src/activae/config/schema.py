@@ -89,10 +89,12 @@ class LoggerConfig:
 class ScoreConfig:
     """On what the finished run is scored, beside the training and the validation split.
 
-    test: false for runs that tune, which must not see the test split.
+    test: false for runs that tune, which must not see the test split. probe: also how well labels
+    can be told from the code, which needs data with labels.
     """
 
     test: bool = True
+    probe: bool = False
 
 
 @dataclass

@@ -61,6 +61,11 @@ class PCA:
         eigenvalues, vectors = _leading(*torch.linalg.eigh(centred @ centred.T))
         return cls(mean, centred.T @ vectors / eigenvalues.sqrt(), eigenvalues / len(flat))
 
+    def project(self, x: Tensor, dim: int) -> Tensor:
+        """The first `dim` components [n, dim] of x [n, ...]; fewer where the rank is less."""
+        flat = x.flatten(1).to(_product_dtype(x))
+        return (flat - self.mean.to(flat)) @ self.components[:, :dim].to(flat)
+
     def reconstruct(self, x: Tensor, dim: int) -> Tensor:
         """Project x [n, ...] on the first `dim` components and back, in x's shape, dtype, device.
 

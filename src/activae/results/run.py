@@ -21,6 +21,7 @@ from activae.results.claims import claim
 from activae.results.diagnosis import figures
 from activae.results.evaluation import score
 from activae.results.machine import versions
+from activae.results.probing import labelled_splits, probe
 from activae.results.recording import Recorders, drawing
 from activae.results.tensorboard import show_results
 from activae.training.assembly import build_model
@@ -98,6 +99,13 @@ def diagnose_run(run: Finished) -> None:
     run.metrics["diagnostics"] = figures(run.model, run.shared)
 
 
+def probe_run(run: Finished) -> None:
+    """Add how well labels can be told from the code, if that is wanted."""
+    if run.cfg.score.get("probe"):
+        train, scored = labelled_splits(run.data, test=run.cfg.score.test)
+        run.metrics["probe"] = probe(run.model.net.encode, train, scored, run.cfg.encoding.dim)
+
+
 def show_run(run: Finished) -> None:
     """Show the results in TensorBoard, if that is wanted."""
     if run.cfg.logger.tensorboard:
@@ -106,7 +114,7 @@ def show_run(run: Finished) -> None:
 
 # How a run is finished, in this order. A stage of the first list adds to `metrics`; one of the
 # second shows them, and a run whose picture fails is none the less complete.
-STAGES: list[Stage] = [score_run, diagnose_run]
+STAGES: list[Stage] = [score_run, diagnose_run, probe_run]
 SHOWING: list[Stage] = [show_run]
 
 

@@ -73,6 +73,8 @@ def build_model(
     net = build_network(cfg, data.spec)
     initialise(cfg, net, lambda: init_samples(cfg.seed, data, net))
     check_batches(net, data)
+    if cfg.score.get("probe"):
+        check_labels(data)
     model = module_around(cfg, net, data.spec, data.normalisation, graph)
     if cfg.encoding.dim >= prod(data.spec.shape):
         note = (
@@ -222,6 +224,17 @@ def check_batches(net: Autoencoder, data: AutoencoderDataModule) -> None:
             f"data.batch_size={size}: leaves a batch of one of the {samples} training samples, "
             "which cannot be normalised by its own mean and variance; choose another batch size, "
             "or normalisation=layer"
+        )
+
+
+def check_labels(data: AutoencoderDataModule) -> None:
+    """Raise ConfigError unless the training split has labels of two kinds or more."""
+    labels = data.labels["train"]
+    if labels is None or len(labels.unique()) < 2:
+        has = "no labels" if labels is None else "one label only"
+        raise ConfigError(
+            f"{data.source.name}: has {has}, which a probe (score.probe=true) tells apart; go "
+            "without it, or give data with labels (of tables, data.source.label_column=NAME)"
         )
 
 

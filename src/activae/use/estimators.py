@@ -2,8 +2,7 @@
 
 They are trained by the parts that runs are trained by (network, initialisation, objective,
 schedule, the eager step, the order of an epoch), on all rows they are given. Lightning's Trainer is
-left out: a fit has no checkpoints, splits or loggers for it to look after, and starting it takes
-longer than many a fit in a grid search.
+left out: a fit has no checkpoints, splits or loggers for it to look after.
 """
 
 from __future__ import annotations
