@@ -80,10 +80,11 @@ def _networks() -> dict[str, Autoencoder]:
     for name, ends in {
         "shares": (LogShares(), SharesOfTotal(vector)),
         "nb": (LogCounts(), NegativeBinomialHead(vector, zero_inflated=False)),
+        "zinb": (LogCounts(), NegativeBinomialHead(vector, zero_inflated=True)),
     }.items():
         halves = (
             MLPEncoder(vector, 3, hidden=[5], activation=nn.ReLU),
-            MLPDecoder(3, vector, hidden=[5], activation=nn.ReLU),
+            MLPDecoder(3, (12,) if name == "zinb" else vector, hidden=[5], activation=nn.ReLU),
         )
         nets[name] = Autoencoder(
             *halves, shape=vector, input_transform=ends[0], output_activation=ends[1]
@@ -132,7 +133,6 @@ def test_every_activation_and_encoder_gives_the_numbers_of_torch(tmp_path: Path)
         x = samples[name]
         with torch.no_grad():
             wanted = torch.cat([net.encode(x), net(x).flatten(1)], dim=1).numpy()
-        # NaN of log(x < 0) and the like is JSON's null.
         if not np.allclose(np.array(seen, dtype=float), wanted, rtol=1e-4, atol=1e-4):
             far[name] = np.abs(np.array(seen, dtype=float) - wanted).max()
     assert not far

@@ -21,7 +21,9 @@ The samples of --samples and their labels are put into the page, readable for wh
 
 def add(verbs: Verbs) -> None:
     """Make the verb known."""
-    parser = new_verb(verbs, "explore", explore, "runs to one HTML page to try them in", _DESCRIPTION)
+    parser = new_verb(
+        verbs, "explore", explore, "runs to one HTML page to try them in", _DESCRIPTION
+    )
     parser.add_argument("more", type=Path, nargs="*", metavar="RUN", help="other runs on such data")
     parser.add_argument("output", type=Path, metavar="PAGE.html")
     parser.add_argument(

@@ -15,7 +15,13 @@ from activae.activations import gated
 from activae.activations.analysis import acts_by_unit, describe, in_float64, is_elementwise
 from activae.errors import UserError
 from activae.models import Autoencoder
-from activae.models.counts import Exponential, LogShares, NegativeBinomialHead, SharesOfTotal
+from activae.models.counts import (
+    LEAST_TOTAL,
+    Exponential,
+    LogShares,
+    NegativeBinomialHead,
+    SharesOfTotal,
+)
 from activae.models.mlp import ResidualBlock
 from activae.use.explore.tables import FloatArray, Function, NoTableError, table
 
@@ -62,9 +68,7 @@ class Exported:
         if net.latent is not None:
             raise self._refusal(net.latent, "what stands between encoder and decoder")
         x = torch.zeros(2, *net.shape, dtype=torch.float32)
-        self.encoder, x = self._several(
-            [net.input_transform, net.encoder, net.code_activation], x
-        )
+        self.encoder, x = self._several([net.input_transform, net.encoder, net.code_activation], x)
         self.code = x[0].numel()
         self.decoder, x = self._several([net.decoder], x)
         self.decoder += self._output(net.output_activation, x)
@@ -189,10 +193,7 @@ class Exported:
 
         seen = values(np.linspace(-9.7, 10.3, 83))
         same = bool((seen == seen[:, :1]).all())
-        return [
-            self._table(partial(column, c), module)
-            for c in range(1 if same else channels)
-        ]
+        return [self._table(partial(column, c), module) for c in range(1 if same else channels)]
 
     def _table(self, function: Function, module: nn.Module) -> list[int]:
         try:
@@ -206,9 +207,9 @@ class Exported:
 
     def _output(self, module: nn.Module, x: Tensor) -> list[Layer]:
         if isinstance(module, SharesOfTotal):
-            return [{"is": "shares", "inflated": False}]
+            return [{"is": "shares", "inflated": False, "least": -1e300}]
         if isinstance(module, NegativeBinomialHead):
-            return [{"is": "shares", "inflated": module.zero_inflated}]
+            return [{"is": "shares", "inflated": module.zero_inflated, "least": LEAST_TOTAL}]
         return self._layers(module, x)[0]
 
     def _refusal(self, module: nn.Module, why: str) -> UserError:

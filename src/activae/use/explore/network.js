@@ -128,7 +128,7 @@ const KINDS = {
   shares(layer, x, net, total) {
     const n = layer.inflated ? x.length / 2 : x.length, raw = x.subarray(0, n);
     const most = raw.reduce((a, b) => Math.max(a, b), -Infinity);
-    const shares = raw.map(v => Math.exp(v - most)), factor = total / sum(shares);
+    const shares = raw.map(v => Math.exp(v - most)), factor = Math.max(total, layer.least) / sum(shares);
     return shares.map((v, i) => v * factor * (layer.inflated ? 1 / (1 + Math.exp(x[n + i])) : 1));
   },
 };

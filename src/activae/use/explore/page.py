@@ -48,7 +48,9 @@ def explore_page(
         "image": spec.is_image and spec.shape[0] in (1, 3),
         "range": spec.raw_range,
         "features": spec.features,
-        "offset": _numbers(runs[0].normalisation.offset.double() + runs[0].normalisation.offset_rest),
+        "offset": _numbers(
+            runs[0].normalisation.offset.double() + runs[0].normalisation.offset_rest
+        ),
         "scale": _numbers(runs[0].normalisation.scale),
         "samples": None if samples is None else _packed(samples),
         "labels": None if labels is None else _names(labels, spec.classes),
