@@ -22,7 +22,7 @@ from activae.use.forms import give
 from activae.use.given import Given, expectation, given, given_codes, with_totals
 from activae.use.streams import each_in_turn, is_stream
 
-BLOCK_BYTES = 1 << 25  # of normalised samples that are in memory at a time
+BLOCK_BYTES = 1 << 21  # of normalised samples at a time: larger temporaries leave the cache
 
 
 class Run:

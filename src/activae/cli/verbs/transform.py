@@ -37,7 +37,7 @@ def add(verbs: Verbs) -> None:
             "--batch-size",
             type=_positive,
             metavar="N",
-            help="samples that are in memory at a time (default: some 32 MB of them); the numbers "
+            help="samples that are in memory at a time (default: some 2 MB of them); the numbers "
             "do not depend on it",
         )
         if name == "reconstruct":
