@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from activae.cli.verbs.common import Verbs, new_verb, opened, refuse_existing
 from activae.errors import UserError
+
+if TYPE_CHECKING:
+    from activae.use.run import Run
 
 MOST_SAMPLES = 200
 
@@ -40,9 +44,8 @@ def explore(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{options.output}: the page comes last and ends in .html")
     refuse_existing(options.output, options)
-    runs = []
-    for folder in (options.run, *options.more):
-        runs.append(opened(argparse.Namespace(**{**vars(options), "run": folder})))
+    folders = (options.run, *options.more)
+    runs = [opened(argparse.Namespace(**{**vars(options), "run": folder})) for folder in folders]
     from activae.training.files import write_whole
     from activae.use.explore.page import explore_page
 
@@ -52,7 +55,7 @@ def explore(options: argparse.Namespace) -> None:
     print(f"{options.output}: {len(text) / 1e6:.1f} MB")
 
 
-def _samples(run, options):  # type: ignore[no-untyped-def]
+def _samples(run: Run, options: argparse.Namespace) -> tuple[Any, Any]:
     """The first samples, raw, and their labels where the file has any."""
     from activae.data.sources.numpy_files import read_numpy
     from activae.use.given import given

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import copy
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,6 +28,8 @@ from activae.models.mlp import ResidualBlock
 from activae.use.explore.tables import FloatArray, Function, NoTableError, table
 
 LARGEST = 2_000_000  # bytes a run; weights are halved to float16 where it would take more
+
+log = logging.getLogger(__name__)
 
 Layer = dict[str, Any]
 _NOTHING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
@@ -63,6 +67,7 @@ class Exported:
 
     def __init__(self, net: Autoencoder, name: str) -> None:
         self.name = name
+        net = copy.deepcopy(net).to("cpu", torch.float32)  # wherever it computes else
         self.weights, self.tables = Numbers(), Numbers()
         self._known: dict[bytes, list[int]] = {}
         if net.latent is not None:
@@ -76,6 +81,12 @@ class Exported:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the page; `half` tells whether weights had to become float16."""
         half = (self.weights.count + self.tables.count) * 16 / 3 > LARGEST
+        if half:
+            log.warning(
+                "%s: %s weights are rounded to float16 in the page, to keep it small",
+                self.name,
+                f"{self.weights.count:,}",
+            )
         return {
             "encoder": self.encoder,
             "decoder": self.decoder,
