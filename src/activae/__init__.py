@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from activae.models.autoencoder import Autoencoder
     from activae.results.run import train
     from activae.training.module import AutoencoderModule
+    from activae.use.estimators import AutoencoderDetector, AutoencoderTransformer
     from activae.use.loading import load
 
 __version__ = "0.1.0"
@@ -25,7 +26,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Autoencoder",
     "AutoencoderDataModule",
+    "AutoencoderDetector",
     "AutoencoderModule",
+    "AutoencoderTransformer",
     "DataSpec",
     "Source",
     "collect",
@@ -36,7 +39,9 @@ __all__ = [
 _HOMES = {
     "Autoencoder": "activae.models.autoencoder",
     "AutoencoderDataModule": "activae.data.module",
+    "AutoencoderDetector": "activae.use.estimators",
     "AutoencoderModule": "activae.training.module",
+    "AutoencoderTransformer": "activae.use.estimators",
     "DataSpec": "activae.data.spec",
     "Source": "activae.data.source",
     "collect": "activae.compare.collect",

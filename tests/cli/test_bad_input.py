@@ -306,3 +306,12 @@ def test_gpu_where_there_is_none(
 
     with pytest.raises(UserError, match=r"trainer\.accelerator=gpu: .* no GPU .* trainer=auto"):
         settle(compose("trainer=gpu"))
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_a_function_of_ones_own_beside_others_takes_two_commands(
+    activation: str, complaint: Callable[..., str]
+) -> None:
+    said = complaint(f"activation={activation}", "activation.function=torch.sin")
+    assert said.startswith("activation.function: goes with activation=custom, and torch.nn.")
+    assert "-m sweep=NAME activation=custom activation.function=MODULE.FUNCTION" in said

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from activae.compare.closing import tell_verdict
+from activae.compare.closing import tell_of_search, tell_verdict
 
 WriteRun = Callable[..., Path]
 
@@ -91,9 +92,24 @@ def test_is_the_best_run_where_nothing_is_compared(
 ) -> None:
     write_run("a", 1)
     write_run("b", 0.5, seed=1)
-    best, more = told()
+    best, note = told()
     assert best == "best   b: SE/val 0.5"
-    assert "scripts/compare.py" in more
+    assert note.startswith("note   no answer: 2 runs of one condition: there is nothing to compare")
+
+
+def test_a_page_whose_runs_are_no_comparison_any_more_is_removed(
+    write_run: WriteRun, tmp_path: Path, told: Callable[[], list[str]]
+) -> None:
+    write_run("a", 1)
+    write_run("b", 1, "gelu")
+    told()
+    assert (tmp_path / "report.html").exists()
+    shutil.rmtree(tmp_path / "b")
+    assert f"page   {tmp_path / 'report.html'}: removed, its runs are no comparison" in "\n".join(
+        told()
+    )
+    assert not (tmp_path / "report.html").exists()
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 1
 
 
 def test_is_nothing_where_no_run_is_done(
@@ -101,3 +117,17 @@ def test_is_nothing_where_no_run_is_done(
 ) -> None:
     write_run("a", float("inf"))
     assert told() == []
+
+
+def test_of_a_search_says_that_it_is_no_comparison(
+    write_run: WriteRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_run("a", 1)
+    with caplog.at_level(logging.INFO):
+        tell_of_search(tmp_path)
+        assert caplog.messages == []  # it has found nothing yet
+        (tmp_path / "optimization_results.yaml").write_text("best_params: {}\n")
+        tell_of_search(tmp_path)
+    said = " ".join(caplog.messages[0].split())
+    assert said.startswith(f"note no answer: {tmp_path} holds the trials of a search")
+    assert (tmp_path / "results.csv").exists()

@@ -12,6 +12,7 @@ import pytest
 
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import read_runs
+from activae.errors import UserError
 
 WriteRun = Callable[..., Path]
 QUICK = ["data=digits", "trainer.max_epochs=3", "encoder.hidden=[16,8]"]
@@ -135,3 +136,62 @@ def test_of_runs_that_no_sweep_made_there_is_no_command(
     for name in ("relu", "gelu"):
         write_run(name, 1, name)
     assert lr_caveat(answer(read_runs([tmp_path]))).endswith("by experiment=compare_activations")
+
+
+class TestOfASearch:
+    """Trials are no comparison; what to run for one."""
+
+    @pytest.fixture
+    def searched(self, write_run: WriteRun, tmp_path: Path) -> Callable[..., Path]:
+        """`searched(*space, best=...)`: the folder of a search with two trials."""
+
+        def write(*space: str, best: str) -> Path:
+            for turn, lr in enumerate((0.123, 0.0045)):
+                write_run(f"s/{turn}", turn, ("relu", "gelu")[turn], **{"optimizer.lr": lr})
+            launch = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", *space, *QUICK]
+            (tmp_path / "s/sweep.json").write_text(json.dumps({"commands": [launch], "jobs": {}}))
+            (tmp_path / "s/optimization_results.yaml").write_text(f"best_params: {best}\n")
+            return tmp_path / "s"
+
+        return write
+
+    def test_activations_are_compared_each_with_its_own_rate(
+        self, searched: Callable[..., Path], pasted: Callable[[str], Launched]
+    ) -> None:
+        lr = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
+        folder = searched("activation=choice(relu,gelu)", lr, best="{activation: relu}")
+        [(_, conditions)] = pasted(answer(read_runs([folder])).caveats[0])
+        assert [each.split()[1] for each in conditions] == ["activation=relu", "activation=gelu"]
+        assert all(set(QUICK) < set(each.split()) for each in conditions)
+
+    def test_of_other_keys_the_best_trial_is_scored(
+        self, searched: Callable[..., Path], pasted: Callable[[str], Launched]
+    ) -> None:
+        best = "{encoding.dim: 8, optimizer.lr: 0.0123}"
+        space = ("encoding.dim=range(8,65,8)", "optimizer.lr=interval(0.001,0.1)")
+        [(_, jobs)] = pasted(answer(read_runs([searched(*space, best=best)])).caveats[0])
+        assert len(jobs) == 12
+        assert {"encoding.dim=8", "optimizer.lr=0.0123", "seed=100"} < set(jobs[0].split())
+
+    def test_where_nothing_can_be_compared_that_is_said_first(
+        self, searched: Callable[..., Path], write_run: WriteRun
+    ) -> None:
+        folder = searched("activation=relu,gelu", best="{activation: relu}")
+        write_run("s/more", 1, "gelu", **{"optimizer.lr": 0.2})
+        with pytest.raises(UserError, match=r"s holds the trials of a search.*python train\.py -m"):
+            answer(read_runs([folder]))
+
+    def test_what_was_asked_wrongly_is_said_too(self, searched: Callable[..., Path]) -> None:
+        folder = searched("activation=relu,gelu", best="{activation: relu}")
+        with pytest.raises(UserError, match=r"--by colour: .*\n.*trials of a search"):
+            answer(read_runs([folder]), by=["colour"])
+
+
+def test_runs_that_have_not_begun_are_counted(swept: Callable[..., Answer], tmp_path: Path) -> None:
+    found = swept(["experiment=compare_quick", "sweep=s"])
+    assert f"{tmp_path / 's'} is still tuning" in found.caveats[0]
+    record = tmp_path / "s/sweep.json"
+    jobs = {str(number): {"folder": f"relu{number}"} for number in range(10)}  # seven have begun
+    record.write_text(json.dumps({"commands": [], "jobs": jobs}))
+    first, *_ = answer(read_runs([tmp_path / "s"])).caveats
+    assert first.startswith("3 of 10 runs of ")

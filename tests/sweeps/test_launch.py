@@ -184,3 +184,15 @@ def test_it_ends_with_the_verdict(train_py: TrainPy) -> None:
     assert outcome.code == 0
     assert "answer no clear winner: 2 seeds can show none; " in outcome.text
     assert "more: python scripts/compare.py outputs/sweeps/told" in outcome.text
+
+
+def test_one_config_by_two_names_is_told_of(
+    sweep: Callable[..., Any], folders: Folders, tmp_path: Path
+) -> None:
+    (tmp_path / "mine/activation").mkdir(parents=True)
+    twin = tmp_path / "mine/activation/relu_too.yaml"
+    twin.write_text("_target_: torch.nn.ReLU\n_partial_: true\n")
+    outcome = sweep(f"--config-dir={tmp_path / 'mine'}", "activation=relu,relu_too")
+    said = " ".join(outcome.text.split())
+    assert "note activation=relu_too is activation=relu by another name: one config" in said
+    assert len(folders()) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from activae.compare import statistics
 from activae.compare.caveats import caveats
 from activae.compare.collect import Runs
+from activae.compare.commands import after_a_search, is_search, not_begun
 from activae.compare.pairing import LR, Paired, counted, enumerated, pair
 from activae.compare.planning import plan
 from activae.compare.race import record
@@ -69,7 +71,16 @@ def answer(
     """
     import pandas as pd
 
-    paired = pair(runs, by, metric, where)
+    homes = {Path(path).parent for path in runs.table["path"]}
+    searches = {home for home in homes if is_search(home)}
+    waiting = [said for home in sorted(homes) for said in not_begun(home)]
+    try:
+        paired = pair(runs, by, metric, where)
+    except UserError as error:
+        if len(searches) != 1:
+            raise UserError("\n".join([str(error), *waiting])) from error
+        asked = f"{error}\n" if by or metric or where else ""
+        raise UserError(f"{asked}{told_of_search(searches.pop())}") from error
     order = statistics.ranking(paired.scores)
     names = paired.conditions
     reference = order[0] if baseline is None else _index(paired, baseline)
@@ -91,10 +102,20 @@ def answer(
         verdict=verdict,
         best=best,
         table=table,
-        caveats=[*caveats(paired, table), *runs.damaged],
+        caveats=[*waiting, *map(told_of_search, searches), *caveats(paired, table), *runs.damaged],
         plan=[] if race is not None else list(plan(paired, pairs, leaders)),
         paired=paired,
     )
+
+
+def told_of_search(home: Path) -> str:
+    """Why the trials of a search are no comparison, and what to run for one."""
+    said = (
+        f"{home} holds the trials of a search: what they tried was chosen by the scores before, "
+        "and not everything as often; compare with fresh seeds"
+    )
+    command = after_a_search(home)
+    return f"{said}: {command}" if command else said
 
 
 def _index(paired: Paired, wanted: str) -> int:

@@ -50,8 +50,8 @@ def _of_seeds(paired: Paired) -> Iterator[str]:
     smallest = statistics.smallest_p(n)
     raced = record.of_a_race(paired.runs["path"])
     if smallest > ALPHA:
-        more = "" if raced else f": {_more_seeds(paired)}"
-        yield f"{counted(n, 'paired seed')} can reach no p below {smallest:.2g}{more}"
+        mend = "" if raced else f": {_more_seeds(paired)}"
+        yield f"{counted(n, 'paired seed')} can reach no p below {smallest:.2g}{mend}"
     missing = [
         f"{condition} lacks seed {seed}"
         for row, seed in enumerate(paired.seeds)

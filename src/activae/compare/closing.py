@@ -11,8 +11,9 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from activae.compare.answer import Answer, answer
+from activae.compare.answer import Answer, answer, told_of_search
 from activae.compare.collect import DONE, Runs, read_runs
+from activae.compare.commands import is_search
 from activae.config.wording import clipped, wrapped
 from activae.errors import UserError
 from activae.training.files import write_whole
@@ -27,7 +28,7 @@ _NAME_WIDTH = 60
 
 
 def tell_verdict(sweep: Path) -> None:
-    """Log the verdict on a sweep's folder; where its runs are no comparison, the best of them.
+    """Log the verdict on a sweep's folder; where its runs are no comparison, the best and why.
 
     The table of its runs and the report are written there. What cannot be drawn or written costs
     neither runs nor verdict.
@@ -37,31 +38,49 @@ def tell_verdict(sweep: Path) -> None:
     except UserError:  # not one run was begun
         return
     found = _answer(runs, sweep)
-    if found is not None:
-        _tell(f"answer {found.verdict}", sweep)
+    if isinstance(found, Answer):
+        _tell(f"answer {found.verdict}")
+        log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
         _leave_page(found, sweep)
-    elif (best := _best(runs)) is not None:
-        _tell(best, sweep)
+        return
+    _withdraw_page(sweep)
+    if (best := _best(runs)) is not None:
+        _tell(best)
+        _tell(f"note   no answer: {found}")
+
+
+def tell_of_search(sweep: Path) -> None:
+    """Log what a search is no answer to, and what to run for one; leave the table of its runs."""
+    with suppress(UserError):  # not one run was begun
+        _leave_table(read_runs([sweep]), sweep)
+        if is_search(sweep):  # it has a best trial
+            _tell(f"note   no answer: {told_of_search(sweep)}")
 
 
 def leave_page(sweep: Path) -> None:
     """As `tell_verdict`, for a race, which has told its verdict itself."""
     with suppress(UserError):  # not one run was begun
         found = _answer(read_runs([sweep]), sweep)
-        if found is not None:
+        if isinstance(found, Answer):
             _leave_page(found, sweep)
+        else:
+            _withdraw_page(sweep)
 
 
-def _answer(runs: Runs, sweep: Path) -> Answer | None:
-    """The answer, and the table left in the folder; None where the runs are no comparison."""
+def _answer(runs: Runs, sweep: Path) -> Answer | UserError:
+    """The answer, or why there is none; the table is left in the folder."""
+    _leave_table(runs, sweep)
+    try:
+        return answer(runs)
+    except UserError as error:  # one condition, say, or several keys that vary
+        return error
+
+
+def _leave_table(runs: Runs, sweep: Path) -> None:
     # pandas has imported pyarrow already, where it is installed.
     for name in (TABLE, *([PARQUET] if find_spec("pyarrow") else [])):
         with _beside_the_runs(sweep / name):
             write_whole(sweep / name, table_as(sweep / name, runs.table), durable=False)
-    try:
-        return answer(runs)
-    except UserError:  # one condition, say, or several keys that vary: compare.py says which
-        return None
 
 
 def table_as(file: Path, table: pd.DataFrame) -> bytes:
@@ -101,9 +120,16 @@ def _in_tensorboard(found: Answer) -> bool:
     return switch in runs and True in set(runs[switch])
 
 
-def _tell(said: str, sweep: Path) -> None:
+def _withdraw_page(sweep: Path) -> None:
+    """Remove the page of an earlier answer: the folder's runs are no comparison any more."""
+    with _beside_the_runs(sweep / REPORT):
+        if (sweep / REPORT).exists():
+            (sweep / REPORT).unlink()
+            log.info("page   %s: removed, its runs are no comparison any more", sweep / REPORT)
+
+
+def _tell(said: str) -> None:
     log.info("%s", wrapped(said))
-    log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
 
 
 def _best(runs: Runs) -> str | None:

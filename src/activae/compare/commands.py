@@ -9,15 +9,21 @@ from pathlib import Path
 from shlex import join
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from activae.compare.collect import ACTIVATION
 from activae.config.names import key_of
+from activae.config.settling import CONFIG
 from activae.errors import ConfigError
-from activae.sweeps.folder import INDEX
+from activae.sweeps.folder import FOUND, INDEX, TUNED
 from activae.sweeps.resuming import commands_of
 
 _LISTED = 6
 _LEVELS = 3  # a sweep's folder is at most so many above its runs'
 _START = ("python", "train.py")
+# Of launches that tune, and then score what they found.
+_SCORING = ("experiment=compare_", "experiment=race", "hydra.sweeper.score_seeds=")
+_FRESH = "seed=range(100,112)"  # none that a search is likely to have used
 _AND = " && "
 _PLAIN = re.compile(r"[\w.,+-]+")  # values that a comma parts, and nothing else
 # Of experiment=compare_activations, for runs of another experiment.
@@ -104,6 +110,63 @@ def tuning_each(paths: Iterable[str]) -> str | None:
         name = re.sub(r"[^\w.-]+", "-", homes.pop().name)
         commands = [[f"sweep={name}_tuned", *lines] for lines in commands]
     return _AND.join(join([*_START, "-m", *lines]) for lines in commands) or None
+
+
+def not_begun(home: Path) -> Iterator[str]:
+    """What of a sweep has no run yet: sentences."""
+    try:
+        jobs = json.loads((home / INDEX).read_bytes())["jobs"].values()
+        missing = sum(not (home / str(job["folder"]) / CONFIG).is_file() for job in jobs)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return
+    if missing:
+        yield f"{missing} of {len(jobs)} runs of {home} have not begun: start the sweep again"
+    lines = [line for each in _launches(home) for line in each if not line.endswith("seeds=0")]
+    scores = any(line.startswith(_SCORING) for line in lines)
+    if scores and not (home / TUNED).is_file():
+        yield (
+            f"{home} is still tuning: the runs that score the best rates on test come after it, "
+            "and alone are an answer; start the sweep again to go on"
+        )
+
+
+def is_search(home: Path) -> bool:
+    """Whether a folder is that of a search, whose trials were chosen by the scores before them."""
+    return (home / FOUND).is_file()
+
+
+def after_a_search(home: Path) -> str | None:
+    """The command that compares what was searched, with fresh seeds; None where it is not known.
+
+    Activations are compared each with its own rate; of anything else the best trial is scored.
+    """
+    launches = _trusted_launches({home})
+    if not launches:
+        return None
+    mine = ("sweep", "hydra/sweeper")
+    lines = [x for x in launches[-1] if key_of(x) not in mine and "hydra.sweeper." not in key_of(x)]
+    parsed = OverridesParser.create().parse_overrides(lines)
+    searched = {each.key_or_group: each for each in parsed if each.is_sweep_override()}
+    fixed = [line for line in lines if key_of(line) not in searched]
+    if (own := searched.get(ACTIVATION)) is not None and own.is_discrete_sweep():
+        fixed = [line for line in fixed if key_of(line) not in _SET_BY_TUNING]
+        names = ",".join(own.sweep_string_iterator())
+        return join(
+            [*_START, "-m", "experiment=compare_activations", f"activation={names}", *fixed]
+        )
+    best = [f"{key}={value}" for key, value in _best_params(home).items()]
+    if {*map(key_of, best)} != searched.keys():
+        return None
+    return join([*_START, "-m", *fixed, *best, _FRESH])
+
+
+def _best_params(home: Path) -> dict[str, str]:
+    """Those of the best trial, as far as they are plain."""
+    try:
+        found = yaml.safe_load((home / FOUND).read_bytes())["best_params"].items()
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        return {}
+    return {str(k): str(v) for k, v in found if _PLAIN.fullmatch(str(v))}
 
 
 def _trusted_launches(homes: Collection[Path]) -> list[list[str]]:

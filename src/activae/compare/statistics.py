@@ -244,7 +244,7 @@ def like_the_best(scores: Array, p: Array, alpha: float = ALPHA) -> list[int]:
 def always_diverged(scores: Array) -> NDArray[np.bool_]:
     """Which conditions have runs, all of which diverged: [n, k] -> [k]."""
     scores = _checked(scores)
-    return np.isposinf(scores).any(0) & ~np.isfinite(scores).any(0)
+    return np.asarray(np.isposinf(scores).any(0) & ~np.isfinite(scores).any(0), dtype=bool)
 
 
 def pairs_of_seeds(scores: Array, best: int) -> int:

@@ -115,6 +115,13 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
         return f"{key}: is for a race, and experiment=race is missing"
     elsewhere = [] if place else [k for k in _all_keys(siblings) if k.endswith(f".{name}")]
     guess = f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else did_you_mean(name, known)
+    if key == "activation.function":
+        return (
+            f"{key}: goes with activation=custom, and {siblings.get('_target_')} has no such "
+            "parameter; to compare functions of your own with others, launch two commands into one "
+            "sweep: -m sweep=NAME activation=relu,gelu, then -m sweep=NAME activation=custom "
+            f"{key}=MODULE.FUNCTION"
+        )
     text = f"{key}: there is no such key. {guess}"
     if known:
         text += f"{f'{place} has' if place else 'The keys are'} {', '.join(known)}"

@@ -90,7 +90,7 @@ class Batches:
             return Result("failed", math.nan, folder)
 
 
-def refuse_budget_without_race(composed: DictConfig, hydra: DictConfig) -> None:
+def refuse_budget_without_race(composed: DictConfig, hydra: Any) -> None:
     """Raise ConfigError where a config has the budget of a race and the sweep is none."""
     if composed.race and hydra.runtime.choices["hydra/sweeper"] != "race":
         given = " ".join(f"race.{key}={value}" for key, value in composed.race.items())

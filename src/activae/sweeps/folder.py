@@ -32,6 +32,8 @@ from activae.sweeps.job import Job, Outcome
 
 INDEX = "sweep.json"
 CLAIMS = ".claims"
+TUNED = "tuned_lr.yaml"  # the best rate of each condition
+FOUND = "optimization_results.yaml"  # of a search
 
 
 class SweepFolder:

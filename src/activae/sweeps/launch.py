@@ -23,6 +23,7 @@ from activae.config.identity import ID_LENGTH, job_id
 from activae.config.names import key_of, varying
 from activae.config.settling import container, settle
 from activae.config.trust import trusting
+from activae.config.wording import wrapped
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.sweeps.batches import Pruning, batch_of, prunings, refuse_budget_without_race
 from activae.sweeps.composing import compose_jobs
@@ -39,6 +40,7 @@ from activae.sweeps.work import Surroundings, job_return, surroundings
 
 log = logging.getLogger(__name__)
 
+_TWINS_TOLD = 4
 
 # Sees all jobs of a sweep to their end: (jobs, folder, what surrounds a job, report).
 Engine = Callable[[Sequence[Job], SweepFolder, Surroundings, Report], None]
@@ -87,6 +89,8 @@ def launch(
     if whole:
         _refuse_what_all_share(found, sweep)
     trials = prunings(config, first)
+    if first == 0:
+        _tell_twins(found)
     heading = (batch_of(config) or {}).get("heading")
     jobs = _with_folders(found, sweep, _command(config), trials)
     unique = {job.id: job for job in jobs}
@@ -122,6 +126,29 @@ def _refuse_what_all_share(found: Sequence[_Composed], sweep: SweepFolder) -> No
         record.unlink()
         sweep.path.rmdir()
     raise ConfigError(f"{mistakes.pop()}\nThis is so in all {len(found)} runs; none was started")
+
+
+def _tell_twins(found: Sequence[_Composed]) -> None:
+    """Say which jobs are one: their overrides differ, their settled configs do not."""
+    firsts: dict[str, _Composed] = {}
+    twins: dict[tuple[str, str], None] = {}
+    for each in found:
+        first = firsts.setdefault(each.id, each)
+        own, its = (
+            " ".join(line for line in one.overrides if line not in other.overrides)
+            for one, other in ((each, first), (first, each))
+        )
+        if own:
+            twins[own, its] = None
+    for own, its in list(twins)[:_TWINS_TOLD]:
+        log.info(
+            "%s",
+            wrapped(
+                f"note   {own} is {its} by another name: one config, which is trained once and is "
+                "one condition of a comparison. A control needs other code of the same function, "
+                "as activation=leaky_relu activation.negative_slope=0 for relu"
+            ),
+        )
 
 
 def _varying(

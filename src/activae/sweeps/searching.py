@@ -22,7 +22,7 @@ from activae.errors import ConfigError, SweepFailed
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
 from activae.sweeps.composing import compose_jobs
-from activae.sweeps.folder import CLAIMS
+from activae.sweeps.folder import CLAIMS, FOUND
 from activae.sweeps.space import WITHOUT_TEST, Space, parse, space_of
 from activae.training.process import cores
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STUDY = "study.db"
-BEST = "optimization_results.yaml"
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def _keep_best(finished: Sequence[FrozenTrial], folder: Path) -> None:
             "best_trial": best.number,
             "folder": best.user_attrs["folder"],
         }
-        write_text(folder / BEST, OmegaConf.to_yaml(OmegaConf.create(found)))
+        write_text(folder / FOUND, OmegaConf.to_yaml(OmegaConf.create(found)))
 
 
 def best_of(finished: Sequence[FrozenTrial]) -> FrozenTrial | None:

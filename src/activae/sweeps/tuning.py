@@ -27,11 +27,11 @@ from activae.config.wording import clipped_apart, fits, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
+from activae.sweeps.folder import TUNED
 from activae.sweeps.space import WITH_TEST, WITHOUT_TEST, parse
 
 log = logging.getLogger(__name__)
 
-TUNED = "tuned_lr.yaml"
 TABLE = "tuned_lr.json"
 _FINALISTS = 3  # the best by the first seed, and, in a valley, its neighbours
 

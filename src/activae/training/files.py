@@ -69,10 +69,12 @@ def parts_of(checkpoint: Path | None) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         if checkpoint is None:
             raise
+        advice = "get the folder again from where it came"
+        if checkpoint.parent.name == FOLDER:
+            advice = f"without the folder {checkpoint.parent} the run can be trained from its start"
         raise DataError(
             f"{checkpoint}: does not fit the run's {CONFIG}, or is damaged "
-            f"({type(error).__name__}: {error}); without the folder {checkpoint.parent} the run "
-            "can be trained from its start"
+            f"({type(error).__name__}: {error}); {advice}"
         ) from error
 
 

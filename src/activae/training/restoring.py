@@ -28,6 +28,7 @@ from activae.errors import DataError
 from activae.models import Autoencoder
 from activae.training.files import BEST, parts_of
 from activae.training.network import build_network
+from activae.training.published import load_published, published_in
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Restored:
 def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
     """The network of the run in a folder, with its best weights and what belongs to it.
 
+    A folder that scripts/use.py export wrote (`training.published`) is opened likewise.
+
     trusted: modules beside our own that its config may name; they are imported. Raises ConfigError
     for a config that names others, DataError where a file is damaged or missing.
     """
@@ -76,8 +79,9 @@ def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
             folder,
             path,
         )
-    checkpoint = load_checkpoint(folder / BEST)
-    with parts_of(folder / BEST):
+    file = published_in(folder) or folder / BEST
+    checkpoint = load_checkpoint(file) if file == folder / BEST else load_published(file)
+    with parts_of(file):
         spec = _spec(checkpoint, config)
         preparation = restored(checkpoint["preparation"])
     with torch.random.fork_rng(devices=[]):  # layers draw weights, which are replaced
@@ -85,7 +89,7 @@ def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
     normalisation = Normalisation(torch.zeros(spec.shape), torch.ones(spec.shape), (0.0, 1.0))
     state: dict[str, Tensor] = checkpoint["state_dict"]
     dtype = state["normalisation.scale"].dtype
-    with parts_of(folder / BEST):
+    with parts_of(file):
         for module, name in ((net, "net."), (normalisation, "normalisation.")):
             own = {k.removeprefix(name): v for k, v in state.items() if k.startswith(name)}
             module.to(dtype).load_state_dict(own)

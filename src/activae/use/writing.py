@@ -97,9 +97,11 @@ class _Npz(Writer):
         self.parts.append(_array(part))
 
     def finish(self) -> None:
-        named = {"names": np.array(self.names)} if self.names else {}
+        arrays = {"data": np.concatenate(self.parts)}
+        if self.names:
+            arrays["names"] = np.array(self.names)
         with whole(self.target) as handle:
-            np.savez(handle, data=np.concatenate(self.parts), **named)
+            np.savez(handle, allow_pickle=False, **arrays)
 
 
 class _Csv(Writer):

@@ -1,0 +1,293 @@
+"""Samples to an .aez file and back, through a run."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from io import BytesIO
+from math import inf, prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from activae.errors import DataError, UserError
+from activae.use.arrays import BYTES, declared_range
+from activae.use.compression.allocation import spread_rows
+from activae.use.compression.coder import decode_rows
+from activae.use.compression.container import HASH_BYTES, Archive, from_bytes, to_bytes
+from activae.use.compression.lossless import Pixels, residual, residual_bits, restored
+from activae.use.compression.quantiser import Codes
+from activae.use.compression.rate import JUDGED, Coding
+from activae.use.forms import pictures
+from activae.use.given import given
+from activae.use.run import Run
+from activae.use.writing import shows_images, writer
+
+ROWS = 256  # that float64 decodes at a time
+PICTURED = 1000  # images that are written as PNG, to compare
+SHARE_OF_MEMORY = 0.5  # that is free, which decompressed samples may take
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A compressed file and what is to be said of it.
+
+    content: of the file. samples, values: how many, and of one sample; pixels: of one image, None
+    for other data. psnr: of what decompresses, in dB, infinite where that is exact; own_psnr: of
+    the run with its codes kept exactly; both on raw values for images, on normalised ones for other
+    data, as in metrics.json, and before rounding. raw_bytes, zlib_bytes, png_bytes: of the same
+    samples as they are, by zlib, and as PNG, an image each (None for other data).
+    """
+
+    content: bytes
+    samples: int
+    values: int
+    pixels: int | None
+    psnr: float
+    own_psnr: float
+    raw_bytes: int
+    zlib_bytes: int
+    png_bytes: int | None
+
+    @property
+    def bits_a_sample(self) -> float:
+        """All of the file counted."""
+        return 8 * len(self.content) / self.samples
+
+    def __str__(self) -> str:
+        size = len(self.content)
+        per = f"{self.bits_a_sample / (self.pixels or self.values):.4g} bits a " + (
+            "pixel" if self.pixels else "value"
+        )
+        exact = "exact" if self.psnr == inf else f"PSNR {self.psnr:.2f} dB"
+        others = {"raw": self.raw_bytes, "zlib": self.zlib_bytes, "PNG": self.png_bytes}
+        ratios = [f"{n / size:.3g} x smaller than {name}" for name, n in others.items() if n]
+        return (
+            f"{self.samples} samples in {size} bytes: {self.bits_a_sample:.4g} bits a sample, "
+            f"{per}; {exact} (the run itself {self.own_psnr:.2f} dB); {', '.join(ratios)}"
+        )
+
+
+def compress(
+    run: Run,
+    x: Any,
+    *,
+    bits: float | None = None,
+    psnr: float | None = None,
+    lossless: bool = False,
+) -> Packed:
+    """Compress samples, given as to `Run.encode`, the path of a file or folder among that.
+
+    Args:
+        run: which must be at hand to decompress.
+        x: the samples.
+        bits: a sample, at the most, the whole file counted.
+        psnr: in dB, at the least.
+        lossless: what comes back is exact; for images of 8 bits.
+
+    Without any of these the file is the smallest with 10 % more squared error than the run's own.
+
+    Raises:
+        DataError: the samples are none that the run takes.
+        UserError: a target cannot be reached, or the run cannot compress.
+    """
+    _check(run, bits, psnr, lossless)
+    found = given(run, x)
+    if not found.rows:
+        raise DataError("no samples were given: there is nothing to compress")
+    raw = found.raw(0, found.rows).cpu()
+    coding = _coding(run, raw)
+    if lossless:
+        archive = _lossless(run, coding, _pixels(raw))
+    elif bits is not None:
+        archive = coding.for_bits(bits)
+    else:
+        archive = coding.by_default() if psnr is None else coding.for_psnr(psnr)
+    content = to_bytes(archive)
+    assert np.array_equal(
+        _codes(from_bytes(content, "what was just written"), "it"),
+        archive.quantiser.values(archive.quantiser.symbols(coding.codes)),
+    )
+    is_image = run.spec.is_image
+    return Packed(
+        content,
+        samples=len(raw),
+        values=prod(run.spec.shape),
+        pixels=prod(run.spec.shape[1:]) if is_image else None,
+        psnr=inf if lossless else coding.psnr(archive.quantiser),
+        own_psnr=coding.own_psnr,
+        raw_bytes=raw.numpy().nbytes,
+        zlib_bytes=len(zlib.compress(raw.numpy().tobytes())),
+        png_bytes=_png_bytes(raw, run.spec.raw_range) if is_image else None,
+    )
+
+
+def decompress(
+    run: Run, source: bytes | str | Path, *, lossy: bool = False, memory: int | None = None
+) -> Any:
+    """The samples of a compressed file or of its content, in the form in which `Run.decode` gives.
+
+    lossy: leave out what makes a lossless file exact. memory: bytes that the samples may take
+    (default: half of what is free).
+
+    Raises DataError where the file is damaged, foreign, newer, too large, or of another run.
+    """
+    what = "the content" if isinstance(source, bytes) else str(source)
+    content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    archive = from_bytes(content, what)
+    _check_fit(run, archive, what, memory)
+    codes = _codes(archive, what)
+    if archive.residual is None or lossy:
+        return run.decode(codes)
+    return restored(archive.residual, _exact_decoder(run)(codes), what)
+
+
+def write(run: Run, source: Path, target: Path, *, lossy: bool = False) -> None:
+    """Decompress into a file or, images, a folder; whole or not at all. Raises DataError."""
+    samples = decompress(run, source, lossy=lossy)
+    if run.spec.is_image and shows_images(target):
+        samples = pictures(torch.from_numpy(samples), run.spec.raw_range)
+    with closing(writer(target, len(samples), "decode", (), None)) as out:
+        out.add(samples)
+        out.finish()
+
+
+def decoder_hash(run: Run) -> bytes:
+    """Eight bytes that tell what decodes: the decoder's weights, and the way to raw data."""
+    net = run.network
+    parts = (net.decoder, net.output_activation, run.normalisation)
+    found = hashlib.blake2b(digest_size=HASH_BYTES, person=b"aez")
+    found.update(repr((tuple(run.spec.shape), tuple(run.code_shape))).encode())
+    for number, part in enumerate(parts):
+        for name, tensor in sorted(part.state_dict().items()):
+            found.update(f"{number} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.digest()
+
+
+def _check(run: Run, bits: float | None, psnr: float | None, lossless: bool) -> None:
+    for name, value in (("bits", bits), ("psnr", psnr)):
+        if value is not None and not 0 < value < inf:
+            raise UserError(f"{name}={value:g}: give a number above 0")
+    if (bits is not None) + (psnr is not None) + lossless > 1:
+        raise UserError("bits, psnr and lossless: give one of them; each says how much is kept")
+    if run.shares_totals:
+        raise UserError(
+            f"{run.folder}: this run's output shares out each sample's total, which its code does "
+            "not hold, so that it cannot compress; train one with another objective"
+        )
+    if lossless and not (run.spec.is_image and declared_range(run) == BYTES):
+        raise UserError(
+            f"lossless: is for images of 8 bits, from 0 to 255; this run expects {run.expected()}"
+        )
+
+
+def _coding(run: Run, raw: Tensor) -> Coding:
+    """The codes of raw samples [N, *shape], and how their error is measured."""
+    normalised = run.normalisation(raw.to(run.device))
+    codes = run.encode_normalised(normalised).cpu().flatten(1).float().numpy()
+    if not np.isfinite(codes).all():
+        place = np.argwhere(~np.isfinite(codes))[0].tolist()
+        raise DataError(f"sample {place[0]} (counted from 0) has an infinite code or NaN")
+    low, high = run.spec.raw_range if run.spec.is_image else run.spec.normalised_range
+    originals = (raw if run.spec.is_image else normalised.cpu()).float().numpy()
+
+    def decode(some: Codes) -> np.ndarray:
+        out = run.decode_normalised(torch.from_numpy(some))
+        found: np.ndarray = (run.from_network(out) if run.spec.is_image else out).cpu().numpy()
+        return found
+
+    return Coding(codes, originals, decode, high - low, tuple(run.spec.shape), decoder_hash(run))
+
+
+def _codes(archive: Archive, what: str) -> Codes:
+    blocks = decode_rows(archive.words, archive.tables, archive.count, what)
+    return np.concatenate([archive.quantiser.values(block) for block in blocks])
+
+
+def _check_fit(run: Run, archive: Archive, what: str, memory: int | None) -> None:
+    if archive.decoder != decoder_hash(run):
+        raise DataError(
+            f"{what}: was compressed by another run than {run.folder}: the hash of its decoder is "
+            f"{archive.decoder.hex()}, that of this one's is {decoder_hash(run).hex()}; give the "
+            "run that compressed it"
+        )
+    dims = prod(run.code_shape)
+    if archive.shape != tuple(run.spec.shape) or len(archive.tables) != dims:
+        raise DataError(
+            f"{what}: holds samples {list(archive.shape)} in codes of {len(archive.tables)} "
+            f"dimensions, and this run has {list(run.spec.shape)} and {dims}"
+        )
+    # A sample: as floats, as its form and, for an instant, both; symbols and codes beside that.
+    needed = archive.count * (12 * prod(archive.shape) + 16 * dims)
+    free = int(SHARE_OF_MEMORY * psutil.virtual_memory().available) if memory is None else memory
+    if needed > free:
+        raise DataError(
+            f"{what}: says that it holds {archive.count} samples, which take {needed / 1e9:.3g} GB "
+            f"to decompress, and {free / 1e9:.3g} GB may be used here"
+        )
+
+
+def _lossless(run: Run, coding: Coding, pixels: Pixels) -> Archive:
+    """The smallest archive of all slopes, codes and residual together."""
+    decode = _exact_decoder(run)
+    some, seen = spread_rows(pixels, JUDGED), spread_rows(coding.codes, JUDGED)
+    share = len(seen) / len(coding.codes)
+
+    def bits(slope: float) -> float:
+        quantiser = coding.quantiser(slope)
+        values = quantiser.values(quantiser.symbols(seen))
+        return share * coding.curves.bits_at(slope) + residual_bits(some, decode(values))
+
+    low, high = coding.curves.slopes()
+    best = min(np.geomspace(low, high, 28).tolist(), key=bits)
+    best = min([best * 2.0**octaves for octaves in (-2, -1, 0, 1, 2)], key=bits)
+    archive = coding.archive(best)
+    predicted = decode(archive.quantiser.values(archive.quantiser.symbols(coding.codes)))
+    return replace(archive, residual=residual(pixels, predicted))
+
+
+def _pixels(raw: Tensor) -> Pixels:
+    rounded = raw.to(torch.uint8)
+    if not torch.equal(rounded.to(raw.dtype), raw):
+        raise DataError("lossless: is for whole pixels from 0 to 255, and some are fractions")
+    return rounded.numpy()
+
+
+def _exact_decoder(run: Run) -> Callable[[Codes], Pixels]:
+    """Codes [n, D] to pixels: in float64 on the CPU, where machines differ least."""
+    net = copy.deepcopy(run.network).cpu().double().eval()
+    inverse: Any = copy.deepcopy(run.normalisation).cpu().double().inverse
+
+    @torch.inference_mode()
+    def decode(codes: Codes) -> Pixels:
+        parts = []
+        for first in range(0, len(codes), ROWS):
+            rows = torch.zeros(ROWS, codes.shape[1], dtype=torch.float64)
+            part = torch.from_numpy(codes[first : first + ROWS])
+            rows[: len(part)] = part
+            raw = inverse(net.decode(rows.reshape(ROWS, *run.code_shape)))
+            parts.append(raw[: len(part)].round().clamp(*BYTES).to(torch.uint8))
+        return torch.cat(parts).numpy()
+
+    return decode
+
+
+def _png_bytes(raw: Tensor, bounds: tuple[float, float]) -> int:
+    """What images [N, C, H, W] take as PNG, an image each; of many, from a thousand of them."""
+    rows = np.arange(len(raw))
+    some = raw[torch.from_numpy(spread_rows(rows, PICTURED))]
+    total = 0
+    for picture in pictures(some, bounds):
+        buffer = BytesIO()
+        picture.save(buffer, "PNG", optimize=True)
+        total += buffer.tell()
+    return round(total * len(raw) / len(some))
