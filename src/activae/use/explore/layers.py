@@ -111,8 +111,8 @@ class Exported:
         if isinstance(module, ResidualBlock):
             branch, _ = self._several([module.branch], x)
             short, _ = self._several([module.shortcut], x)
-            layer = {"is": "add", "scale": module.scale, "branch": branch, "short": short}
-            return [layer], module(x)
+            added = {"is": "add", "scale": module.scale, "branch": branch, "short": short}
+            return [added], module(x)
         if isinstance(module, _NOTHING):
             return [], module(x)
         layer = self._weighted(module, x) or self._normalising(module, x)

@@ -43,15 +43,14 @@ def explore_page(
     """
     _check_alike(runs)
     spec = runs[0].spec
-    content = {
+    stored: Any = runs[0].normalisation
+    content: dict[str, Any] = {
         "shape": spec.shape,
         "image": spec.is_image and spec.shape[0] in (1, 3),
         "range": spec.raw_range,
         "features": spec.features,
-        "offset": _numbers(
-            runs[0].normalisation.offset.double() + runs[0].normalisation.offset_rest
-        ),
-        "scale": _numbers(runs[0].normalisation.scale),
+        "offset": _numbers(stored.offset.double() + stored.offset_rest),
+        "scale": _numbers(stored.scale),
         "samples": None if samples is None else _packed(samples),
         "labels": None if labels is None else _names(labels, spec.classes),
         "runs": [
@@ -61,7 +60,7 @@ def explore_page(
     }
     script = "\n".join((_HERE / name).read_text() for name in _SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    title = f"{spec.name}: {', '.join(run['name'] for run in content['runs'])}"  # type: ignore[attr-defined]
+    title = f"{spec.name}: {', '.join(run['name'] for run in content['runs'])}"
     return Template((_HERE / "page.html").read_text()).substitute(
         title=escape(title),
         hash=digest,
