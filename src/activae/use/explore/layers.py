@@ -1,0 +1,230 @@
+"""A network as a list of layers that explore.js goes through, and the numbers that they use."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from activae.activations import gated
+from activae.activations.analysis import acts_by_unit, describe, in_float64, is_elementwise
+from activae.errors import UserError
+from activae.models import Autoencoder
+from activae.models.counts import (
+    LEAST_TOTAL,
+    Exponential,
+    LogShares,
+    NegativeBinomialHead,
+    SharesOfTotal,
+)
+from activae.models.mlp import ResidualBlock
+from activae.use.explore.tables import FloatArray, Function, NoTableError, table
+
+LARGEST = 2_000_000  # bytes a run; weights are halved to float16 where it would take more
+
+log = logging.getLogger(__name__)
+
+Layer = dict[str, Any]
+_NOTHING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+
+
+@dataclass
+class Numbers:
+    """Arrays one after the other; a layer names the place of each, [first, count]."""
+
+    parts: list[np.ndarray] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, values: Any) -> list[int]:
+        """The place of values, which are flattened to float32."""
+        if isinstance(values, Tensor):
+            values = values.detach().cpu().numpy()
+        flat = np.asarray(values, dtype=np.float32).ravel()
+        place = [self.count, len(flat)]
+        self.parts.append(flat)
+        self.count += len(flat)
+        return place
+
+    def text(self, dtype: Any = np.float32) -> str:
+        """All of them in base64, little-endian."""
+        joined = np.concatenate([np.zeros(0, np.float32), *self.parts])
+        raw = joined.astype(np.dtype(dtype).newbyteorder("<")).tobytes()
+        return base64.b64encode(raw).decode()
+
+
+class Exported:
+    """The layers of both halves, weights and tables.
+
+    Raises UserError, naming it, for a layer that the page cannot compute.
+    """
+
+    def __init__(self, net: Autoencoder, name: str) -> None:
+        self.name = name
+        net = copy.deepcopy(net).to("cpu", torch.float32)  # wherever it computes else
+        self.weights, self.tables = Numbers(), Numbers()
+        self._known: dict[bytes, list[int]] = {}
+        if net.latent is not None:
+            raise self._refusal(net.latent, "what stands between encoder and decoder")
+        x = torch.zeros(2, *net.shape, dtype=torch.float32)
+        self.encoder, x = self._several([net.input_transform, net.encoder, net.code_activation], x)
+        self.code = x[0].numel()
+        self.decoder, x = self._several([net.decoder], x)
+        self.decoder += self._output(net.output_activation, x)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the page; `half` tells whether weights had to become float16."""
+        half = (self.weights.count + self.tables.count) * 16 / 3 > LARGEST
+        if half:
+            log.warning(
+                "%s: %s weights are rounded to float16 in the page, to keep it small",
+                self.name,
+                f"{self.weights.count:,}",
+            )
+        return {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "code": self.code,
+            "half": half,
+            "weights": self.weights.text(np.float16 if half else np.float32),
+            "tables": self.tables.text(),
+        }
+
+    def _several(self, modules: Any, x: Tensor) -> tuple[list[Layer], Tensor]:
+        layers: list[Layer] = []
+        for module in modules:
+            more, x = self._layers(module, x)
+            layers += more
+        return layers, x
+
+    @torch.no_grad()
+    def _layers(self, module: nn.Module, x: Tensor) -> tuple[list[Layer], Tensor]:
+        """The layers of a module, and what it makes of x [2, ...], whose shape matters alone."""
+        if isinstance(module, nn.Sequential):
+            return self._several(module, x)
+        if isinstance(module, ResidualBlock):
+            branch, _ = self._several([module.branch], x)
+            short, _ = self._several([module.shortcut], x)
+            added = {"is": "add", "scale": module.scale, "branch": branch, "short": short}
+            return [added], module(x)
+        if isinstance(module, _NOTHING):
+            return [], module(x)
+        layer = self._weighted(module, x) or self._normalising(module, x)
+        return [layer or self._activation(module, x)], module(x)
+
+    def _weighted(self, module: nn.Module, x: Tensor) -> Layer | None:
+        if isinstance(module, nn.Linear):
+            return {"is": "linear", "in": module.in_features, **self._weight(module)}
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            return None
+        plain = module.groups == 1 and set(module.dilation) == {1}
+        if not plain or isinstance(module.padding, str) or module.padding_mode != "zeros":
+            raise self._refusal(module, "a convolution with groups, dilation or padding by name")
+        return {
+            "is": "up" if isinstance(module, nn.ConvTranspose2d) else "conv",
+            "from": list(x.shape[1:]),
+            "to": list(module(x).shape[1:]),
+            "kernel": list(module.kernel_size),
+            "stride": list(module.stride),
+            "pad": list(module.padding),
+            **self._weight(module),
+        }
+
+    def _weight(self, module: Any) -> Layer:
+        bias = module.bias
+        if bias is None:
+            out = getattr(module, "out_features", None) or module.out_channels
+            bias = torch.zeros(out)
+        return {"w": self.weights.add(module.weight), "b": self.weights.add(bias)}
+
+    def _normalising(self, module: nn.Module, x: Tensor) -> Layer | None:
+        channels = x.shape[1]
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            if module.running_mean is None or module.running_var is None:
+                raise self._refusal(module, "batch normalisation without running statistics")
+            scale = (module.running_var + module.eps).rsqrt()
+            if module.affine:
+                scale = scale * module.weight
+            shift = -module.running_mean * scale + (module.bias if module.affine else 0)
+            return {"is": "affine", "w": self.weights.add(scale), "b": self.weights.add(shift)}
+        if isinstance(module, nn.LayerNorm) and module.normalized_shape == (x.shape[1:]):
+            groups = 1
+        elif isinstance(module, nn.GroupNorm):
+            groups = module.num_groups
+        else:
+            return None
+        size = channels if isinstance(module, nn.GroupNorm) else x[0].numel()
+        ones, zeros = torch.ones(size), torch.zeros(size)
+        weight = ones if module.weight is None else module.weight
+        bias = zeros if module.bias is None else module.bias
+        kept = {"w": self.weights.add(weight), "b": self.weights.add(bias)}
+        return {"is": "norm", "groups": groups, "eps": module.eps, **kept}
+
+    def _activation(self, module: nn.Module, x: Tensor) -> Layer:
+        if isinstance(module, gated._Gated):
+            gate = type(module).gate
+
+            def opened(points: FloatArray) -> FloatArray:
+                return np.asarray(gate(torch.from_numpy(points)))
+
+            return {"is": "gated", "tables": [self._table(opened, module)]}
+        if isinstance(module, gated.Maxout):
+            return {"is": "maxout", "pieces": module.pieces}
+        if isinstance(module, gated.CReLU):
+            return {"is": "crelu"}
+        if isinstance(module, LogShares):
+            return {"is": "log_shares"}
+        if isinstance(module, Exponential):
+            return {"is": "exp"}
+        if not is_elementwise(module):
+            raise self._refusal(module, "it has several inputs or outputs a unit")
+        if not acts_by_unit(module):
+            raise self._refusal(module, "it does not act on every value for itself")
+        return {"is": "act", "tables": self._elementwise(module, x)}
+
+    def _elementwise(self, module: nn.Module, x: Tensor) -> list[list[int]]:
+        """One table, or one for each channel where their values differ."""
+        function, channels = in_float64(module), x.shape[1]
+
+        def values(points: FloatArray) -> FloatArray:
+            columns = torch.from_numpy(points)[:, None].expand(-1, channels)
+            shape = (len(points), channels) + (1,) * (x.ndim - 2)
+            with torch.no_grad():
+                out = function(columns.reshape(shape).clone())
+            return np.asarray(out.reshape(len(points), channels).numpy())
+
+        def column(c: int, points: FloatArray) -> FloatArray:
+            return values(points)[:, c]
+
+        seen = values(np.linspace(-9.7, 10.3, 83))
+        same = bool((seen == seen[:, :1]).all())
+        return [self._table(partial(column, c), module) for c in range(1 if same else channels)]
+
+    def _table(self, function: Function, module: nn.Module) -> list[int]:
+        try:
+            rows = table(function)
+        except NoTableError as error:
+            raise self._refusal(module, str(error)) from None
+        key = rows.tobytes()
+        if key not in self._known:
+            self._known[key] = self.tables.add(rows.T)
+        return self._known[key]
+
+    def _output(self, module: nn.Module, x: Tensor) -> list[Layer]:
+        if isinstance(module, SharesOfTotal):
+            return [{"is": "shares", "inflated": False, "least": -1e300}]
+        if isinstance(module, NegativeBinomialHead):
+            return [{"is": "shares", "inflated": module.zero_inflated, "least": LEAST_TOTAL}]
+        return self._layers(module, x)[0]
+
+    def _refusal(self, module: nn.Module, why: str) -> UserError:
+        return UserError(
+            f"{self.name}: explore cannot put {describe(module)} into a page: {why}; "
+            "leave this run out"
+        )

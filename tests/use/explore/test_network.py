@@ -1,0 +1,169 @@
+"""The page's forward pass in a browser gives the numbers that torch gives."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from activae.config.instantiating import build
+from activae.errors import UserError
+from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from activae.models.counts import LogCounts, LogShares, NegativeBinomialHead, SharesOfTotal
+from activae.models.mlp import ResidualMLPDecoder, ResidualMLPEncoder
+from activae.use.explore import layers
+from activae.use.explore.layers import Exported
+from activae.use.explore.tables import NoTableError, table
+
+CONFIGS = Path(__file__).parents[3] / "configs" / "activation"
+NETWORK = Path(layers.__file__).with_name("network.js")
+HARNESS = """<div id="told"></div><script>$network
+const told = [];
+for (const {exported, x} of $cases) {
+  const net = new Network(exported);
+  told.push(x.map(each => [...net.encode(each)].concat([...net.reconstruct(each)])));
+}
+document.querySelector("#told").textContent = JSON.stringify(told);
+</script>"""
+needs_browser = pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
+
+
+def _activations() -> dict[str, Callable[[], nn.Module]]:
+    found = {}
+    for file in sorted(CONFIGS.glob("*.yaml")):
+        config = OmegaConf.load(file)
+        if not OmegaConf.missing_keys(config):
+            found[file.stem] = build(config, file.stem)
+    found["prelu of 12"] = lambda: _uneven(nn.PReLU(12))
+    found["custom"] = _Bumpy
+    return found
+
+
+def _uneven(prelu: nn.PReLU) -> nn.PReLU:
+    prelu.weight.data = torch.linspace(-0.4, 1.2, 12)
+    return prelu
+
+
+class _Bumpy(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 0.3, 0.2 * torch.sin(5 * x) + x, x.tanh())
+
+
+def _networks() -> dict[str, Autoencoder]:
+    torch.manual_seed(0)
+    nets = {}
+    for name, activation in _activations().items():
+        options: dict[str, Any] = {"activation": activation, "match_parameters": False}
+        encoder = MLPEncoder((6,), 3, hidden=[12], **options)
+        nets[name] = Autoencoder(encoder, MLPDecoder(3, (6,), hidden=[12], **options), shape=(6,))
+    shape, vector = (2, 8, 8), (6,)
+    for kind in (None, "batch", "layer", "group"):
+        options = {"activation": nn.SiLU, "normalisation": kind}
+        encoder, decoder = ConvEncoder(shape, 3, channels=[4, 8], **options), None
+        decoder = ConvDecoder(3, shape, channels=[8, 4], **options)
+        nets[f"conv {kind}"] = Autoencoder(encoder, decoder, shape=shape)
+        half = ResidualMLPEncoder(vector, 3, width=[32, 16], depth=1, **options)
+        other = ResidualMLPDecoder(3, vector, width=[16, 32], depth=1, **options)
+        nets[f"residual {kind}"] = Autoencoder(
+            half, other, shape=vector, code_activation=nn.Tanh(), output_activation=nn.Sigmoid()
+        )
+    for name, ends in {
+        "shares": (LogShares(), SharesOfTotal(vector)),
+        "nb": (LogCounts(), NegativeBinomialHead(vector, zero_inflated=False)),
+        "zinb": (LogCounts(), NegativeBinomialHead(vector, zero_inflated=True)),
+    }.items():
+        halves = (
+            MLPEncoder(vector, 3, hidden=[5], activation=nn.ReLU),
+            MLPDecoder(3, (12,) if name == "zinb" else vector, hidden=[5], activation=nn.ReLU),
+        )
+        nets[name] = Autoencoder(
+            *halves, shape=vector, input_transform=ends[0], output_activation=ends[1]
+        )
+    for net in nets.values():
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.running_mean.uniform_(-1, 1)
+                module.running_var.uniform_(0.5, 2)
+        net.eval()
+    return nets
+
+
+def _browse(file: Path) -> Any:
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    options += [f"--user-data-dir={file.parent / 'profile'}", "--virtual-time-budget=5000"]
+    seen = subprocess.run(
+        ["chromium", *options, "--dump-dom", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    match = re.search(r'<div id="told">(.+?)</div>', seen.stdout)
+    assert match, seen.stderr
+    assert "CONSOLE" not in seen.stderr
+    return json.loads(match[1])
+
+
+@needs_browser
+def test_every_activation_and_encoder_gives_the_numbers_of_torch(tmp_path: Path) -> None:
+    nets = _networks()
+    random = torch.Generator().manual_seed(1)
+    samples = {k: 2 * torch.randn(5, *net.shape, generator=random) for k, net in nets.items()}
+    cases = [
+        {"exported": Exported(net, name).to_dict(), "x": samples[name].flatten(1).tolist()}
+        for name, net in nets.items()
+    ]
+    page = HARNESS.replace("$network", NETWORK.read_text()).replace("$cases", json.dumps(cases))
+    (tmp_path / "page.html").write_text(page)
+
+    told = _browse(tmp_path / "page.html")
+
+    far = {}
+    for (name, net), seen in zip(nets.items(), told, strict=True):
+        x = samples[name]
+        with torch.no_grad():
+            wanted = torch.cat([net.encode(x), net(x).flatten(1)], dim=1).numpy()
+        if not np.allclose(np.array(seen, dtype=float), wanted, rtol=1e-4, atol=1e-4):
+            far[name] = np.abs(np.array(seen, dtype=float) - wanted).max()
+    assert not far
+
+
+@pytest.mark.parametrize(
+    "function", [np.tanh, np.abs, np.square, lambda x: np.where(x > 1, x, 0), lambda x: x]
+)
+def test_tails_go_on_as_the_function_does(function: Callable[[Any], Any]) -> None:
+    rows = table(function)
+    for x, row in ((-3000.0, rows[0]), (3000.0, rows[-1])):
+        assert np.polyval(row[:0:-1], x) == pytest.approx(function(x), rel=1e-5)
+
+
+def test_a_function_that_is_not_finite_has_no_table() -> None:
+    with pytest.raises(NoTableError, match="not finite"), np.errstate(all="ignore"):
+        table(np.log)
+
+
+def test_what_cannot_be_computed_is_refused_by_name() -> None:
+    net = Autoencoder(
+        nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=1)), nn.Linear(2, 4), shape=(4,)
+    )
+    with pytest.raises(UserError, match="my run: explore cannot put Softmax"):
+        Exported(net, "my run")
+
+
+def test_weights_are_halved_where_a_run_would_take_more_than_two_megabytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4), shape=(4,))
+    assert not Exported(net, "run").to_dict()["half"]
+    monkeypatch.setattr(layers, "LARGEST", 100)
+    assert Exported(net, "run").to_dict()["half"]

@@ -1,0 +1,111 @@
+"""The page as a browser shows it, and what the verb refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import activae
+from activae.cli.use import main
+from activae.errors import UserError
+from activae.use.explore.page import explore_page
+from activae.use.run import Run
+
+Trained = Callable[..., Path]
+
+PHONE = """<!DOCTYPE html><meta charset="utf-8"><div id="told"></div>
+<iframe width="400" height="900" style="border:0"></iframe>
+<script>
+const frame = document.querySelector("iframe");
+frame.onload = () => {
+  const inside = frame.contentDocument, told = [];
+  const number = told => parseFloat(told.textContent.slice(3));
+  const seen = () => [...inside.querySelectorAll("#runs .se")].map(number);
+  told.push(seen());
+  const strip = inside.querySelectorAll(".strip button");
+  if (strip.length) strip[2].click();
+  told.push(seen());
+  const slider = inside.querySelector("#code input[type=range]");
+  slider.value = slider.max;
+  slider.dispatchEvent(new Event("input"));
+  told.push(seen());
+  document.querySelector("#told").textContent = JSON.stringify({told,
+    room: frame.contentWindow.innerWidth, width: inside.documentElement.scrollWidth,
+    maps: inside.querySelectorAll(".map canvas").length});
+};
+frame.srcdoc = $page;
+</script>"""
+
+
+def _browse(page: str, folder: Path) -> dict[str, object]:
+    inside = json.dumps(page).replace("</", "<\\/")
+    (folder / "phone.html").write_text(PHONE.replace("$page", inside))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    options += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=3000"]
+    seen = subprocess.run(
+        ["chromium", *options, "--dump-dom", (folder / "phone.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    match = re.search(r'<div id="told">(.+?)</div>', seen.stdout)
+    assert match, seen.stderr
+    assert "CONSOLE" not in seen.stderr
+    return dict(json.loads(match[1]))
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
+def test_inputs_are_chosen_codes_moved_and_the_page_fits_a_phone(
+    trained: Trained, digits: Run, images: np.ndarray, tmp_path: Path
+) -> None:
+    flat = activae.load(trained("data=digits", "encoding=dim2", "activation=relu"))
+    runs = [flat, digits]
+
+    found = _browse(explore_page(runs, images[:20], np.arange(20) % 10), tmp_path)
+
+    first, chosen, moved = found["told"]
+    for run, at_first, then in zip(runs, first, chosen, strict=True):
+        assert at_first == pytest.approx(run.score(images[:1])[0], rel=1e-3)
+        assert then == pytest.approx(run.score(images[2:3])[0], rel=1e-3)
+    assert moved[0] != chosen[0]
+    assert moved[1] == chosen[1]
+    assert found["maps"] == 1
+    assert found["width"] <= found["room"] == 400
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
+def test_what_is_no_image_is_a_table(table_run: Run, tmp_path: Path) -> None:
+    found = _browse(explore_page([table_run]), tmp_path)
+
+    assert found["width"] <= found["room"] == 400
+    first, _, moved = found["told"]
+    assert first != moved
+
+
+def test_runs_on_other_data_do_not_share_a_page(digits: Run, table_run: Run) -> None:
+    with pytest.raises(UserError, match="make a page for each"):
+        explore_page([digits, table_run])
+
+
+def test_the_verb_writes_the_page_once(
+    digits_folder: Path, images: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "some.npz", train=images[:30], train_labels=np.arange(30) % 10)
+    page = tmp_path / "page.html"
+    given = ["explore", str(digits_folder), str(digits_folder), str(page)]
+
+    assert main([*given, "--samples", str(tmp_path / "some.npz")], "") == 0
+    assert page.stat().st_size < 2 * 2_000_000
+    assert "://" not in page.read_text()
+    assert main(given, "") == 1
+    assert "--force" in capsys.readouterr().err
+    assert main([*given[:-1], str(tmp_path / "page.png")], "") == 1
+    assert "ends in .html" in capsys.readouterr().err
