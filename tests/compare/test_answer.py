@@ -515,6 +515,17 @@ def test_a_condition_of_two_keys_is_named_by_its_values_or_as_it_is_shown(
         assert answered(path, by=by, baseline=wanted).reference == "gelu (dim 2)"
 
 
+def test_a_condition_is_not_named_by_a_key_that_it_lacks(
+    sweep: Callable[..., Path],
+) -> None:
+    path = sweep({"relu": 11, "gelu": 10})
+    sweep({"silu": 9}, **{"trainer.gradient_clip_val": 1.0})
+
+    found = answered(path, by=["activation", "trainer.gradient_clip_val"])
+
+    assert sorted(found.table["condition"]) == ["gelu", "relu", "silu (gradient_clip_val 1.0)"]
+
+
 def test_long_names_stay_different_in_the_table(write_run: WriteRun, tmp_path: Path) -> None:
     for slope in (0.12345, 0.12346):
         for seed in range(6):

@@ -299,13 +299,18 @@ def _conditions(table: pd.DataFrame, factor: Sequence[str]) -> list[str]:
     first, *others = named(table, factor) if len(factor) > 1 else [table[factor[0]].map(str)]
     if not others:
         return list(first)
-    return [f"{name} ({', '.join(rest)})" for name, *rest in zip(first, *others, strict=True)]
+    told = [", ".join(filter(None, rest)) for rest in zip(*others, strict=True)]
+    pairs = zip(first, told, strict=True)
+    return [f"{name} ({rest})" if name and rest else name or rest for name, rest in pairs]
 
 
 def named(table: pd.DataFrame, keys: Sequence[str]) -> list[pd.Series[str]]:
-    """Each key's values with its short name: dim 2; without one where the key has no dots."""
+    """Each key's values with its short name: dim 2; without one where the key has no dots.
+
+    Nothing for a run that lacks the key, or has null for it.
+    """
     return [
-        (f"{short} " if "." in key else "") + table[key].map(str)
+        ((f"{short} " if "." in key else "") + table[key].map(str)).where(table[key].notna(), "")
         for key, short in zip(keys, short_names(keys), strict=True)
     ]
 
