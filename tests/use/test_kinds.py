@@ -54,6 +54,10 @@ def test_a_table_comes_back_with_its_columns_its_index_and_words(
     assert table_run.decode(codes)[again.columns].equals(again)
 
 
+def test_a_table_without_rows_has_no_codes(table_run: Run, table: pd.DataFrame) -> None:
+    assert table_run.encode(table[:0]).shape == (0, *table_run.code_shape)
+
+
 def test_gaps_are_filled_as_in_training(table_run: Run, table: pd.DataFrame) -> None:
     gaps = table.iloc[:3].assign(mass=[None, 60.0, 61.0])
     median = table_run.preparation.imputer.statistics_[0]  # type: ignore[union-attr]

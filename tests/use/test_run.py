@@ -156,8 +156,16 @@ def test_interpolation_goes_from_one_reconstruction_to_the_other(
     assert np.allclose(path[2], digits.decode(middle)[0], atol=1e-4)
     with pytest.raises(DataError, match="a: has 2 samples; give one"):
         digits.interpolate(images[:2], images[1])
-    with pytest.raises(DataError, match="n=1: give 2 or more"):
-        digits.interpolate(images[0], images[1], 1)
+    for n in (1, 2.5):
+        with pytest.raises(DataError, match=f"n={n}: give a whole number of 2 or more"):
+            digits.interpolate(images[0], images[1], n)
+
+
+def test_pictures_are_named_by_texts_too(digits: Run, tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    Image.fromarray(np.full((8, 8), 128, dtype=np.uint8)).save(file)
+
+    assert np.array_equal(digits.encode([str(file)]), digits.encode([file]))
 
 
 def test_batches_are_taken_one_at_a_time(digits: Run, images: np.ndarray) -> None:

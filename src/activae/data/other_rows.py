@@ -76,9 +76,9 @@ def frame_columns(frame: pd.DataFrame, source: Source, preparation: ColumnFeatur
     rows = len(frame)
     return Columns(
         preparation.numeric,
-        np.array(numbers, dtype=np.float64).reshape(-1, rows).T,
+        np.array(numbers, dtype=np.float64).reshape(len(numbers), rows).T,
         preparation.categorical,
-        np.array(words, dtype=object).reshape(-1, rows).T,
+        np.array(words, dtype=object).reshape(len(words), rows).T,
     )
 
 

@@ -69,7 +69,8 @@ def given(run: Run, x: Any) -> Given:
         return _of_frame(run, x)
     if images.is_picture(x) or (_is_list(x) and x and all(map(images.is_picture, x))):
         return _of_pictures(run, x)
-    if _is_list(x) and x and all(isinstance(each, os.PathLike) for each in x):
+    paths = os.PathLike if _is_text(run) else (os.PathLike, str)
+    if _is_list(x) and x and all(isinstance(each, paths) for each in x):
         return _of_pictures(run, [Path(each).expanduser() for each in x])
     if _is_text(run):
         return _of_texts(run, x)

@@ -111,8 +111,8 @@ class Run:
 
         a and b are one sample each. Raises DataError where they are not.
         """
-        if n < 2:
-            raise DataError(f"n={n}: give 2 or more, for both ends are among them")
+        if not isinstance(n, int) or n < 2:
+            raise DataError(f"n={n}: give a whole number of 2 or more: both ends are among them")
         ends = [given(self, each) for each in (a, b)]
         for name, end in zip("ab", ends, strict=True):
             if end.rows != 1:

@@ -99,6 +99,18 @@ def test_lossless_is_exact_and_smaller_than_zlib(bytes_run: Run, pixels: np.ndar
     assert (lossy.dtype, lossy.shape) == (np.uint8, pixels.shape)
 
 
+def test_a_file_that_is_larger_is_called_so(bytes_run: Run, pixels: np.ndarray) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, pixels[:2].shape, dtype=np.uint8)
+    packed = compress(bytes_run, noise, lossless=True)
+    assert "x larger than raw" in str(packed)
+
+
+@pytest.mark.parametrize("name", ["missing.aez", "."])
+def test_what_is_no_file_is_named(name: str, digits: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot be read \(.*\); give a file of compress"):
+        decompress(digits, tmp_path / name)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_images_come_back_too(bytes_run: Run, pixels: np.ndarray, count: int) -> None:
     packed = compress(bytes_run, pixels[:count], lossless=True)

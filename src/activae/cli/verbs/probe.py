@@ -59,6 +59,8 @@ def _own(run: Run) -> tuple[Labelled, Labelled]:
     from activae.training.assembly import build_data
 
     data = build_data(run.restored.config)
+    if data.labels["train"] is None:
+        raise UserError(f"{data.source.name}: has no labels; give INPUT and --labels FILE")
     data.to(run.device, next(run.network.parameters()).dtype)
     return labelled_splits(data, test=True)
 

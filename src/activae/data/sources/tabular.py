@@ -147,6 +147,8 @@ class ColumnFeatures(Preparation):
         Raises DataError where the columns are others.
         """
         numbers, categories = self._in_order(rows)
+        if len(numbers) == 0:  # which scikit-learn refuses
+            return torch.zeros(0, len(self.features))
         parts = []
         if self.numeric:
             parts.append(self.scaler.transform(self.imputer.transform(numbers)))

@@ -69,7 +69,7 @@ class Packed:
         )
         exact = "exact" if self.psnr == inf else f"PSNR {self.psnr:.2f} dB"
         others = {"raw": self.raw_bytes, "zlib": self.zlib_bytes, "PNG": self.png_bytes}
-        ratios = [f"{n / size:.3g} x smaller than {name}" for name, n in others.items() if n]
+        ratios = [f"{_ratio(n, size)} than {name}" for name, n in others.items() if n]
         return (
             f"{self.samples} samples in {size} bytes: {self.bits_a_sample:.4g} bits a sample, "
             f"{per}; {exact} (the run itself {self.own_psnr:.2f} dB); {', '.join(ratios)}"
@@ -141,7 +141,7 @@ def decompress(
     Raises DataError where the file is damaged, foreign, newer, too large, or of another run.
     """
     what = "the content" if isinstance(source, bytes) else str(source)
-    content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    content = source if isinstance(source, bytes) else _bytes_of(Path(source))
     archive = from_bytes(content, what)
     _check_fit(run, archive, what, memory)
     codes = _codes(archive, what)
@@ -211,6 +211,19 @@ def _coding(run: Run, raw: Tensor) -> Coding:
 def _codes(archive: Archive, what: str) -> Codes:
     blocks = decode_rows(archive.words, archive.tables, archive.count, what)
     return np.concatenate([archive.quantiser.values(block) for block in blocks])
+
+
+def _ratio(other: int, size: int) -> str:
+    """How many times smaller, or larger, a size is."""
+    return f"{other / size:.3g} x smaller" if size <= other else f"{size / other:.3g} x larger"
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{file}: cannot be read ({reason}); give a file of compress") from error
 
 
 def _check_fit(run: Run, archive: Archive, what: str, memory: int | None) -> None:

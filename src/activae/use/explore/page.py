@@ -60,7 +60,7 @@ def explore_page(
     }
     script = "\n".join((_HERE / name).read_text() for name in _SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    title = f"{spec.name}: {', '.join(run['name'] for run in content['runs'])}"
+    title = f"{Path(spec.name).name}: {', '.join(run['name'] for run in content['runs'])}"
     return Template((_HERE / "page.html").read_text()).substitute(
         title=escape(title),
         hash=digest,
