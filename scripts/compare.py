@@ -16,12 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from activae.cli.end_requests import reader_may_leave
 from activae.compare.answer import Answer, answer
 from activae.compare.closing import table_as
 from activae.compare.collect import Runs, read_runs
@@ -44,10 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    try:
-        print(shown(found), flush=True)
-    except BrokenPipeError:  # of `| head`, say, which has seen enough; so has the flush at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with reader_may_leave():
+        print(shown(found))
     return 0
 
 

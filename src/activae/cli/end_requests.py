@@ -61,6 +61,19 @@ def ended_as_by_ctrl_c() -> Iterator[None]:
             signal.signal(each, handler)
 
 
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Around what is printed last: who reads it (`| head`) may have seen enough, which is no error.
+
+    The flush at the process's end then finds nobody either, so output goes nowhere from here on.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _nobody_reads(descriptor: int) -> bool:
     """Whether it is a pipe whose reader is gone."""
     poll = select.poll()

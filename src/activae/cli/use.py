@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from activae.cli.end_requests import ended_as_by_ctrl_c
+from activae.cli.end_requests import ended_as_by_ctrl_c, reader_may_leave
 from activae.cli.verbs import MODULES
 from activae.errors import EXIT_INTERRUPTED, UserError
 
@@ -20,10 +19,8 @@ def main(arguments: Sequence[str] | None, description: str) -> int:
     options = _parser(description).parse_args(arguments)
     with ended_as_by_ctrl_c(), _told_on_stderr():
         try:
-            options.act(options)
-            sys.stdout.flush()
-        except BrokenPipeError:  # of `| head`, say, which has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with reader_may_leave():
+                options.act(options)
         except (UserError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
