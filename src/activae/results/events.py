@@ -21,6 +21,13 @@ def without_tensorflow() -> None:
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
 
+def load_writers() -> None:
+    """Import what the first event and picture would, so that processes forked later need not."""
+    without_tensorflow()
+    import PIL.PngImagePlugin  # noqa: F401
+    import torch.utils.tensorboard  # noqa: F401
+
+
 class Events:
     """Writes one event file in a folder; TensorBoard shows the folder as a run.
 

@@ -25,6 +25,7 @@ from activae.config.identity import data_key, graph_key
 from activae.config.wording import clipped
 from activae.data.module import AutoencoderDataModule
 from activae.errors import END_REQUESTS, EXIT_INTERRUPTED
+from activae.results.events import load_writers
 from activae.sweeps.folder import SweepFolder, note_failure, outcome_of
 from activae.sweeps.job import Ended, Job, Outcome, Report, Said, Stepped
 from activae.sweeps.stack import memory_per_member
@@ -98,8 +99,11 @@ class Pool:
             shared.compiled = {each.graph for each in groups}
         elif self.compiling is None and _has_compiler():
             shared.compiled = worth_compiling(groups, data)
-        if shared.compiled and self.start_method == "fork":
-            load_compiler()
+        if self.start_method == "fork":
+            if shared.compiled:
+                load_compiler()
+            if first.cfg.logger.tensorboard:
+                load_writers()
         self._announce(shared, groups, data)
 
     def _announce(
