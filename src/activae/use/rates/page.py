@@ -128,8 +128,8 @@ def _of_figures(study: Study) -> Iterator[Section]:
     said = (
         "PSNR in dB at so many bits a pixel, mean over seeds; –: there is no file so small. On "
         "PCA: the mean difference in PSNR at equal bits, and in bits at equal PSNR (Bjøntegaard "
-        "2001), where both have files. Least bits: the smallest file that was made, with its PSNR; of "
-        "JPEG and WebP without a sheet, each image has a file of its own, most of which is header."
+        "2001), where both have files. Least bits: the smallest file that was made, with its PSNR; "
+        "JPEG and WebP without a sheet have a file for each image, most of which is header."
     )
     body = table(heads, cells, list(best), "PSNR by bits a pixel") + note(said)
     yield Section("figures", "In figures, beside others", body)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DIM = "encoding.dim"
-METRIC = "equal bits/PSNR"
+METRIC = "rate/PSNR"  # short: it heads a column
 PCA_NAME = "PCA"
 _SEES_TEST = "score.test"
 
