@@ -93,11 +93,11 @@ def _of_runs(study: Study, of: str) -> Iterator[Series]:
 def _of_others(study: Study, of: str) -> Iterator[Series]:
     top = max(curve.points[-1].psnr for curves in study.curves.values() for curve in curves)
     for name, place in _PLACES.items():
-        curve = study.others.get(name)
-        points = [p for p in curve.points if p.psnr < top + _ABOVE] if curve else []
+        curve = study.others.get(name, Curve(()))
+        points = [point for point in curve.points if point.psnr < top + _ABOVE]
         if points:
             rates = np.array([point.bits for point in points])
-            values = _values(curve, rates, of) if curve else []
+            values = _values(curve, rates, of)
             yield Series(name, place, rates.tolist(), list(values), marks=True)
 
 

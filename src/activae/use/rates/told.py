@@ -107,5 +107,5 @@ def _table(study: Study) -> Iterator[str]:
         if len(line[-1]) > widths[-1] and not any(line[1:-1]):
             yield f"{name:{longest}}  {line[-1]}"
             continue
-        cells = (cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
-        yield "  ".join([name.ljust(longest), *cells]).rstrip()
+        padded = (cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
+        yield "  ".join([name.ljust(longest), *padded]).rstrip()
