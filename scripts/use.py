@@ -8,6 +8,7 @@
     python scripts/use.py decompress outputs/RUN photos.aez photos.npy
     python scripts/use.py export outputs/RUN network.onnx
     python scripts/use.py probe outputs/RUN
+    python scripts/use.py rate_distortion outputs/sweeps/NAME page.html
     python scripts/use.py explore outputs/RUN outputs/OTHER page.html
 
 RUN is a run's folder, or a sweep's: the best run by validation is taken, and named. Each verb has

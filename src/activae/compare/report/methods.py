@@ -47,8 +47,11 @@ _QUESTIONS = {
 }
 
 
-def methods(answer: Answer) -> Iterator[Section]:
-    """What was held equal and what varied, how to repeat it, and with which versions it was run."""
+def methods(answer: Answer, own: str | None = None) -> Iterator[Section]:
+    """What was held equal and what varied, how to repeat it, and with which versions it was run.
+
+    own: the command that made the page, where that is not compare.
+    """
     runs = answer.paired.runs
     facts = [*_words(answer), *_settings(runs), ("versions", _versions(runs))]
     rows = "".join(
@@ -56,7 +59,7 @@ def methods(answer: Answer) -> Iterator[Section]:
         for name, said in facts
         if said
     )
-    made_by = [*commands(runs["path"]), *_own_command(answer)]
+    made_by = [*commands(runs["path"]), own or _own_command(answer)]
     shown = "".join(f"<pre>{escape(command)}</pre>" for command in made_by)
     yield Section(
         "protocol",
@@ -171,10 +174,10 @@ def _versions(runs: pd.DataFrame) -> str:
     return ", ".join(parts)
 
 
-def _own_command(answer: Answer) -> Iterator[str]:
+def _own_command(answer: Answer) -> str:
     paired = answer.paired
     options = ["--by", ",".join(paired.factor), "--metric", answer.metric]
-    yield f"python scripts/compare.py FOLDER {join(options)} --html report.html"
+    return f"python scripts/compare.py FOLDER {join(options)} --html report.html"
 
 
 def footer() -> str:

@@ -43,11 +43,17 @@ def write_page(answer: Answer, file: Path) -> None:
 def page(answer: Answer) -> str:
     """The report on an answer: what there is to say for it, section by section."""
     sections = [section for part in _PARTS for section in part(answer)]
+    title = f"{answer.factor}: {answer.verdict}"
+    return document(title, header(answer, sections), sections)
+
+
+def document(title: str, head: str, sections: list[Section]) -> str:
+    """A page of sections below a header."""
     script = (_HERE / "page.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    body = "\n".join([_header(answer, sections), *map(_html, sections), footer()])
+    body = "\n".join([head, *map(_html, sections), footer()])
     return Template((_HERE / "page.html").read_text()).substitute(
-        title=escape(f"{answer.factor}: {answer.verdict}"), hash=digest, script=script, body=body
+        title=escape(title), hash=digest, script=script, body=body
     )
 
 
@@ -58,7 +64,8 @@ def _html(section: Section) -> str:
     )
 
 
-def _header(answer: Answer, sections: list[Section]) -> str:
+def header(answer: Answer, sections: list[Section]) -> str:
+    """What was compared, the verdict, and links to the sections."""
     paired = answer.paired
     data = list(dict.fromkeys(map(str, paired.runs.get("data", ()))))
     more = len(data) > 1
@@ -89,7 +96,8 @@ def _verdict(verdict: str) -> str:
     return f"{escape(said[:1].upper() + said[1:])}."
 
 
-def _of_intervals(answer: Answer) -> Iterator[Section]:
+def of_intervals(answer: Answer) -> Iterator[Section]:
+    """The differences to the best, with every seed."""
     said = (
         f"Each dot is a seed: its run's {answer.metric} minus that of {answer.reference} with the "
         "same seed. The thick line is the 95 % interval of their mean (Student's t), each by "
@@ -105,7 +113,8 @@ def _of_intervals(answer: Answer) -> Iterator[Section]:
     yield Section("intervals", title, f"{figure}{note(said)}")
 
 
-def _of_table(answer: Answer) -> Iterator[Section]:
+def of_table(answer: Answer) -> Iterator[Section]:
+    """The table of conditions."""
     rows = list(answer.table.itertuples())
     number = fixed(rows)
     with_iqm = bool(answer.table["iqm"].notna().any())
@@ -162,7 +171,8 @@ def _difference(row: Any, number: Callable[[float], str]) -> str:
     return "diverged" if row.diverged else "–"
 
 
-def _of_caveats(answer: Answer) -> Iterator[Section]:
+def of_caveats(answer: Answer) -> Iterator[Section]:
+    """What weakens the answer."""
     if answer.caveats:
         items = "".join(f"<li>{with_command(caveat)}</li>" for caveat in answer.caveats)
         yield Section("caveats", "What weakens this", f'<ul class="caveats">{items}</ul>')
@@ -170,6 +180,6 @@ def _of_caveats(answer: Answer) -> Iterator[Section]:
 
 # From what is asked first to what is looked up.
 _PARTS: list[Sections] = [
-    *(_of_intervals, _of_table, _of_caveats),
+    *(of_intervals, of_table, of_caveats),
     *(raced, holds, learning_curves, valleys, why, reconstructions, cost, methods),
 ]

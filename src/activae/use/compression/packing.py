@@ -104,7 +104,7 @@ def compress(
     if not found.rows:
         raise DataError("no samples were given: there is nothing to compress")
     raw = found.raw(0, found.rows).cpu()
-    coding = _coding(run, raw)
+    coding = coding_of(run, raw)
     if lossless:
         archive = _lossless(run, coding, _pixels(raw))
     elif bits is not None:
@@ -113,7 +113,7 @@ def compress(
         archive = coding.by_default() if psnr is None else coding.for_psnr(psnr)
     content = to_bytes(archive)
     assert np.array_equal(
-        _codes(from_bytes(content, "what was just written"), "it"),
+        codes_of(from_bytes(content, "what was just written"), "it"),
         archive.quantiser.values(archive.quantiser.symbols(coding.codes)),
     )
     is_image = run.spec.is_image
@@ -126,7 +126,7 @@ def compress(
         own_psnr=coding.own_psnr,
         raw_bytes=raw.numpy().nbytes,
         zlib_bytes=len(zlib.compress(raw.numpy().tobytes())),
-        png_bytes=_png_bytes(raw, run.spec.raw_range) if is_image else None,
+        png_bytes=png_bytes(raw, run.spec.raw_range) if is_image else None,
     )
 
 
@@ -144,7 +144,7 @@ def decompress(
     content = source if isinstance(source, bytes) else _bytes_of(Path(source))
     archive = from_bytes(content, what)
     _check_fit(run, archive, what, memory)
-    codes = _codes(archive, what)
+    codes = codes_of(archive, what)
     if archive.residual is None or lossy:
         return run.decode(codes)
     return restored(archive.residual, _exact_decoder(run)(codes), what)
@@ -173,24 +173,29 @@ def decoder_hash(run: Run) -> bytes:
     return found.digest()
 
 
+def check_can_compress(run: Run) -> None:
+    """Raises UserError where a run's code does not hold all that decoding takes."""
+    if run.shares_totals:
+        raise UserError(
+            f"{run.folder}: this run's output shares out each sample's total, which its code does "
+            "not hold, so that it cannot compress; train one with another objective"
+        )
+
+
 def _check(run: Run, bits: float | None, psnr: float | None, lossless: bool) -> None:
     for name, value in (("bits", bits), ("psnr", psnr)):
         if value is not None and not 0 < value < inf:
             raise UserError(f"{name}={value:g}: give a number above 0")
     if (bits is not None) + (psnr is not None) + lossless > 1:
         raise UserError("bits, psnr and lossless: give one of them; each says how much is kept")
-    if run.shares_totals:
-        raise UserError(
-            f"{run.folder}: this run's output shares out each sample's total, which its code does "
-            "not hold, so that it cannot compress; train one with another objective"
-        )
+    check_can_compress(run)
     if lossless and not (run.spec.is_image and declared_range(run) == BYTES):
         raise UserError(
             f"lossless: is for images of 8 bits, from 0 to 255; this run expects {run.expected()}"
         )
 
 
-def _coding(run: Run, raw: Tensor) -> Coding:
+def coding_of(run: Run, raw: Tensor) -> Coding:
     """The codes of raw samples [N, *shape], and how their error is measured."""
     normalised = run.normalisation(raw.to(run.device))
     codes = run.encode_normalised(normalised).cpu().flatten(1).float().numpy()
@@ -208,7 +213,8 @@ def _coding(run: Run, raw: Tensor) -> Coding:
     return Coding(codes, originals, decode, high - low, tuple(run.spec.shape), decoder_hash(run))
 
 
-def _codes(archive: Archive, what: str) -> Codes:
+def codes_of(archive: Archive, what: str) -> Codes:
+    """The codes [N, D] that a file holds; `what` is the file, for messages."""
     blocks = decode_rows(archive.words, archive.tables, archive.count, what)
     return np.concatenate([archive.quantiser.values(block) for block in blocks])
 
@@ -294,7 +300,7 @@ def _exact_decoder(run: Run) -> Callable[[Codes], Pixels]:
     return decode
 
 
-def _png_bytes(raw: Tensor, bounds: tuple[float, float]) -> int:
+def png_bytes(raw: Tensor, bounds: tuple[float, float]) -> int:
     """What images [N, C, H, W] take as PNG, an image each; of many, from a thousand of them."""
     rows = np.arange(len(raw))
     some = raw[torch.from_numpy(spread_rows(rows, PICTURED))]
