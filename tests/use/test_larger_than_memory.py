@@ -164,6 +164,17 @@ def test_cells_on_a_path_between_two_are_named_after_neither(
     assert list(path.obs_names) == ["0", "1", "2", "3", "4"]
 
 
+def test_words_in_place_of_pixels_are_answered_by_what_the_run_expects(
+    digits: Run, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    source = written(table, tmp_path / "words.csv")
+
+    with pytest.raises(DataError, match=r"column 2 \(city\): 'Oslo'.*expects images") as error:
+        digits.encode(source)
+
+    assert "data.source" not in str(error.value)
+
+
 def test_a_bad_cell_is_named_wherever_it_is(
     table_run: Run, numbers_run: Run, many: pd.DataFrame, tmp_path: Path
 ) -> None:

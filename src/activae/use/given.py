@@ -147,7 +147,9 @@ def _table(run: Run, order: Sequence[str] | None = None) -> Callable[[Tensor], d
 
 def _of_array(run: Run, x: Any) -> Given:
     if run.preparation is not None:
-        raise DataError(f"a {type(x).__name__} was given; the run expects {expectation(run)}.")
+        is_array = isinstance(x, np.ndarray)  # mapped from a file or not
+        what = f"an array of shape {list(x.shape)}" if is_array else f"a {type(x).__name__}"
+        raise DataError(f"{what} was given; the run expects {expectation(run)}.")
     bounds = arrays.declared_range(run)
     values = arrays.real(x, run.spec, bounds)
     layout = arrays.layout(values.shape, run.spec, bounds)

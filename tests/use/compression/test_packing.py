@@ -209,6 +209,8 @@ def test_the_commands(
     file, back = tmp_path / "x.aez", tmp_path / "back.npy"
     code, said = use("compress", bytes_run.folder, home / "pixels.npy", file, "--lossless")
     assert (code, f"300 samples in {file.stat().st_size} bytes" in said) == (0, True), said
+    code, said = use("compress", bytes_run.folder, home / "pixels.npy", tmp_path / "x")
+    assert (code, "x.aez: exists already" in said) == (1, True), said  # the ending is added
     assert use("decompress", bytes_run.folder, file, back)[0] == 0
     assert np.array_equal(np.load(back), pixels)
     assert use("decompress", bytes_run.folder, file, tmp_path / "folder", "--lossy")[0] == 0
