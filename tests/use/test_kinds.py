@@ -97,7 +97,7 @@ def test_missing_and_unknown_columns_are_named(table_run: Run, table: pd.DataFra
     with pytest.raises(DataError, match="lacks mass; has the unknown weight"):
         table_run.encode(other)
     with pytest.raises(
-        DataError, match=r"a ndarray was given.*with the columns numbers: mass, age"
+        DataError, match=r"an array of shape .2, 3. was given.*with the columns numbers: mass, age"
     ):
         table_run.encode(np.zeros((2, 3)))
 
