@@ -66,7 +66,7 @@ def show(metrics: dict[str, Any], title: str, console: Console) -> None:
         ratio = ratio_to_pca(name, run, pca) if name in _ERRORS else None
         of_pca = "exact" if name in _ERRORS and is_exact(pca) else _number(pca[name])
         table.add_row(text, _number(run[name]), of_pca, _number(ratio))
-    probed = metrics.get("probe")
+    probed: dict[str, Any] = metrics.get("probe") or {}
     for name, text in _PROBED.items() if probed else ():
         table.add_row(text, _number(probed[name]), _number(probed["pca"][name]), "")
     console.print(table)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import pytest
 import activae
 from activae.cli.use import main
 from activae.errors import UserError
+from activae.training.assembly import build_data
 from activae.use.explore.page import explore_page
 from activae.use.run import Run
 
@@ -93,6 +96,59 @@ def test_what_is_no_image_is_a_table(table_run: Run, tmp_path: Path) -> None:
 def test_runs_on_other_data_do_not_share_a_page(digits: Run, table_run: Run) -> None:
     with pytest.raises(UserError, match="make a page for each"):
         explore_page([digits, table_run])
+
+
+def content_of(page: str) -> Any:
+    return json.loads(page.split('id="data">')[1].split("</script>")[0])
+
+
+def test_the_options_name_is_the_runs_name(train_py: Any, tmp_path: Path) -> None:
+    quick = ("trainer=cpu", "logger=minimal", "logger.progress_bar=false", "trainer.max_steps=5")
+    assert train_py("data=digits", "activation=gelu", "hydra.run.dir=run", *quick).code == 0
+    run = activae.load(tmp_path / "run")
+
+    names = [each["name"] for each in content_of(explore_page([run]))["runs"]]
+
+    assert names == ["gelu"]
+
+
+def test_samples_are_the_run_s_own_of_validation_where_none_are_given(
+    digits_folder: Path, digits: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, without = tmp_path / "page.html", tmp_path / "without.html"
+
+    assert main(["explore", str(digits_folder), str(page)], "") == 0
+    assert (
+        "180 samples of the validation split of digits are in the page" in capsys.readouterr().err
+    )
+    assert main(["explore", str(digits_folder), str(without), "--no-samples"], "") == 0
+
+    found = content_of(page.read_text())
+    data = build_data(digits.restored.config)
+    raw = np.frombuffer(base64.b64decode(found["samples"]["text"]), "u1").reshape(180, 1, 8, 8)
+    assert np.allclose(raw, data.normalisation.inverse(data.samples["val"]), atol=1e-3)
+    assert found["labels"] == [str(label) for label in data.labels["val"].tolist()]
+    assert content_of(without.read_text())["samples"] is None
+
+
+def test_samples_that_are_not_here_are_done_without(
+    table_run: Run, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = home / "table.csv"
+    kept, told = file.read_text(), []
+    try:
+        for change in (lambda: file.write_text(kept + "70,Oslo,3\n"), file.unlink):
+            change()
+            page = ["explore", str(table_run.folder), str(tmp_path / "page.html"), "--force"]
+            assert main(page, "") == 0
+            assert content_of((tmp_path / "page.html").read_text())["samples"] is None
+            told.append(capsys.readouterr().err)
+    finally:
+        file.write_text(kept)
+
+    assert all(said.startswith("no samples in the page: ") for said in told)
+    assert "has changed since the run was trained" in told[0]
+    assert "has changed" not in told[1]
 
 
 def test_the_verb_writes_the_page_once(

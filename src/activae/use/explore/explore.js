@@ -210,10 +210,10 @@ function buildStrip(host) {
 // --- reconstructions
 function buildRuns() {
   const host = $("#runs");
-  const half = runs.filter(run => run.net.half).map(run => run.name);
+  const rounded = runs.filter(run => run.net.scales), far = Math.max(...rounded.map(run => run.net.rounded));
   $("#said").textContent = "SE: squared error summed over normalised values. "
     + (data.image ? "Errors: blue where the output is too bright, orange where too dark." : "")
-    + (half.length ? ` Weights of ${half.join(", ")} are rounded to 3 digits (float16) to keep the page small.` : "");
+    + (rounded.length ? ` Weights of ${rounded.map(run => run.name).join(", ")} are rounded to 16 bits to keep the page small: codes and outputs move by ${far.toPrecision(1)} at most where it was tried.` : "");
   if (!data.image) { buildValues(host); return; }
   for (const run of runs) {
     const card = made("div", host, "", {className: "card"});

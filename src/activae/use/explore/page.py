@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from activae.compare.collect import read_runs
 from activae.config.instantiating import activation_label
 from activae.errors import UserError
 from activae.use.explore.layers import Exported
@@ -90,8 +91,13 @@ def _check_alike(runs: Sequence[Run]) -> None:
 
 
 def _run_names(runs: Sequence[Run]) -> list[str]:
-    """The activation of each, and its folder's name too where two have the same."""
-    names = [activation_label(run.config) for run in runs]
+    """The activation of each, by its option's name where the run's command says it.
+
+    And its folder's name too where two have the same.
+    """
+    table = read_runs([run.folder for run in runs]).table
+    options = dict(zip(table["path"], table.get("activation", table["path"]), strict=True))
+    names = [options.get(str(run.folder)) or activation_label(run.config) for run in runs]
     return [
         name if names.count(name) == 1 else f"{name} ({run.folder.absolute().name}, {number})"
         for number, (name, run) in enumerate(zip(names, runs, strict=True), start=1)
