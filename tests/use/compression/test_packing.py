@@ -17,6 +17,7 @@ import activae
 from activae.cli.use import main
 from activae.errors import DataError, UserError
 from activae.results.run import train
+from activae.use.compression import packing
 from activae.use.compression.container import from_bytes, to_bytes
 from activae.use.compression.packing import compress, decoder_hash, decompress
 from activae.use.run import Run
@@ -165,6 +166,32 @@ def test_a_count_that_would_fill_the_memory_is_refused_first(
         decompress(digits, to_bytes(replace(archive, count=1 << 40)))
     with pytest.raises(DataError, match=r"and 1e-06 GB may be used here"):
         decompress(digits, to_bytes(archive), memory=1000)
+
+
+def test_samples_are_written_part_by_part(
+    digits: Run,
+    table_run: Run,
+    images: np.ndarray,
+    table: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packing, "WRITTEN", 16)
+    decode, held = Run.decode, []
+    monkeypatch.setattr(Run, "decode", lambda self, z: held.append(len(z)) or decode(self, z))
+    for run, x, name in ((digits, images[:100], "x.npy"), (table_run, table, "x.csv")):
+        content = compress(run, x).content
+        (tmp_path / "x.aez").write_bytes(content)
+        held.clear()
+
+        packing.write(run, tmp_path / "x.aez", tmp_path / name)
+
+        assert (max(held), sum(held)) == (16, len(x))
+        wanted = decompress(run, content)
+        if name == "x.npy":
+            assert np.array_equal(np.load(tmp_path / name), wanted)
+        else:
+            pd.testing.assert_frame_equal(pd.read_csv(tmp_path / name), wanted, check_dtype=False)
 
 
 def test_what_cannot_be_is_said_in_words(digits: Run, images: np.ndarray) -> None:
