@@ -249,6 +249,7 @@ def test_progress_is_shown_on_a_terminal(
         (("score", "RUN", "x.npy", "scores"), "scores: a folder holds no scores"),
         (("decode", "RUN", "x.npy", "o.npy"), "the run expects codes [N, 8]"),
         (("encode", "RUN", "x.npy", "o.npy", "--device", "toaster"), "device=toaster"),
+        (("compress", "RUN", "x.npy", "o.zip"), "o.zip: what is written ends in .aez"),
     ],
 )
 def test_a_mistake_is_one_message(

@@ -54,6 +54,16 @@ def test_a_table_comes_back_with_its_columns_its_index_and_words(
     assert table_run.decode(codes)[again.columns].equals(again)
 
 
+def test_an_array_is_called_so_in_a_file_too(table_run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((3, 2)))
+
+    for given in (tmp_path / "x.npy", np.zeros((3, 2))):
+        with pytest.raises(
+            DataError, match=r"an array of shape \[3, 2\] was given; .*: mass, age;"
+        ):
+            table_run.encode(given)
+
+
 def test_a_table_without_rows_has_no_codes(table_run: Run, table: pd.DataFrame) -> None:
     assert table_run.encode(table[:0]).shape == (0, *table_run.code_shape)
 
@@ -87,7 +97,7 @@ def test_missing_and_unknown_columns_are_named(table_run: Run, table: pd.DataFra
     with pytest.raises(DataError, match="lacks mass; has the unknown weight"):
         table_run.encode(other)
     with pytest.raises(
-        DataError, match=r"a ndarray was given.*with the columns numbers: mass, age"
+        DataError, match=r"an array of shape .2, 3. was given.*with the columns numbers: mass, age"
     ):
         table_run.encode(np.zeros((2, 3)))
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,12 @@ def test_runs_on_different_data_are_not_compared(two_runs: Path, tmp_path: Path)
 
     with pytest.raises(UserError, match=r"differ in data\.normalisation \(standardise, unit_range"):
         activae.load(home)
+
+
+@pytest.mark.parametrize("path", [None, 3, ["run"]])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(UserError, match=r"^path=.*: give the folder of a run"):
+        activae.load(path)
 
 
 def test_a_sweep_without_a_finished_run_has_no_best(two_runs: Path, tmp_path: Path) -> None:

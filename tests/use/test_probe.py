@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
+from rich.console import Console
 
 from activae.cli.use import main
 from activae.compare.collect import read_runs
@@ -21,6 +23,7 @@ from activae.errors import ConfigError
 from activae.results import run as running
 from activae.results.probing import Labelled, probe
 from activae.results.run import train
+from activae.results.terminal import show
 from activae.training.files import BEST
 
 Compose = Callable[..., DictConfig]
@@ -120,6 +123,22 @@ def test_data_without_labels_are_refused_before_training(compose: Compose, tmp_p
     assert not (tmp_path / "run" / BEST).exists()
 
 
+def test_the_table_at_the_end_of_the_run_shows_its_figures(probed: Path) -> None:
+    metrics, told = json.loads((probed / "metrics.json").read_text()), StringIO()
+
+    show(metrics, "a run", Console(file=told, width=100))
+
+    found = metrics["probe"]
+    (line,) = (
+        line for line in told.getvalue().splitlines() if "linear probe" in line and "│" in line
+    )
+    assert [float(cell) for cell in line.split("│")[2:4]] == [
+        pytest.approx(found["accuracy"], abs=1e-4),
+        pytest.approx(found["pca"]["accuracy"], abs=1e-4),
+    ]
+    assert f"linear probe {found['raw']['accuracy']:.4g}" in told.getvalue()
+
+
 def test_the_command_probes_a_run_on_its_own_data(
     probed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,15 +158,16 @@ def test_the_command_takes_a_file_and_its_labels(
 ) -> None:
     np.save(tmp_path / "x.npy", images[:100])
     (tmp_path / "y.txt").write_text("odd\neven\n" * 50)
+    (tmp_path / "named.csv").write_text("parity\n" + "odd\neven\n" * 50 + "\n")
     np.save(tmp_path / "y.npy", np.arange(100) % 2)
     command = ["probe", str(digits_folder), str(tmp_path / "x.npy"), "--labels"]
 
     tables = []
-    for name in ("y.txt", "y.npy"):
+    for name in ("y.txt", "named.csv", "y.npy"):
         assert main([*command, str(tmp_path / name)], "") == 0
         tables.append(capsys.readouterr().out)
 
-    assert tables[0] == tables[1]
+    assert tables[0] == tables[1] == tables[2]
     assert tables[0].startswith("20 scored")
 
 
@@ -155,6 +175,7 @@ def test_the_command_takes_a_file_and_its_labels(
     ("labels", "said"),
     [
         ("a\nb\n", "has 2 labels, and"),
+        ("a\n" + "a\nb\n" * 50, "has 101 labels, and"),
         ("a\n" * 100, "of two kinds or more"),
         (None, "go together"),
     ],

@@ -5,7 +5,8 @@ Columns are matched by name, so that their order does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from torch import Tensor
 from activae.data.preparation import Preparation
 from activae.data.source import check_finite
 from activae.data.sources import arrays, tabular
-from activae.data.sources.columns import Columns
+from activae.data.sources.columns import columns_of, with_gaps
 from activae.data.sources.files import existing_file
 from activae.data.sources.matching import places_of
+from activae.data.sources.numbers import chosen_columns
 from activae.data.sources.numpy_files import map_npy
-from activae.data.sources.table import is_number
+from activae.data.sources.table import Table, is_number
+from activae.data.sources.tables import ENDINGS as TABLES
 from activae.data.sources.tables import open_table
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError, DataError
@@ -40,76 +43,125 @@ def other_samples(
         DataError: columns are missing or unknown, all of which are named, or the file cannot be
             read, or its values are not finite or its samples of another shape.
     """
+    if Path(path).suffix.lower() in TABLES or source["_target_"] != _ARRAY:
+        table = other_table(path, source, spec, preparation)
+        return table.walk()(table.count())
+    file = existing_file(path, arrays.ENDINGS)
+    named = map_npy(file).dtype.names if file.suffix.lower() == ".npy" else None
+    is_matched = named is not None and spec.features is not None
+    if is_matched:
+        _match(file, spec.features or (), list(named or ()), source)
+    content = arrays.read(file, spec.features if is_matched else None, None)
+    samples = arrays.to_samples(file, content.train, source.get("image_shape"))
+    return _checked(file, samples, spec)
+
+
+@dataclass(frozen=True)
+class SampleTable:
+    """A table in a file, whose rows become samples of a run."""
+
+    table: Table
+    samples: Callable[[Table, int], Tensor]  # of a part, that begins at a row
+
+    def count(self) -> int:
+        """How many rows there are; a text file is read for it."""
+        return self.table.count()
+
+    def walk(self) -> Callable[[int], Tensor]:
+        """What makes samples [n, *spec.shape] of the next n rows, with no others in memory."""
+        take, at = self.table.walk(), 0
+
+        def following(number: int) -> Tensor:
+            nonlocal at
+            samples = self.samples(take(number), at)
+            at += len(samples)
+            return samples
+
+        return following
+
+
+def other_table(
+    path: str | Path, source: Mapping[str, Any], spec: DataSpec, preparation: Preparation | None
+) -> SampleTable:
+    """What `other_samples` reads of a table, for as many rows at a time as one likes.
+
+    Columns are checked here, cells where they are read. Raises what `other_samples` raises.
+    """
     kind = source["_target_"]
     if kind == _TABULAR and isinstance(preparation, tabular.ColumnFeatures):
-        return _of_tabular(existing_file(path, tabular.ENDINGS), source, preparation)
+        return _of_columns(existing_file(path, tabular.ENDINGS), source, preparation)
     if kind != _ARRAY:
         raise ConfigError(
             f"{path}: other files are read for runs of data=array and data=tabular; this run's "
             f"data come from {kind}."
         )
-    file = existing_file(path, arrays.ENDINGS)
-    samples = _of_array(file, source, spec)
+    return _of_numbers(existing_file(path, TABLES), source, spec)
+
+
+def _checked(file: Path, samples: Tensor, spec: DataSpec, first: int = 0) -> Tensor:
     if samples.shape[1:] != torch.Size(spec.shape):
         raise DataError(
             f"{file}: samples have shape {list(samples.shape[1:])}, those that the run was trained "
             f"on {list(spec.shape)}."
         )
-    check_finite(str(file), "new", samples)
+    check_finite(str(file), "new", samples, first)
     return samples
 
 
-def _of_tabular(
+def _of_columns(
     file: Path, source: Mapping[str, Any], preparation: tabular.ColumnFeatures
-) -> Tensor:
+) -> SampleTable:
     known = [*preparation.numeric, *preparation.categorical]
-    names = open_table(file, source.get("encoding")).names
-    places_of(str(file), known, names, [*(source.get("drop") or ()), source.get("label_column")])
-    found = tabular.tabular(
-        file,
-        numeric=preparation.numeric,
-        categorical=preparation.categorical,
-        drop=[name for name in names if name not in known],
-        encoding=source.get("encoding") or "utf-8-sig",
+    table = open_table(file, source.get("encoding") or "utf-8-sig", has_settings=False)
+    places_of(
+        str(file), known, table.names, [*(source.get("drop") or ()), source.get("label_column")]
     )
-    assert isinstance(found.train, Columns)
-    return preparation.transform(found.train)
+    kinds: dict[str, Sequence[str] | None] = {
+        "numeric": preparation.numeric,
+        "categorical": preparation.categorical,
+        "drop": [name for name in table.names if name not in known],
+    }
+
+    def samples(part: Table, first: int) -> Tensor:
+        cells = part.cells() if file.suffix.lower() == ".parquet" else with_gaps(part.cells())
+        return preparation.transform(columns_of(part, cells, kinds)[0])
+
+    return SampleTable(table, samples)
 
 
-def _of_array(file: Path, source: Mapping[str, Any], spec: DataSpec) -> Tensor:
+def _of_numbers(file: Path, source: Mapping[str, Any], spec: DataSpec) -> SampleTable:
     names = _names(file, spec.features or ())
     label = source.get("label_column")
     if spec.features is None:  # nothing to match by
-        width = len(names or ())
-        label = label if width == spec.shape[0] + 1 and len(spec.shape) == 1 else None
-        content = arrays.read(file, None, label)
-    elif names is None:
-        content = arrays.read(file, None, None)
+        is_label = len(names) == spec.shape[0] + 1 and len(spec.shape) == 1
+        chosen = chosen_columns(file, label if is_label else None, None, has_settings=False)
     else:
-        if isinstance(label, int) and -len(names) <= label < len(names):
-            label = names[label]
-        others = names if source.get("columns") is not None else [label]
-        places_of(str(file), spec.features, names, others)
-        content = arrays.read(file, spec.features, None)
-    return arrays.to_samples(file, content.train, source.get("image_shape"))
+        _match(file, spec.features, names, source)
+        chosen = chosen_columns(file, None, spec.features, has_settings=False)
+
+    def samples(part: Table, first: int) -> Tensor:
+        values = part.numbers(chosen.columns)
+        shaped = arrays.to_samples(file, values, source.get("image_shape"))
+        return _checked(file, shaped, spec, first)
+
+    return SampleTable(chosen.table, samples)
 
 
-def _names(file: Path, known: Sequence[str]) -> list[str] | None:
-    """The names of the file's columns, None where it is a plain array.
+def _match(file: Path, known: Sequence[str], names: Sequence[str], source: Any) -> None:
+    """Raise DataError unless the file has the columns that the run knows, and no strange ones."""
+    label = source.get("label_column")
+    if isinstance(label, int) and -len(names) <= label < len(names):
+        label = names[label]
+    places_of(str(file), known, names, names if source.get("columns") is not None else [label])
 
-    Raises DataError for a table that has none although the run knows some.
-    """
-    ending = file.suffix.lower()
-    if ending == ".npz":
-        return None
-    if ending == ".npy":
-        names = map_npy(file).dtype.names
-        return None if names is None else list(names)
+
+def _names(file: Path, known: Sequence[str]) -> list[str]:
+    """The names of a table's columns; DataError where it has none although the run knows some."""
 
     def has_header(cells: list[str]) -> bool:
         return not all(map(is_number, cells)) or bool({*known} & {*cells})
 
-    table = open_table(file, has_header=has_header)
+    table = open_table(file, has_header=has_header, has_settings=False)
     if known and not table.has_header:
         raise DataError(
             f"{file}: its columns have no names, by which those of the run's data are found; add "

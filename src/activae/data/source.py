@@ -156,14 +156,17 @@ def _extremes(samples: Tensor) -> tuple[float, float]:
     return low.item(), high.item()
 
 
-def check_finite(name: str, part: str, samples: Tensor) -> None:
-    """Raise DataError where a value of samples [N, ...] is not finite in float32."""
+def check_finite(name: str, part: str, samples: Tensor, first: int = 0) -> None:
+    """Raise DataError where a value of samples [N, ...] is not finite in float32.
+
+    first: where the samples stand among those that the message counts.
+    """
     if not is_finite(*_extremes(samples)):
         bad = ~samples.float().isfinite()
         place = bad.nonzero()[0].tolist()
-        raise non_finite(
-            name, part, int(bad.sum()), bad.numel(), samples[tuple(place)].item(), place
-        )
+        value = samples[tuple(place)].item()
+        where = [first + place[0], *place[1:]]
+        raise non_finite(name, part, int(bad.sum()), bad.numel(), value, where)
 
 
 def is_finite(low: float, high: float) -> bool:

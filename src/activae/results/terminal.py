@@ -25,6 +25,12 @@ _NAMES = {
     "SSIM": "SSIM",
     "explained_variance": "explained variance",
 }
+_PROBED = {
+    "accuracy": "labels told by a linear probe",
+    "knn_accuracy": "labels told by 5 nearest",
+    "nmi": "k-means and labels, NMI",
+    "ari": "k-means and labels, ARI",
+}
 SMALL_CODE = 8
 _ERRORS = ("SE", "MSE", "BCE")  # of which a ratio makes sense
 
@@ -45,6 +51,7 @@ def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
 def show(metrics: dict[str, Any], title: str, console: Console) -> None:
     """Print the table of scores: this run, PCA with the same dimension, the ratio.
 
+    Below them what the code is worth as features, where that was probed.
     They are those on test, or on val where test is not scored.
     """
     table = Table(title=title, title_justify="left")
@@ -59,7 +66,14 @@ def show(metrics: dict[str, Any], title: str, console: Console) -> None:
         ratio = ratio_to_pca(name, run, pca) if name in _ERRORS else None
         of_pca = "exact" if name in _ERRORS and is_exact(pca) else _number(pca[name])
         table.add_row(text, _number(run[name]), of_pca, _number(ratio))
+    probed: dict[str, Any] = metrics.get("probe") or {}
+    for name, text in _PROBED.items() if probed else ():
+        table.add_row(text, _number(probed[name]), _number(probed["pca"][name]), "")
     console.print(table)
+    if probed:
+        linear, nearest = (_number(probed["raw"][name]) for name in ("accuracy", "knn_accuracy"))
+        note = f"note   from the raw values: linear probe {linear}, 5 nearest {nearest}"
+        console.print(wrapped(note))
     if run["BCE"] is None and metrics["train"]["BCE"] is not None:
         note = (
             f"note   BCE is left out: the {stage} split has values outside [0, 1], in which the "

@@ -21,7 +21,7 @@ from activae.config.own_code import edited_code
 from activae.config.settling import CONFIG, container, read
 from activae.config.trust import refuse_untrusted
 from activae.data.normalisation import Normalisation
-from activae.data.other_data import other_samples
+from activae.data.other_data import SampleTable, other_samples, other_table
 from activae.data.preparation import Preparation, restored
 from activae.data.spec import DataSpec
 from activae.errors import DataError
@@ -57,6 +57,11 @@ class Restored:
         """
         source = container(self.config)["data"]["source"]
         return other_samples(path, source, self.spec, self.preparation)
+
+    def table(self, path: str | Path) -> SampleTable:
+        """What `samples` reads, of a table, for as many rows at a time as one likes."""
+        source = container(self.config)["data"]["source"]
+        return other_table(path, source, self.spec, self.preparation)
 
 
 def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:

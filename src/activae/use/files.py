@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from activae.data.sources import arrays as array_files
+from activae.data.sources.cell_files import cells_on_disk
 from activae.data.sources.cells import Expression, read_h5ad
 from activae.data.sources.files import existing_file, files_below
+from activae.data.sources.numbers import chosen_columns
 from activae.data.sources.numpy_files import map_npy, read_numpy
 from activae.data.sources.tables import ENDINGS as TABLES
 from activae.data.sources.tabular import ColumnFeatures
@@ -16,8 +17,7 @@ from activae.errors import DataError
 from activae.use.images import ENDINGS as IMAGES
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from activae.use.given import Given
     from activae.use.run import Run
 
 ARRAYS = (".npy", ".npz")
@@ -41,8 +41,15 @@ def content(run: Run, path: Path) -> Any:
     if ending in ARRAYS:
         return _array(existing_file(path, ARRAYS))
     if isinstance(run.preparation, Expression):
-        return read_h5ad(existing_file(path, (CELLS,)))
+        return _cells(run, existing_file(path, (CELLS,)))
     return _table(run, existing_file(path, TABLES))
+
+
+def _cells(run: Run, file: Path) -> Any:
+    from activae.use.given import of_cell_file
+
+    found = cells_on_disk(file, run.config["data"]["source"].get("layer"))
+    return read_h5ad(file) if found is None else of_cell_file(run, *found)
 
 
 def _texts(run: Run, path: Path) -> list[str]:
@@ -82,12 +89,16 @@ def _array(file: Path) -> Any:
     return pd.DataFrame(found.train, columns=list(found.features))
 
 
-def _table(run: Run, file: Path) -> Any:
-    """The samples of a table, and that their like are tables."""
-    from activae.use.given import of_samples
+def _table(run: Run, file: Path) -> Given:
+    """The rows of a table, read as they are asked for."""
+    from activae.use.given import expectation, of_numbers, of_table
 
     own_file = run.config["data"]["source"]["_target_"] == "activae.data.array"
     if own_file or isinstance(run.preparation, ColumnFeatures):
-        samples: Tensor = run.restored.samples(file)
-        return of_samples(run, samples)
-    return array_files.read(file, None, None).train
+        return of_table(run, run.restored.table(file))
+    try:
+        return of_numbers(run, chosen_columns(file, None, has_settings=False))
+    except DataError as error:
+        if "the run expects" in str(error):
+            raise
+        raise DataError(f"{error} The run expects {expectation(run)}.") from error

@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -50,6 +51,10 @@ class Form(ABC):
     def several(self) -> Form:
         """The same form for many samples, where one came in."""
         return self
+
+    def part(self, first: int) -> Form:
+        """The form for a part of the rows, that begins at one of them."""
+        return self.several()
 
 
 @dataclass(frozen=True)
@@ -156,34 +161,52 @@ class Pictures(Form):
         return replace(self, single=False)
 
 
+class CellTable(Protocol):
+    """From raw samples, of which the first belongs to a cell, to columns by name."""
+
+    def __call__(self, raw: Tensor, *, first: int) -> dict[str, Any]: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class Annotated(Form):
     """AnnData: samples come back as cells with the genes kept, codes and scores by their names.
 
-    table: as that of `Frames`.
+    obs: the table of the cells. table: as that of `Frames`, of samples that begin at a row. first:
+    the row that the next samples begin at.
     """
 
-    cells: Any
-    table: Callable[[Tensor], dict[str, Any]]
-    streams: bool = False
+    obs: Any
+    table: CellTable
+    first: int = 0
 
     def codes(self, codes: Tensor) -> Any:
         """As described: a DataFrame, which fits into `obsm`."""
-        return code_frame(codes, self.cells.obs_names)
+        return code_frame(codes, self._rows(len(codes)).index)
 
     def samples(self, raw: Tensor) -> Any:
         """As described."""
         import anndata
         import pandas as pd
 
-        columns = self.table(raw)
+        columns = self.table(raw, first=self.first)
         values = np.stack(list(columns.values()), axis=1)
         genes = pd.DataFrame(index=list(columns))
-        return anndata.AnnData(values, obs=self.cells.obs.copy(), var=genes)
+        obs = self._rows(len(raw))
+        known = obs.copy() if len(obs) == len(raw) else None
+        return anndata.AnnData(values, obs=known, var=genes)
 
     def scores(self, scores: Tensor) -> Any:
         """As described."""
-        return Frames(self.table, self.cells.obs_names).scores(scores)
+        return Frames(partial(self.table, first=self.first), self._rows(len(scores)).index).scores(
+            scores
+        )
+
+    def part(self, first: int) -> Form:
+        """As described."""
+        return replace(self, first=first)
+
+    def _rows(self, number: int) -> Any:
+        return self.obs.iloc[self.first : self.first + number]
 
 
 def give(verb: str, form: Form, found: Tensor) -> Any:

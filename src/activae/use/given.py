@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from activae.data.other_data import SampleTable
 from activae.data.other_rows import (
     cell_rows,
     frame_cells,
@@ -25,8 +26,10 @@ from activae.data.other_rows import (
     text_rows,
     text_samples,
 )
+from activae.data.sources.cell_files import CellsOnDisk
 from activae.data.sources.cells import Cells, Expression
 from activae.data.sources.files import shortened
+from activae.data.sources.numbers import Chosen
 from activae.data.sources.tabular import ColumnFeatures
 from activae.data.sources.texts import WordCounts
 from activae.errors import DataError
@@ -34,13 +37,14 @@ from activae.use import arrays, images
 from activae.use.forms import (
     Annotated,
     Arrays,
+    CellTable,
     Form,
     Frames,
     Pictures,
     named_columns,
     words_and_numbers,
 )
-from activae.use.streams import is_table
+from activae.use.streams import InTurn, is_table
 
 if TYPE_CHECKING:
     from activae.use.run import Run
@@ -143,7 +147,9 @@ def _table(run: Run, order: Sequence[str] | None = None) -> Callable[[Tensor], d
 
 def _of_array(run: Run, x: Any) -> Given:
     if run.preparation is not None:
-        raise DataError(f"a {type(x).__name__} was given; the run expects {expectation(run)}.")
+        is_array = isinstance(x, np.ndarray)  # mapped from a file or not
+        what = f"an array of shape {list(x.shape)}" if is_array else f"a {type(x).__name__}"
+        raise DataError(f"{what} was given; the run expects {expectation(run)}.")
     bounds = arrays.declared_range(run)
     values = arrays.real(x, run.spec, bounds)
     layout = arrays.layout(values.shape, run.spec, bounds)
@@ -166,7 +172,7 @@ def _of_frame(run: Run, frame: Any) -> Given:
         return _of_texts(run, frame[_text_column(names, source)])
     if isinstance(prep, Expression):
         cells = frame_cells(frame, prep)
-        form = Frames(_expression(run, cells), frame.index, streams=False)
+        form = Frames(partial(_expression(run, cells), first=0), frame.index, streams=False)
         return Given(len(frame), lambda a, b: prep.transform(cells[a:b]), form)
     form = Frames(_table(run, names), frame.index)
     if isinstance(prep, ColumnFeatures):
@@ -214,19 +220,29 @@ def _of_cells(run: Run, cells: Any) -> Given:
     prep = run.preparation
     if not isinstance(prep, Expression):
         raise DataError(f"an AnnData was given; the run expects {expectation(run)}.")
-    rows = cell_rows(cells, run.config["data"]["source"])
-    form = Annotated(cells, _expression(run, rows))
-    return Given(len(rows), lambda a, b: prep.transform(rows[a:b]), form)
+    return of_cell_file(run, cell_rows(cells, run.config["data"]["source"]), cells.obs)
 
 
-def _expression(run: Run, cells: Cells) -> Callable[[Tensor], dict[str, Any]]:
-    """From raw samples to genes by name, in the units that these cells came in."""
+def of_cell_file(run: Run, cells: Cells | CellsOnDisk, obs: Any) -> Given:
+    """Cells in memory or on disk, and the table of them, for a run on expression."""
+    prep = run.preparation
+    assert isinstance(prep, Expression)
+    form = Annotated(obs, _expression(run, cells))
+    return Given(len(cells), lambda a, b: prep.transform(cells[a:b]), form)
+
+
+def _expression(run: Run, cells: Cells | CellsOnDisk) -> CellTable:
+    """From raw samples, the first of which is so manieth, to genes by name.
+
+    They are in the units that these cells came in, where there is a cell for each.
+    """
     prep = run.preparation
     assert isinstance(prep, Expression)
 
-    def table(raw: Tensor) -> dict[str, Any]:
-        known = len(raw) == len(cells)
-        back = prep.inverse_transform(raw.cpu(), prep.totals(cells)) if known else raw
+    def table(raw: Tensor, *, first: int) -> dict[str, Any]:
+        rows = cells[first : first + len(raw)]
+        known = len(rows) == len(raw)
+        back = prep.inverse_transform(raw.cpu(), prep.totals(rows)) if known else raw
         return named_columns(prep.features, back)
 
     return table
@@ -247,11 +263,35 @@ def _of_pictures(run: Run, x: Any) -> Given:
     return Given(len(found), raw, Pictures(bounds, single), files)
 
 
-def of_samples(run: Run, samples: Tensor) -> Given:
-    """Raw samples [N, *shape] that a table held; of vectors, tables come back."""
+def of_table(run: Run, table: SampleTable) -> Given:
+    """A table in a file, of which the rows asked for are read; of vectors, tables come back."""
     bounds = arrays.declared_range(run)
     form: Form = Arrays() if run.spec.is_image else Frames(_table(run))
-    return Given(len(samples), lambda a, b: arrays.checked(samples[a:b], run.spec, bounds), form)
+    rows = InTurn(table.walk)
+    return Given(table.count(), lambda a, b: arrays.checked(rows(a, b), run.spec, bounds), form)
+
+
+def of_numbers(run: Run, table: Chosen) -> Given:
+    """Plain numbers in a table, as an array of them would be taken, but part by part."""
+    rows = table.table.count()
+
+    def walk() -> Callable[[int], Any]:
+        take = table.table.walk()
+        return lambda number: take(number).numbers(table.columns)
+
+    head = walk()(1)
+    if run.preparation is not None:
+        raise DataError(f"{table.table.path}: holds numbers; the run expects {expectation(run)}.")
+    bounds = arrays.declared_range(run)
+    layout = arrays.layout((rows, *head.shape[1:]), run.spec, bounds)
+    form = Arrays(arrays.dtype_back(head), None, layout.back, bounds or arrays.BYTES)
+    values = InTurn(walk)
+
+    def raw(first: int, last: int) -> Tensor:
+        part = layout.forth(arrays.tensor(values(first, last)))
+        return arrays.checked(part, run.spec, bounds)
+
+    return Given(rows, raw, form)
 
 
 def _of_file(run: Run, path: Path) -> Given:

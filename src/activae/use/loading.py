@@ -42,8 +42,10 @@ def load(
     Raises:
         ConfigError: the config names what is not trusted, or there is no such device.
         DataError: a file is damaged or missing.
-        UserError: the folder holds no run, or none of its runs is done.
+        UserError: the folder holds no run, or none of its runs is done; or path is none.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise UserError(f"path={path!r}: give the folder of a run or of a sweep")
     folder = Path(path).expanduser()
     if not (folder / CONFIG).is_file():
         folder = winner(folder)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from activae.data.sources.files import files_below
+from activae.data.sources.numbers import chosen_columns
 from activae.data.sources.numpy_files import map_npy, read_numpy
 from activae.data.sources.tables import ENDINGS as TABLES
 from activae.errors import DataError
@@ -75,12 +76,13 @@ def write_sheet(run: Run, source: Path, target: Path) -> None:
 
 def _parts(run: Run, verb: str, found: Given, at_a_time: int | None) -> Iterator[Any]:
     """Results in the like of what was given, part by part; at once where parts cannot be told."""
-    form = found.form.several()
-    if not form.streams:
+    if not found.form.streams:
         yield run.given_back(verb, found)
         return
+    first = 0
     for part in run.parts(verb, found, at_a_time):
-        yield give(verb, form, part)
+        yield give(verb, found.form.part(first), part)
+        first += len(part)
 
 
 def _codes(run: Run, source: Path) -> Given:
@@ -99,9 +101,8 @@ def _codes(run: Run, source: Path) -> Given:
     if ending == ".npz":
         return given_codes(run, read_numpy(source, None).train)
     if ending in TABLES:
-        from activae.data.sources.arrays import read
-
-        return given_codes(run, read(source, None, None).train)
+        chosen = chosen_columns(source, None, has_settings=False)
+        return given_codes(run, chosen.table.numbers(chosen.columns))
     raise DataError(f"{source}: unknown ending '{ending}'; give codes as .npy, .npz or a table.")
 
 

@@ -136,12 +136,11 @@ class _Parquet(Writer):
 
 
 class _H5ad(Writer):
-    def write(self, part: Any) -> None:
-        if self.rows:
-            raise DataError(f"{self.target}: cells are written at once")
-        self.part = part
+    """The values of X grow with each part; the table of cells is kept until the end."""
 
-    def finish(self) -> None:
+    file: Any = None
+
+    def write(self, part: Any) -> None:
         try:
             import anndata
             import h5py
@@ -149,11 +148,32 @@ class _H5ad(Writer):
             raise ConfigError(
                 f"{self.target}: needs anndata: pip install 'activae[bio]'"
             ) from error
-        cells = self.part
-        if not is_table(cells, "anndata"):
-            cells = anndata.AnnData(self.frame(self.part))
-        with whole(self.target) as handle, h5py.File(handle, "w") as file:
-            anndata.io.write_elem(file, "/", cells)
+        cells = part
+        if not is_table(part, "anndata"):
+            frame = self.frame(part).reset_index(drop=True)
+            cells = anndata.AnnData(frame.set_axis((frame.index + self.rows).astype(str)))
+        if self.file is None:
+            handle = self.held.enter_context(whole(self.target))
+            self.file = self.held.enter_context(h5py.File(handle, "w"))
+            self.var, self.obs = cells.var, []
+            shape = (self.all_rows, *cells.X.shape[1:])
+            self.values = self.file.create_dataset("X", shape, cells.X.dtype)
+        self.values[self.rows : self.rows + len(part)] = cells.X
+        self.obs.append(cells.obs)
+
+    def finish(self) -> None:
+        import anndata
+        import pandas as pd
+
+        of_all = anndata.AnnData(obs=pd.concat(self.obs), var=self.var)
+        anndata.io.write_elem(self.file, "rest", of_all)
+        for name in list(self.file["rest"]):
+            self.file.move(f"rest/{name}", name)
+        for place, like in (("/", self.file["rest"]), ("X", None)):
+            kind = {"encoding-type": "array", "encoding-version": "0.2.0"}
+            self.file[place].attrs.update(kind if like is None else dict(like.attrs))
+        del self.file["rest"]
+        super().finish()
 
 
 class _Image(Writer):

@@ -17,6 +17,7 @@ import activae
 from activae.cli.use import main
 from activae.errors import DataError, UserError
 from activae.results.run import train
+from activae.use.compression import packing
 from activae.use.compression.container import from_bytes, to_bytes
 from activae.use.compression.packing import compress, decoder_hash, decompress
 from activae.use.run import Run
@@ -167,6 +168,32 @@ def test_a_count_that_would_fill_the_memory_is_refused_first(
         decompress(digits, to_bytes(archive), memory=1000)
 
 
+def test_samples_are_written_part_by_part(
+    digits: Run,
+    table_run: Run,
+    images: np.ndarray,
+    table: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packing, "WRITTEN", 16)
+    decode, held = Run.decode, []
+    monkeypatch.setattr(Run, "decode", lambda self, z: held.append(len(z)) or decode(self, z))
+    for run, x, name in ((digits, images[:100], "x.npy"), (table_run, table, "x.csv")):
+        content = compress(run, x).content
+        (tmp_path / "x.aez").write_bytes(content)
+        held.clear()
+
+        packing.write(run, tmp_path / "x.aez", tmp_path / name)
+
+        assert (max(held), sum(held)) == (16, len(x))
+        wanted = decompress(run, content)
+        if name == "x.npy":
+            assert np.array_equal(np.load(tmp_path / name), wanted)
+        else:
+            pd.testing.assert_frame_equal(pd.read_csv(tmp_path / name), wanted, check_dtype=False)
+
+
 def test_what_cannot_be_is_said_in_words(digits: Run, images: np.ndarray) -> None:
     for options, words in (
         ({"bits": 0}, "bits=0: give a number above 0"),
@@ -209,6 +236,8 @@ def test_the_commands(
     file, back = tmp_path / "x.aez", tmp_path / "back.npy"
     code, said = use("compress", bytes_run.folder, home / "pixels.npy", file, "--lossless")
     assert (code, f"300 samples in {file.stat().st_size} bytes" in said) == (0, True), said
+    code, said = use("compress", bytes_run.folder, home / "pixels.npy", tmp_path / "x")
+    assert (code, "x.aez: exists already" in said) == (1, True), said  # the ending is added
     assert use("decompress", bytes_run.folder, file, back)[0] == 0
     assert np.array_equal(np.load(back), pixels)
     assert use("decompress", bytes_run.folder, file, tmp_path / "folder", "--lossy")[0] == 0

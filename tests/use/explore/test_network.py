@@ -160,10 +160,29 @@ def test_what_cannot_be_computed_is_refused_by_name() -> None:
         Exported(net, "my run")
 
 
-def test_weights_are_halved_where_a_run_would_take_more_than_two_megabytes(
-    monkeypatch: pytest.MonkeyPatch,
+@needs_browser
+def test_weights_are_rounded_where_a_run_would_take_more_than_two_megabytes(
+    tmp_path: Path,
 ) -> None:
-    net = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4), shape=(4,))
-    assert not Exported(net, "run").to_dict()["half"]
-    monkeypatch.setattr(layers, "LARGEST", 100)
-    assert Exported(net, "run").to_dict()["half"]
+    torch.manual_seed(0)
+    options: dict[str, Any] = {"hidden": [600, 400], "activation": nn.GELU}
+    net = Autoencoder(MLPEncoder((6,), 3, **options), MLPDecoder(3, (6,), **options), shape=(6,))
+    x = torch.rand(5, 6)
+    exported = Exported(net.eval(), "run").to_dict()
+    case = [{"exported": exported, "x": x.tolist()}]
+    page = HARNESS.replace("$network", NETWORK.read_text()).replace("$cases", json.dumps(case))
+    (tmp_path / "page.html").write_text(page)
+
+    (seen,) = _browse(tmp_path / "page.html")
+
+    with torch.no_grad():
+        wanted = torch.cat([net.encode(x), net(x)], dim=1).numpy()
+    assert len(exported["weights"]) < 2.7 * sum(p.numel() for p in net.parameters()) + 10_000
+    assert 0 < exported["rounded"] < 1e-5
+    assert np.abs(np.array(seen) - wanted).max() < 1e-5
+
+
+def test_small_networks_keep_their_weights_as_they_are() -> None:
+    exported = Exported(Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4), shape=(4,)), "run").to_dict()
+    assert exported["rounded"] == 0
+    assert "scales" not in exported

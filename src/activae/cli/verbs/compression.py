@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from activae.cli.verbs.common import Verbs, new_verb, opened, refuse_existing
+from activae.errors import UserError
 
+ENDING = ".aez"
 _COMPRESS = """\
 INPUT is as for encode. Without --bits, --psnr or --lossless the file is the smallest with 10 % more
 squared error than the run's own reconstruction.
@@ -41,7 +43,8 @@ def add(verbs: Verbs) -> None:
 
 def compress(options: argparse.Namespace) -> None:
     """Write the file, and print its bits. Raises UserError."""
-    refuse_existing(options.output, options)
+    output = _named(options.output)
+    refuse_existing(output, options)
     run = opened(options)
     from activae.training.files import write_whole
     from activae.use.compression import packing
@@ -49,8 +52,15 @@ def compress(options: argparse.Namespace) -> None:
     packed = packing.compress(
         run, options.input, bits=options.bits, psnr=options.psnr, lossless=options.lossless
     )
-    write_whole(options.output, packed.content)
-    print(f"{options.output}: {packed}")
+    write_whole(output, packed.content)
+    print(f"{output}: {packed}")
+
+
+def _named(output: Path) -> Path:
+    """OUTPUT with its ending, which is added where it has none. Raises UserError for another."""
+    if output.suffix and output.suffix.lower() != ENDING:
+        raise UserError(f"{output}: what is written ends in {ENDING}; give such a name")
+    return output if output.suffix else output.with_suffix(ENDING)
 
 
 def decompress(options: argparse.Namespace) -> None:

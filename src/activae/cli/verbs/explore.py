@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
     from activae.use.run import Run
 
 MOST_SAMPLES = 200
+NEARLY = 1e-3
 
 _DESCRIPTION = """\
+    python scripts/use.py explore RUN [RUN ...] page.html
     python scripts/use.py explore RUN [RUN ...] page.html --samples digits.npz
 
 The page holds the networks: it needs no server, no network, nothing installed. Draw, drop or
 choose an input and see it reconstructed by each run, move the code, go from one input to another.
-The samples of --samples and their labels are put into the page, readable for whoever has it.
+Samples to choose from, and their labels, are those of the validation split of RUN's own data set
+where that is on this machine, or of --samples. They are put into the page, readable for whoever has
+it; --no-samples leaves them out.
 """
 
 
@@ -30,7 +35,9 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("more", type=Path, nargs="*", metavar="RUN", help="other runs on such data")
     parser.add_argument("output", type=Path, metavar="PAGE.html")
-    parser.add_argument(
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--no-samples", action="store_true", help="put no samples into the page")
+    chosen.add_argument(
         "--samples",
         type=Path,
         metavar="FILE",
@@ -49,10 +56,59 @@ def explore(options: argparse.Namespace) -> None:
     from activae.training.files import write_whole
     from activae.use.explore.page import explore_page
 
-    samples, labels = (None, None) if options.samples is None else _samples(runs[0], options)
+    samples, labels = None, None
+    if options.samples is not None:
+        samples, labels = _samples(runs[0], options)
+    elif not options.no_samples:
+        samples, labels = _own_samples(runs[0])
     text = explore_page(runs, samples, labels).encode()
     write_whole(options.output, text)
     print(f"{options.output}: {len(text) / 1e6:.1f} MB")
+
+
+def _own_samples(run: Run) -> tuple[Any, Any]:
+    """The first of the validation split of the run's data set, raw, and their labels.
+
+    None where the data are not on this machine; says which it is.
+    """
+    from activae.config.identity import ID_LENGTH, data_content
+    from activae.training.assembly import build_data
+
+    try:
+        if not _is_here(run.config["data"]["source"]):
+            raise UserError(f"{run.spec.name}: has not been downloaded here")
+        known, content = run.metrics.get("data_content"), data_content(run.config)
+        if known and content and content[:ID_LENGTH] != known:
+            raise UserError(f"{run.spec.name}: has changed since the run was trained")
+        data = build_data(run.restored.config)
+    except UserError as error:
+        print(f"no samples in the page: {error}; --samples FILE gives some", file=sys.stderr)
+        return None, None
+    few = data.samples["val"][:MOST_SAMPLES]
+    raw, labels = data.normalisation.inverse(few), data.labels["val"]
+    print(
+        f"{len(raw)} samples of the validation split of {data.source.name} are in the page, for "
+        "whoever has it; --no-samples leaves them out",
+        file=sys.stderr,
+    )
+    return _rounded(raw.cpu().numpy()), None if labels is None else labels[: len(raw)].numpy()
+
+
+def _is_here(source: dict[str, Any]) -> bool:
+    """Whether nothing has to be downloaded for these data."""
+    from activae.data.sources.images import FOLDERS
+    from activae.data.sources.texts import CACHE
+
+    if source.get("root") is None:
+        return True
+    place = Path(source["root"]).expanduser() / FOLDERS.get(source.get("name", ""), CACHE)
+    return place.is_file() or any(file.is_file() for file in place.rglob("*"))
+
+
+def _rounded(raw: Any) -> Any:
+    """Whole numbers where all are but for the arithmetic of normalising: the page keeps bytes."""
+    whole = raw.round()
+    return whole if abs(raw - whole).max() < NEARLY else raw
 
 
 def _samples(run: Run, options: argparse.Namespace) -> tuple[Any, Any]:

@@ -18,8 +18,8 @@ A linear probe and 5 nearest neighbours tell labels from codes, and k-means is c
 beside the code stand the values themselves and PCA of the same dimension. Higher is better.
 
 Without INPUT the labels are those of the run's own data set, which is read again: fitted on the
-training split, scored on test. With INPUT, --labels is a .npy or a text file with a label a line;
-a random fifth of the samples is scored.
+training split, scored on test. With INPUT, --labels is a .npy or a text file with a label a line,
+below a name or not; a random fifth of the samples is scored.
 """
 _COLUMNS = {
     "accuracy": "linear probe",
@@ -73,7 +73,8 @@ def _given(run: Run, source: Path, labels: Path) -> tuple[Labelled, Labelled]:
     from activae.randomness import generator
     from activae.results.probing import Labelled
 
-    x, known = run.to_network(source), _labels(labels)
+    x = run.to_network(source)
+    known = _without_name(_labels(labels), len(x))
     if len(known) != len(x):
         raise UserError(f"{labels}: has {len(known)} labels, and {source} has {len(x)} samples")
     order = torch.randperm(len(x), generator=generator(0, "probed samples"))
@@ -84,6 +85,12 @@ def _given(run: Run, source: Path, labels: Path) -> tuple[Labelled, Labelled]:
     return train, scored
 
 
+def _without_name(known: Any, samples: int) -> Any:
+    """The labels without a first line that is their column's name: one more, and like no other."""
+    is_named = len(known) == samples + 1 and known.dtype.kind == "U" and known[0] not in known[1:]
+    return known[1:] if is_named else known
+
+
 def _labels(file: Path) -> Any:
     import numpy as np
 
@@ -92,7 +99,7 @@ def _labels(file: Path) -> Any:
     if file.suffix.lower() == ".npy":
         return np.asarray(read_numpy(file, None).train).reshape(-1)
     try:
-        return np.array(file.read_text(encoding="utf-8").splitlines())
+        return np.array(file.read_text(encoding="utf-8").rstrip("\n\r ").splitlines(), dtype=str)
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: is no text; give .npy, or a text file, a label a line") from error
 

@@ -158,8 +158,11 @@ class _Column:
         bad = [place for place in full if not _is_finite(self.cells[place])]
         true = [place for place in bad if not _is_gap_among_numbers(self.cells[place])]
         if not true:
-            return len(bad) < len(full) or not bad
+            return said or len(bad) < len(full) or not bad
         if said or len(bad) < (1 - MOSTLY_NUMBERS) * len(full):
+            if said and not self.table.has_settings:
+                where, cell = self._where(true[0]), self.cells[true[0]]
+                raise DataError(f"{where}: '{cell}' is no number; correct or empty such cells.")
             raise self._no_number(true[0], len(full) - len(bad), len(full), said=said)
         self._refuse_written_otherwise(true, len(full) - len(bad))
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -29,6 +30,8 @@ class CsvTable(Table):
 
     second: the cells of the first line below the names, or of the second line; None: there is none.
     """
+
+    held: list[tuple[int, list[str]]] | None = None  # of a part: its rows and their lines
 
     def __init__(
         self,
@@ -79,11 +82,31 @@ class CsvTable(Table):
         columns = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
         return Cells(columns, [f"line {line}" for line in lines])
 
+    def count(self) -> int:
+        """How many rows there are; reads the file once."""
+        return sum(1 for _ in self._rows())
+
+    def walk(self) -> Callable[[int], CsvTable]:
+        """As described; a quoted cell may span lines."""
+        rows = self._rows()
+
+        def take(number: int) -> CsvTable:
+            part = copy.copy(self)
+            part.held = list(islice(rows, number))
+            return part
+
+        return take
+
     def _no_number(self, line: int, row: list[str], columns: Sequence[int]) -> DataError:
         column = next(column for column in columns if not is_number(row[column]))
         cell = row[column].strip()[:LONGEST_SHOWN]
         name = f" ({self.names[column]})" if self.has_header else ""
         fault = f"'{cell}' is not a number" if cell else "the cell is empty"
+        if not self.has_settings:
+            return DataError(
+                f"{self.path}, line {line}, column {column + 1}{name}: {fault}. Remove the column, "
+                "or write a number there."
+            )
         return DataError(
             f"{self.path}, line {line}, column {column + 1}{name}: {fault}. Remove the column, "
             "fill the gap, name the column in data.source.label_column if it holds labels, or "
@@ -110,6 +133,9 @@ class CsvTable(Table):
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """The line on which each sample's row ends, and its cells."""
+        if self.held is not None:
+            yield from self.held
+            return
         rows = self._all_rows()
         if self.has_header:
             next(rows)

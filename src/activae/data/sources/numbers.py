@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,43 @@ def read_numbers(
         ConfigError: there is no such column, or pyarrow is not installed.
         DataError: no rows, ragged rows, a cell that is no number, a damaged file.
     """
+    found = chosen_columns(path, label_column, columns)
+    table, label = found.table, found.label
+    labels = None if label is None else table.labels(label)
+    return table.numbers(found.columns), labels, found.features
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Columns of a table of numbers, by their index, and that of the labels if there are any."""
+
+    table: Table
+    columns: list[int]
+    label: int | None
+
+    @property
+    def features(self) -> tuple[str, ...] | None:
+        """The columns' names; None where the file has no header."""
+        if not self.table.has_header:
+            return None
+        return tuple(self.table.names[index] for index in self.columns)
+
+
+def chosen_columns(
+    path: Path,
+    label_column: str | int | None,
+    columns: Sequence[str] | None = None,
+    *,
+    has_settings: bool = True,
+) -> Chosen:
+    """The columns that `read_numbers` reads; arguments and errors are its own.
+
+    has_settings: whether messages may name keys of data.source.
+    """
     table = open_table(
-        path, has_header=lambda cells: columns is not None or _is_header(cells, label_column)
+        path,
+        has_header=lambda cells: columns is not None or _is_header(cells, label_column),
+        has_settings=has_settings,
     )
     names, label = table.names, None
     if label_column is not None:
@@ -51,14 +87,14 @@ def read_numbers(
                 f"{path} has a label column and no other: there is nothing to train on."
             )
     if columns is None:
-        table.refuse_row_index(remedy="choose others with data.source.columns=[...]")
+        choose = "choose others with data.source.columns=[...]" if has_settings else "remove it"
+        table.refuse_row_index(remedy=choose)
         chosen = [index for index in range(len(names)) if index != label]
         table.refuse_double_names(chosen)
         _refuse_doubtful_names(table, chosen)
     else:
         chosen = column_indices(path, names, columns)
-    features = tuple(names[index] for index in chosen) if table.has_header else None
-    return table.numbers(chosen), None if label is None else table.labels(label), features
+    return Chosen(table, chosen, label)
 
 
 def _is_header(cells: list[str], label_column: str | int | None) -> bool:
@@ -94,10 +130,13 @@ def _refuse_doubtful_names(table: Table, features: Sequence[int]) -> None:
     if not counts and (not _spacing(names) or _spacing(cells)):
         return
     shown = shortened(table.names, 3)
+    listed = (
+        ' or list them all: \'data.source.columns=["1","2",...]\'' if table.has_settings else ""
+    )
     raise DataError(
         f"{table.path}, line 1: {shown} may be a sample or the names of the columns. If it is a "
-        "sample, add a line of names above it; if these are names, write words (c1, c2, ...) or "
-        'list them all: \'data.source.columns=["1","2",...]\'.'
+        "sample, add a line of names above it; if these are names, write words (c1, c2, ...)"
+        f"{listed}."
     )
 
 

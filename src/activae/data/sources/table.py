@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,15 @@ class Table(ABC):
 
     names: of the columns; of a CSV file without a header, the cells of its first line.
     text_columns: the names of those that the file itself holds as text or categories.
+    has_settings: whether messages may name keys of data.source, which new data for a finished run
+    do not have.
     """
 
     path: Path
     names: list[str]
     has_header: bool
     text_columns: frozenset[str] = frozenset()
+    has_settings: bool = True
 
     @abstractmethod
     def numbers(self, columns: Sequence[int]) -> Array:
@@ -55,6 +58,17 @@ class Table(ABC):
     @abstractmethod
     def cells(self) -> Cells:
         """Everything, as text."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many rows there are."""
+
+    @abstractmethod
+    def walk(self) -> Callable[[int], Table]:
+        """What takes the next rows at each call, so many, as a table that holds them alone.
+
+        Rows keep the places that messages name. No more than the rows taken are in memory.
+        """
 
     def refuse_row_index(self, left_out: Sequence[str] = (), *, remedy: str) -> None:
         """Raise DataError where a column is likely the row index that pandas wrote, or nameless.

@@ -5,8 +5,9 @@ Whatever cannot be read is named by its row and column.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from activae.errors import ConfigError, DataError
 Array = NDArray[Any]
 
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
+BATCH_ROWS = 1024  # of a Parquet file that are decoded at a time
 
 
 def open_table(
     path: Path,
     encoding: str | None = None,
     has_header: Callable[[list[str]], bool] | None = None,
+    *,
+    has_settings: bool = True,
 ) -> Table:
     """The table in a `.parquet` file, or in a text file of any other ending.
 
@@ -38,6 +42,7 @@ def open_table(
         encoding: of a text file; None: UTF-8, with or without a mark in front.
         has_header: tells from the cells of the first line whether they are names; None: they are,
             each must be another, and rows whose cells are all empty are left out.
+        has_settings: whether messages may name keys of data.source.
 
     Raises:
         ConfigError: no such encoding, or pyarrow is not installed.
@@ -45,12 +50,16 @@ def open_table(
     """
     is_parquet = path.suffix.lower() == ".parquet"
     table = _Parquet(path) if is_parquet else CsvTable(path, encoding, has_header)
+    table.has_settings = has_settings
     if has_header is None:
         table.refuse_double_names(range(len(table.names)))
     return table
 
 
 class _Parquet(Table):
+    held: Any = None  # of a part: its rows, as pyarrow's Table
+    first = 0  # and where they begin
+
     def __init__(self, path: Path) -> None:
         try:
             import pyarrow
@@ -74,9 +83,39 @@ class _Parquet(Table):
             [field.name for field in schema if any(is_text(field.type) for is_text in are_text)]
             + [each["name"] for each in of_pandas if each["pandas_type"] == "categorical"]
         )
-        rows = self.file.metadata.num_rows
+        rows = self.count()
         if not rows or not self.names:
             raise DataError(f"{path} has no samples: {rows} rows of {len(self.names)} columns.")
+
+    def count(self) -> int:
+        """As described; the file says it."""
+        return int(self.file.metadata.num_rows)
+
+    def walk(self) -> Callable[[int], _Parquet]:
+        """As described; pages of a row group are read as they are needed."""
+        batches, at = self._batches(), 0
+        ahead: list[Any] = []
+
+        def take(number: int) -> _Parquet:
+            import pyarrow
+
+            nonlocal at
+            while sum(map(len, ahead)) < number and (batch := next(batches, None)) is not None:
+                ahead.append(batch)
+            found = pyarrow.Table.from_batches(ahead, self.file.schema_arrow)
+            part = copy.copy(self)
+            part.held, part.first = found.slice(0, number), at
+            ahead[:] = found.slice(number).to_batches()
+            at += len(part.held)
+            return part
+
+        return take
+
+    def _batches(self) -> Iterator[Any]:
+        try:
+            yield from self.file.iter_batches(BATCH_ROWS)
+        except self.errors as error:
+            raise self._damaged(error) from error
 
     def numbers(self, columns: Sequence[int]) -> Array:
         from pyarrow import types
@@ -91,10 +130,14 @@ class _Parquet(Table):
                 types.is_boolean,
             )
             if not any(are_number(kind) for are_number in are_numbers):
+                remedy = "Remove it."
+                if self.has_settings:
+                    remedy = (
+                        "Name it in data.source.label_column if it has labels, or choose others "
+                        "with data.source.columns=[...]."
+                    )
                 raise DataError(
-                    f"{self.path}, column {self.names[column]}: holds {kind}, not numbers. Name it "
-                    "in data.source.label_column if it has labels, or choose others with "
-                    "data.source.columns=[...]."
+                    f"{self.path}, column {self.names[column]}: holds {kind}, not numbers. {remedy}"
                 )
             self._refuse_gaps(column, values)
         plain = [
@@ -113,10 +156,13 @@ class _Parquet(Table):
             [_as_text(value) for value in values.to_pylist()]
             for values in self._read(range(len(self.names)))
         ]
-        return Cells(columns, [f"row {number}" for number in range(len(columns[0]))])
+        rows = range(self.first, self.first + len(columns[0]))
+        return Cells(columns, [f"row {number}" for number in rows])
 
     def _read(self, columns: Sequence[int]) -> list[Any]:
         names = [self.names[column] for column in columns]
+        if self.held is not None:
+            return [self.held.column(name) for name in names]
         try:
             table = self.file.read(columns=names)
         except self.errors as error:
@@ -125,7 +171,7 @@ class _Parquet(Table):
 
     def _refuse_gaps(self, column: int, values: Any) -> None:
         if values.null_count:
-            first = values.is_null().to_numpy().argmax()
+            first = self.first + int(values.is_null().to_numpy().argmax())
             raise DataError(
                 f"{self.path}, column {self.names[column]}: {values.null_count} cells are empty, "
                 f"the first in row {first} (counted from 0). Fill the gaps or remove these rows."

@@ -148,7 +148,7 @@ def as_rows(texts: Sequence[str]) -> np.ndarray:
     return rows
 
 
-_CACHE = "20news-bydate_py3.pkz"  # scikit-learn's, which it unpickles
+CACHE = "20news-bydate_py3.pkz"  # scikit-learn's, which it unpickles
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 # What such a cache is made of, beside text and lists.
 _PARTS = {
@@ -185,7 +185,7 @@ def _refuse_code(cache: Path) -> None:
 def _fetch(root: Path, part: str, remove: Sequence[str]):  # type: ignore[no-untyped-def]
     from sklearn.datasets import fetch_20newsgroups
 
-    _refuse_code(root / _CACHE)
+    _refuse_code(root / CACHE)
     try:
         return fetch_20newsgroups(
             data_home=str(root), subset=part, remove=tuple(remove), shuffle=False

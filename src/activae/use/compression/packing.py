@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -33,6 +33,7 @@ from activae.use.writing import shows_images, writer
 
 ROWS = 256  # that float64 decodes at a time
 PICTURED = 1000  # images that are written as PNG, to compare
+WRITTEN = 4096  # samples that are decompressed into a file at a time
 SHARE_OF_MEMORY = 0.5  # that is free, which decompressed samples may take
 
 
@@ -141,8 +142,7 @@ def decompress(
     Raises DataError where the file is damaged, foreign, newer, too large, or of another run.
     """
     what = "the content" if isinstance(source, bytes) else str(source)
-    content = source if isinstance(source, bytes) else _bytes_of(Path(source))
-    archive = from_bytes(content, what)
+    archive = _archive(source, what)
     _check_fit(run, archive, what, memory)
     codes = codes_of(archive, what)
     if archive.residual is None or lossy:
@@ -151,13 +151,32 @@ def decompress(
 
 
 def write(run: Run, source: Path, target: Path, *, lossy: bool = False) -> None:
-    """Decompress into a file or, images, a folder; whole or not at all. Raises DataError."""
-    samples = decompress(run, source, lossy=lossy)
-    if run.spec.is_image and shows_images(target):
-        samples = pictures(torch.from_numpy(samples), run.spec.raw_range)
-    with closing(writer(target, len(samples), "decode", (), None)) as out:
-        out.add(samples)
+    """Decompress into a file or, images, a folder; whole or not at all. Raises DataError.
+
+    Of a file that is not lossless all codes are in memory, and few samples at a time.
+    """
+    archive = _archive(source, str(source))
+    with closing(writer(target, archive.count, "decode", (), None)) as out:
+        for samples in _written(run, source, archive, lossy=lossy):
+            if run.spec.is_image and shows_images(target):
+                samples = pictures(torch.from_numpy(samples), run.spec.raw_range)
+            out.add(samples)
         out.finish()
+
+
+def _written(run: Run, source: Path, archive: Archive, *, lossy: bool) -> Iterator[Any]:
+    """The samples of a file in parts; all at once of a lossless one."""
+    if archive.residual is not None and not lossy:
+        yield decompress(run, source)
+        return
+    _check_fit(run, archive, str(source), None, held=WRITTEN)
+    codes = _codes(archive, str(source))
+    for first in range(0, len(codes), WRITTEN):
+        yield run.decode(codes[first : first + WRITTEN])
+
+
+def _archive(source: bytes | str | Path, what: str) -> Archive:
+    return from_bytes(source if isinstance(source, bytes) else _bytes_of(Path(source)), what)
 
 
 def decoder_hash(run: Run) -> bytes:
@@ -232,7 +251,10 @@ def _bytes_of(file: Path) -> bytes:
         raise DataError(f"{file}: cannot be read ({reason}); give a file of compress") from error
 
 
-def _check_fit(run: Run, archive: Archive, what: str, memory: int | None) -> None:
+def _check_fit(
+    run: Run, archive: Archive, what: str, memory: int | None, held: int | None = None
+) -> None:
+    """Raise DataError for an archive of another run, or too large; held: samples at a time."""
     if archive.decoder != decoder_hash(run):
         raise DataError(
             f"{what}: was compressed by another run than {run.folder}: the hash of its decoder is "
@@ -246,7 +268,8 @@ def _check_fit(run: Run, archive: Archive, what: str, memory: int | None) -> Non
             f"dimensions, and this run has {list(run.spec.shape)} and {dims}"
         )
     # A sample: as floats, as its form and, for an instant, both; symbols and codes beside that.
-    needed = archive.count * (12 * prod(archive.shape) + 16 * dims)
+    at_once = min(archive.count, held or archive.count)
+    needed = at_once * 12 * prod(archive.shape) + archive.count * 16 * dims
     free = int(SHARE_OF_MEMORY * psutil.virtual_memory().available) if memory is None else memory
     if needed > free:
         raise DataError(

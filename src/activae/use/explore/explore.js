@@ -10,6 +10,8 @@ const $ = selector => document.querySelector(selector);
 function at(values, i) { return Array.isArray(values) ? values[i] : values; }
 function normalised(raw) { return raw.map((v, i) => (v - at(data.offset, i)) / at(data.scale, i)); }
 function inRaw(x) { return x.map((v, i) => v * at(data.scale, i) + at(data.offset, i)); }
+function inUnits(v, i) { return data.units ? v * data.units.scale[i] + data.units.offset[i] : v; }
+function fromUnits(v, i) { return data.units ? (v - data.units.offset[i]) / data.units.scale[i] : v; }
 function blank() { return new Float64Array(size).fill(data.image ? data.range[0] : 0); }
 function lerp(a, b, t) { return a.map((v, i) => v + t * (b[i] - v)); }
 function digits(v) { return Number(v).toPrecision(4); }
@@ -210,10 +212,10 @@ function buildStrip(host) {
 // --- reconstructions
 function buildRuns() {
   const host = $("#runs");
-  const half = runs.filter(run => run.net.half).map(run => run.name);
+  const rounded = runs.filter(run => run.net.scales), far = Math.max(...rounded.map(run => run.net.rounded));
   $("#said").textContent = "SE: squared error summed over normalised values. "
     + (data.image ? "Errors: blue where the output is too bright, orange where too dark." : "")
-    + (half.length ? ` Weights of ${half.join(", ")} are rounded to 3 digits (float16) to keep the page small.` : "");
+    + (rounded.length ? ` Weights of ${rounded.map(run => run.name).join(", ")} are rounded to 16 bits to keep the page small: codes and outputs move by ${far.toPrecision(1)} at most where it was tried.` : "");
   if (!data.image) { buildValues(host); return; }
   for (const run of runs) {
     const card = made("div", host, "", {className: "card"});
@@ -245,7 +247,7 @@ function buildValues(host) {
     made("th", row, data.features ? data.features[i] : String(i));
     const input = made("input", made("td", row), "", {type: "number", step: "any"});
     input.setAttribute("aria-label", data.features ? data.features[i] : `value ${i}`);
-    input.onchange = () => { const raw = state.inputs[state.active].slice(); raw[i] = Number(input.value); set(raw); };
+    input.onchange = () => { const raw = state.inputs[state.active].slice(); raw[i] = fromUnits(Number(input.value), i); set(raw); };
     rows.push({input, cells: runs.map(() => made("td", row))});
   }
   if (size > MOST_ROWS) made("p", host, `The first ${MOST_ROWS} of ${size} features.`, {className: "note"});
@@ -253,8 +255,8 @@ function buildValues(host) {
   draw.draw = () => {
     const outs = runs.map(run => inRaw(run.out));
     rows.forEach(({input, cells}, i) => {
-      input.value = digits(state.inputs[state.active][i]);
-      cells.forEach((cell, k) => { cell.textContent = digits(outs[k][i]); });
+      input.value = digits(inUnits(state.inputs[state.active][i], i));
+      cells.forEach((cell, k) => { cell.textContent = digits(inUnits(outs[k][i], i)); });
     });
   };
 }

@@ -27,7 +27,10 @@ from activae.models.counts import (
 from activae.models.mlp import ResidualBlock
 from activae.use.explore.tables import FloatArray, Function, NoTableError, table
 
-LARGEST = 2_000_000  # bytes a run; weights are halved to float16 where it would take more
+LARGEST = 2_000_000  # bytes a run; weights are rounded to 16 bits where it would take more
+BLOCK = 64  # weights that share a scale when they are rounded
+_STEPS = 2**15 - 1
+_TRIED = 64  # inputs, by which it is measured what rounding changes
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +51,54 @@ class Numbers:
             values = values.detach().cpu().numpy()
         flat = np.asarray(values, dtype=np.float32).ravel()
         place = [self.count, len(flat)]
-        self.parts.append(flat)
-        self.count += len(flat)
+        whole = np.pad(flat, (0, -len(flat) % BLOCK))
+        self.parts.append(whole)
+        self.count += len(whole)
         return place
 
-    def text(self, dtype: Any = np.float32) -> str:
+    def text(self) -> str:
         """All of them in base64, little-endian."""
-        joined = np.concatenate([np.zeros(0, np.float32), *self.parts])
-        raw = joined.astype(np.dtype(dtype).newbyteorder("<")).tobytes()
-        return base64.b64encode(raw).decode()
+        return _base64(self._joined(), "<f4")
+
+    def rounded(self) -> dict[str, str]:
+        """All of them as 16-bit steps, and the step of each block."""
+        steps, scales = in_steps(self._joined())
+        return {"weights": _base64(steps, "<i2"), "scales": _base64(scales, "<f4")}
+
+    def _joined(self) -> np.ndarray:
+        return np.concatenate([np.zeros(0, np.float32), *self.parts])
+
+
+def _base64(values: np.ndarray, kind: str) -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode()
+
+
+def in_steps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers of 16 bits, and the step of each block of values [n], n a multiple of BLOCK.
+
+    An 8th of float16's error at the same size: its 11 bits do not depend on how large a value is.
+    """
+    blocks = values.reshape(-1, BLOCK)
+    scales = np.abs(blocks).max(1) / _STEPS
+    steps = np.round(blocks / np.where(scales == 0, 1, scales)[:, None])
+    return steps.ravel().astype(np.int16), scales.astype(np.float32)
+
+
+@torch.no_grad()
+def rounding_error(net: Autoencoder) -> float:
+    """How far codes and outputs move when weights are rounded so, of max(1, |value|)."""
+    other = copy.deepcopy(net)
+    for weight in other.parameters():
+        flat = weight.numpy().ravel()
+        steps, scales = in_steps(np.pad(flat, (0, -len(flat) % BLOCK)))
+        values = steps.reshape(-1, BLOCK) * scales[:, None]
+        weight.copy_(torch.from_numpy(values.ravel()[: len(flat)]).reshape(weight.shape))
+    noise = torch.Generator().manual_seed(0)
+    x = torch.rand(_TRIED, *net.shape, generator=noise)
+    far = 0.0
+    for exact, seen in ((net.encode(x), other.encode(x)), (net(x), other(x))):
+        far = max(far, float(((seen - exact).abs() / exact.abs().clamp(min=1)).max()))
+    return far
 
 
 class Exported:
@@ -67,7 +109,8 @@ class Exported:
 
     def __init__(self, net: Autoencoder, name: str) -> None:
         self.name = name
-        net = copy.deepcopy(net).to("cpu", torch.float32)  # wherever it computes else
+        net = copy.deepcopy(net).to("cpu", torch.float32).eval()  # wherever it computes else
+        self.net = net
         self.weights, self.tables = Numbers(), Numbers()
         self._known: dict[bytes, list[int]] = {}
         if net.latent is not None:
@@ -79,20 +122,25 @@ class Exported:
         self.decoder += self._output(net.output_activation, x)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for the page; `half` tells whether weights had to become float16."""
-        half = (self.weights.count + self.tables.count) * 16 / 3 > LARGEST
-        if half:
+        """Plain values for the page; `rounded`: how far off rounded weights lead, 0 for exact."""
+        is_large = (self.weights.count + self.tables.count) * 16 / 3 > LARGEST
+        far = rounding_error(self.net) if is_large else 0.0
+        weights = {"weights": self.weights.text()}
+        if is_large:
+            weights = self.weights.rounded()
             log.warning(
-                "%s: %s weights are rounded to float16 in the page, to keep it small",
+                "%s: %s weights are rounded to 16 bits in the page, to keep it small; codes and "
+                "outputs move by %.1g",
                 self.name,
                 f"{self.weights.count:,}",
+                far,
             )
         return {
             "encoder": self.encoder,
             "decoder": self.decoder,
             "code": self.code,
-            "half": half,
-            "weights": self.weights.text(np.float16 if half else np.float32),
+            "rounded": far,
+            **weights,
             "tables": self.tables.text(),
         }
 

@@ -9,20 +9,16 @@ function bytesOf(text) {
 
 function floats(text) { return new Float32Array(bytesOf(text).buffer); }
 
-function halves(text) {
-  const bits = new Uint16Array(bytesOf(text).buffer), out = new Float32Array(bits.length);
-  for (let i = 0; i < bits.length; i++) {
-    const sign = bits[i] & 0x8000 ? -1 : 1, power = (bits[i] >> 10) & 31, rest = bits[i] & 1023;
-    out[i] = sign * (power ? 2 ** (power - 15) * (1 + rest / 1024) : 2 ** -24 * rest);
-    if (power === 31) out[i] = rest ? NaN : sign * Infinity;
-  }
-  return out;
+// Whole numbers of 16 bits, each block of which has a step of its own.
+function stepped(text, scales) {
+  const steps = new Int16Array(bytesOf(text).buffer), size = steps.length / scales.length;
+  return Float32Array.from(steps, (step, i) => step * scales[Math.floor(i / size)]);
 }
 
 class Network {
   constructor(exported) {
     Object.assign(this, exported);
-    this.weights = exported.half ? halves(exported.weights) : floats(exported.weights);
+    this.weights = exported.scales ? stepped(exported.weights, floats(exported.scales)) : floats(exported.weights);
     this.tables = floats(exported.tables);
   }
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from activae.compare.collect import read_runs
 from activae.config.instantiating import activation_label
+from activae.data.sources.tabular import ColumnFeatures
 from activae.errors import UserError
 from activae.use.explore.layers import Exported
 
@@ -49,6 +51,7 @@ def explore_page(
         "image": spec.is_image and spec.shape[0] in (1, 3),
         "range": spec.raw_range,
         "features": spec.features,
+        "units": _units(runs[0]),
         "offset": _numbers(stored.offset.double() + stored.offset_rest),
         "scale": _numbers(stored.scale),
         "samples": None if samples is None else _packed(samples),
@@ -90,12 +93,30 @@ def _check_alike(runs: Sequence[Run]) -> None:
 
 
 def _run_names(runs: Sequence[Run]) -> list[str]:
-    """The activation of each, and its folder's name too where two have the same."""
-    names = [activation_label(run.config) for run in runs]
+    """The activation of each, by its option's name where the run's command says it.
+
+    And its folder's name too where two have the same.
+    """
+    table = read_runs([run.folder for run in runs]).table
+    options = dict(zip(table["path"], table.get("activation", table["path"]), strict=True))
+    names = [options.get(str(run.folder)) or activation_label(run.config) for run in runs]
     return [
         name if names.count(name) == 1 else f"{name} ({run.folder.absolute().name}, {number})"
         for number, (name, run) in enumerate(zip(names, runs, strict=True), start=1)
     ]
+
+
+def _units(run: Run) -> dict[str, list[float]] | None:
+    """Of tables of columns: offset and scale from what was standardised to the column's units."""
+    prep = run.preparation
+    if not isinstance(prep, ColumnFeatures):
+        return None
+    categories = len(prep.features) - len(prep.numeric)
+    learnt = prep.state()
+    return {
+        "offset": [*learnt["means"], *[0.0] * categories],
+        "scale": [*learnt["deviations"], *[1.0] * categories],
+    }
 
 
 def _numbers(values: Any) -> Any:
