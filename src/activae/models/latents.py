@@ -185,7 +185,9 @@ class VectorQuantised(Latent):
         cut = self._cut(encoded.detach())
         words = self.words.detach()
         distances = words.square().sum(1) - 2 * cut @ words.T  # but for |e|^2, the same for all
-        return F.one_hot(distances.argmin(2), len(words)).to(cut.dtype)
+        # Not one_hot, which vmap refuses.
+        numbers = torch.arange(len(words), device=words.device)
+        return (distances.argmin(2)[..., None] == numbers).to(cut.dtype)
 
     def code(self, encoded: Tensor) -> Tensor:
         """The words nearest to encodings [B, code_dim]."""

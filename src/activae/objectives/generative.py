@@ -391,7 +391,8 @@ def largest_singular_value(weight: Tensor) -> Tensor:
     """That of a matrix, or of a kernel taken as one: by power iteration from its largest row."""
     matrix = weight.flatten(1)
     with torch.no_grad():
-        largest = F.one_hot(matrix.square().sum(1).argmax(), len(matrix)).to(matrix.dtype)
+        rows = torch.arange(len(matrix), device=matrix.device)
+        largest = (matrix.square().sum(1).argmax() == rows).to(matrix.dtype)
         right = F.normalize(largest @ matrix, dim=0)
         left = F.normalize(matrix @ right, dim=0)
         for _ in range(_POWER_STEPS):
