@@ -43,7 +43,7 @@ class Gaussian(Latent):
         super().__init__()
         self.inputs = 2 * dim
 
-    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:  # type: ignore[override]
+    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:
         """Standard normal numbers [B, code_dim] for samples x [B, *shape]."""
         return torch.randn(len(x), code_dim, generator=noise, dtype=x.dtype)
 
@@ -119,7 +119,7 @@ class Spherical(Latent):
             )
         self.noise = noise
 
-    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:  # type: ignore[override]
+    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:
         """Standard normal numbers [B, code_dim] for samples x [B, *shape]."""
         return torch.randn(len(x), code_dim, generator=noise, dtype=x.dtype)
 
@@ -155,6 +155,9 @@ class VectorQuantised(Latent):
     """
 
     kind = "vq"
+    counts: Tensor
+    sums: Tensor
+    words: Tensor
 
     def __init__(self, dim: int, *, words: int, parts: int, decay: float | None) -> None:
         super().__init__()

@@ -130,7 +130,7 @@ class MMD(Regulariser):
         """Raise ConfigError for codes that have no prior."""
         refuse_words(net, "regulariser=mmd")
 
-    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:  # type: ignore[override]
+    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:
         """Standard normal numbers [B, code_dim]."""
         return torch.randn(len(x), code_dim, generator=noise, dtype=x.dtype)
 
@@ -190,7 +190,7 @@ class RAEGradient(CodeAndDecoder):
     def __init__(self, weight: float, decoder: float) -> None:
         super().__init__("rae_gp", weight, decoder)
 
-    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:  # type: ignore[override]
+    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:
         """Standard normal numbers [B, values], of which an output takes as many as it has."""
         return torch.randn(len(x), 2 * x[0].numel(), generator=noise, dtype=x.dtype)
 
@@ -288,7 +288,7 @@ class Adversarial(Regulariser):
         """The critic's; beta_1 = 0.5 as is usual for those that play (Radford et al. 2016)."""
         return torch.optim.Adam(parameters, lr=self.lr, betas=(0.5, 0.999))
 
-    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:  # type: ignore[override]
+    def draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:
         """Standard normal numbers [B, code_dim]."""
         return torch.randn(len(x), code_dim, generator=noise, dtype=x.dtype)
 
