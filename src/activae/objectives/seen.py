@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -48,6 +47,7 @@ class Encoded:
         self.seen = seen
         self.encodings = encodings
         self.training_code = training_code
+        self.known: dict[str, Tensor] = {}
 
     def _knows(self, x: Tensor) -> bool:
         return x is self.x or x is self.seen
@@ -68,14 +68,19 @@ class Encoded:
         """As `Autoencoder.logits`, of the training code."""
         return self._logits if self._knows(x) else self.net.logits(x)
 
-    @cached_property
+    # Not cached_property, whose lock torch.compile cannot trace.
+    @property
     def _code(self) -> Tensor:
-        assert self.net.latent is not None
-        return self.net.latent.code(self.encodings)
+        if "code" not in self.known:
+            assert self.net.latent is not None
+            self.known["code"] = self.net.latent.code(self.encodings)
+        return self.known["code"]
 
-    @cached_property
+    @property
     def _logits(self) -> Tensor:
-        return self.net.logits_of(self.training_code)
+        if "logits" not in self.known:
+            self.known["logits"] = self.net.logits_of(self.training_code)
+        return self.known["logits"]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.net, name)
