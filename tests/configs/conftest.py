@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from scipy.sparse import csr_matrix
 
-from activae.config.instantiating import build
+from activae.config.instantiating import build, locate, targets
 from activae.config.settling import container, settle
 from activae.errors import UserError
 from activae.training.assembly import build_data
@@ -78,6 +78,13 @@ def mandatory(examples: list[Path], compose: Compose) -> Callable[[str, str], li
             needed.append(f"data.path='{first_accepted(name, examples, compose)}'")
         if "function: ???" in text:
             needed.append("activation.function=torch.nn.functional.gelu")
+        if group in ("objective", "regulariser"):  # some need a latent
+            node = OmegaConf.load(CONFIGS / group / f"{name}.yaml")
+            needs = [
+                getattr(locate(n["_target_"], k), "needs", "")
+                for k, n in targets(container(node), "")
+            ]
+            needed += [f"latent={latent}" for latent in needs if latent]
         if group == "objective":
             demand = demand_of(
                 build(container(OmegaConf.load(CONFIGS / group / f"{name}.yaml")), "")

@@ -30,7 +30,7 @@ Compose = Callable[..., DictConfig]
 CONFIGS = Path(__file__).parents[2] / "configs"
 OPTIONS = [
     (group, file.stem)
-    for group in ("data", "encoder", "decoder", "objective", "phases", "init")
+    for group in ("data", "encoder", "decoder", "latent", "objective", "phases", "init")
     for file in sorted(CONFIGS.glob(f"{group}/*.yaml"))
 ]
 QUICK = (

@@ -11,9 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from activae.errors import ConfigError
-from activae.models import Autoencoder, MLPDecoder, MLPEncoder
+from activae.models import Autoencoder, MLPDecoder, MLPEncoder, latents
 from activae.models.latent import Latent
-from activae.objectives import Objective, Regulariser, mse
+from activae.objectives import (
+    KL,
+    MMD,
+    Commitment,
+    ImportanceWeighted,
+    Objective,
+    RAEGradient,
+    RAESpectral,
+    Regulariser,
+    TotalCorrelation,
+    mse,
+)
 from activae.objectives.batch import Noise, stacked
 from activae.objectives.declared import Player, player_of, strengths_at
 from activae.objectives.objective import draws_of, with_declared
@@ -55,6 +66,8 @@ class Prior:
 
 class Gaussian(Latent):
     """A variational code, with a KL term that warms up."""
+
+    inputs = 2 * CODE
 
     weight = staticmethod(lambda step: min(1.0, step / 4))
 
@@ -121,6 +134,10 @@ def plain() -> Objective:
     return Objective(mse, l1=1e-4, l2=0.0)
 
 
+def words(decay: float | None) -> Callable[[], Latent]:
+    return lambda: latents.VectorQuantised(CODE, words=4, parts=3, decay=decay)
+
+
 # An objective, regularisers and a latent for each.
 CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Latent | None]]] = {
     "noise of a regulariser": (plain, lambda: {"jitter": Jitter()}, lambda: None),
@@ -133,6 +150,29 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Latent
     "a latent with a term": (plain, dict, Gaussian),
     "a codebook": (plain, dict, Codebook),
     "a critic": (Adversarial, dict, lambda: None),
+    "a VAE": (
+        plain,
+        lambda: {"kl": KL(1.0, warmup=4, free_bits=0.1)},
+        lambda: latents.Gaussian(CODE),
+    ),
+    "a beta-TC-VAE": (
+        plain,
+        lambda: {"kl": KL(1.0), "tc": TotalCorrelation(3.0)},
+        lambda: latents.Gaussian(CODE),
+    ),
+    "an IWAE": (lambda: ImportanceWeighted(mse, samples=3), dict, lambda: latents.Gaussian(CODE)),
+    "a WAE on a sphere": (
+        plain,
+        lambda: {"mmd": MMD(3.0)},
+        lambda: latents.Spherical(CODE, noise=0.1),
+    ),
+    "a RAE": (
+        plain,
+        lambda: {"gp": RAEGradient(0.1, 0.1), "sn": RAESpectral(0.1, 0.1)},
+        lambda: None,
+    ),
+    "a VQ-VAE": (plain, lambda: {"commitment": Commitment(0.25)}, words(0.9)),
+    "a VQ-VAE by gradient": (plain, dict, words(None)),
 }
 
 
@@ -140,7 +180,7 @@ def module(case: str, seed: int) -> AutoencoderModule:
     torch.manual_seed(seed)
     make, regularisers, latent = (part() for part in CASES[case])
     half = {"activation": nn.Tanh, "hidden": [6]}
-    encoded = 2 * CODE if isinstance(latent, Gaussian) else CODE
+    encoded = latent.inputs if latent is not None and latent.inputs else CODE
     encoder = MLPEncoder((FEATURES,), encoded, **half)
     decoder = MLPDecoder(CODE, (FEATURES,), **half)
     net = Autoencoder(encoder, decoder, shape=(FEATURES,), latent=latent).double()

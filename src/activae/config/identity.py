@@ -41,6 +41,7 @@ _MATTERS = {
     "objective.l[12]": "identity condition graph?",  # only of `_OBJECTIVE`
     "regulariser": "identity condition graph stack",
     "regulariser.*.weight": "identity condition graph? stack?",
+    "regulariser.*.beta": "identity condition graph? stack?",
     "corruption": "identity condition graph? stack",
     "phases": "identity condition graph stack",
     "optimizer": "identity condition graph stack",
@@ -137,8 +138,14 @@ def stack_key(settled: Any) -> str:
 
 def _part(settled: Any, purpose: str) -> dict[str, Any]:
     plain = container(settled)
+    if not _has_latent(plain.get("latent")):  # as it was before there were any
+        plain = {key: value for key, value in plain.items() if key != "latent"}
     own_l1 = plain["objective"].get("_target_") != _OBJECTIVE
     return _kept(plain, purpose, "", _ALL, "objective.l" if own_l1 else None)
+
+
+def _has_latent(node: Any) -> bool:
+    return node is not None and not str(node.get("_target_")).endswith(".deterministic")
 
 
 def _kept(

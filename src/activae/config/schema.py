@@ -109,6 +109,7 @@ class TrainConfig:
     activation: Any = MISSING
     init: Any = MISSING
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    latent: Any = None
     encoder: Any = MISSING
     decoder: Any = MISSING
     output: OutputConfig = field(default_factory=OutputConfig)

@@ -144,7 +144,7 @@ def _misplaced(values: dict[str, Any]) -> Iterator[str]:
         node = _select(values, key)
         if node is not None:
             yield from _not_a_factory(key, f"activation@{key}", node)
-    for key in ("corruption", "phases"):  # null in the configs of older runs
+    for key in ("corruption", "latent", "phases"):  # null in the configs of older runs
         if values[key] is not None:
             yield from _not_a_factory(key, key, values[key])
     for name, node in values["regulariser"].items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,10 @@ class Latent(nn.Module, ABC):
     buffers of this module that `forward` gives new values for; a step writes them.
     """
 
+    kind = ""  # as `latent=` names it
+    # Whether the code of a sample is a distribution, and has `moments`.
+    is_distribution = False
+    inputs: int | None = None  # how many values the encoder gives; None: as many as the code has
     weight: float | Callable[[int], float] = 1.0
     updated: tuple[str, ...] = ()
     # (samples [B, *shape], code_dim, generator) -> the random numbers [B, ...] of a step.
@@ -33,3 +37,18 @@ class Latent(nn.Module, ABC):
 
         A pure function of its arguments, parameters and buffers: it writes no buffer itself.
         """
+
+    def start(self, encoded: Tensor, noise: torch.Generator) -> None:
+        """Take first values of its own from the encodings [B, n] of training samples, in place."""
+
+    def prior(self, normal: Tensor) -> Tensor:
+        """Codes as one wishes them to be distributed, of standard normal numbers [B, code_dim]."""
+        return normal
+
+    def figures(self, encoded: Tensor) -> dict[str, float]:
+        """What tells how the latent is used, of the encodings [B, n] of unseen samples."""
+        return {}
+
+    def complaints(self, figures: Mapping[str, float], *, ended: bool) -> Iterator[str]:
+        """What these figures show to be wrong, and what mends it; `ended`: after the last step."""
+        yield from ()

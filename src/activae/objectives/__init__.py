@@ -8,6 +8,17 @@ denoising autoencoder's encoder is shown instead of the samples.
 
 from activae.objectives.batch import Batch, Noise
 from activae.objectives.declared import Player, strengths_of, total
+from activae.objectives.generative import (
+    KL,
+    MMD,
+    Adversarial,
+    Commitment,
+    RAEGradient,
+    RAESpectral,
+    RAEWeights,
+    TotalCorrelation,
+)
+from activae.objectives.importance import ImportanceWeighted, log_evidence
 from activae.objectives.losses import (
     Demand,
     bce,
@@ -30,21 +41,31 @@ from activae.objectives.regularisers import (
 )
 
 __all__ = [
+    "KL",
+    "MMD",
+    "Adversarial",
     "Batch",
     "CodeL1",
+    "Commitment",
     "Contractive",
     "Demand",
     "HutchinsonContractive",
+    "ImportanceWeighted",
     "KLSparse",
     "Noise",
     "Objective",
     "Player",
+    "RAEGradient",
+    "RAESpectral",
+    "RAEWeights",
     "Regularised",
     "Regulariser",
+    "TotalCorrelation",
     "bce",
     "demands",
     "huber",
     "l1",
+    "log_evidence",
     "mse",
     "multinomial",
     "nb",

@@ -23,6 +23,7 @@ from activae.objectives.declared import (
 from activae.objectives.declared import Objective as AnyObjective
 from activae.objectives.losses import Demand, demand_of
 from activae.objectives.regularisers import Regulariser
+from activae.objectives.seen import Encoded, Seeing
 
 ReconstructionLoss = Callable[[Autoencoder, Tensor], Tensor]
 
@@ -104,8 +105,9 @@ class Regularised:
 
     @property
     def player(self) -> Player | None:
-        """The objective's."""
-        return player_of(self.objective)
+        """The objective's, or else a regulariser's."""
+        playing = [self.objective, *self.regularisers.values()]
+        return next(filter(None, map(player_of, playing)), None)
 
     def __call__(self, net: Autoencoder, batch: Batch, strengths: Tensor | None = None) -> Terms:
         """Every term of the batch's loss; `strengths` [S] stand in for the declared ones."""
@@ -123,42 +125,22 @@ class Regularised:
         view = net
         terms: Terms = {}
         updates: dict[str, Tensor] = {}
+        shown = net  # to regularisers
         if net.latent is not None:
-            code, terms, updates = net.latent(net.encoded(seen), drawn.get("latent"))
-            terms = {name: given[own] * term for name, term in terms.items()}
-            view = cast(Autoencoder, _Seeing(net, seen, code))
+            encoded = net.encoded(seen)
+            code, found, updates = net.latent(encoded, drawn.get("latent"))
+            values = x[0].numel()  # the terms are sums over the code, a reconstruction's is a mean
+            terms = {name: given[own] * (term / values) for name, term in found.items()}
+            view = shown = cast(Autoencoder, Encoded(net, x, seen, encoded, code))
         elif seen is not x:
-            view = cast(Autoencoder, _Seeing(net, seen))
+            view = cast(Autoencoder, Seeing(net, seen))
         inner = {"x": x, "drawn": drawn["objective"]} if "objective" in drawn else x
         numbers = (strengths[:own],) if strengths is not None and own else ()
         terms = self.objective(view, inner, *numbers) | terms
         weights = given[len(given) - len(self.regularisers) :]
         for (name, regulariser), weight in zip(self.regularisers.items(), weights, strict=True):
-            terms[name] = weight * regulariser(net, seen, drawn.get(name))
+            terms[name] = weight * regulariser(shown, seen, drawn.get(name))
         return terms, {f"latent.{name}": value for name, value in updates.items()}
-
-
-class _Seeing:
-    """An autoencoder that sees other samples than it is called with, or makes another code."""
-
-    def __init__(self, net: Autoencoder, seen: Tensor, code: Tensor | None = None) -> None:
-        self.net = net
-        self.seen = seen
-        self.code = code
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self.code is None:
-            return self.net(self.seen)
-        return self.net.reconstruct(self.code, self.seen)
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.net.encode(self.seen)
-
-    def logits(self, x: Tensor) -> Tensor:
-        return self.net.logits(self.seen) if self.code is None else self.net.logits_of(self.code)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.net, name)
 
 
 def with_declared(

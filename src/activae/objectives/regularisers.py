@@ -6,7 +6,7 @@ The input [B, *shape] is what the encoder sees: with a `corruption`, the corrupt
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 
 import torch
@@ -32,6 +32,7 @@ class Regulariser(ABC):
 
     of_batch = False  # whether it is one of the batch as a whole, not the mean of its samples'
     draw: Draw | None = None  # the random numbers that it needs at each step
+    needs = ""  # the latent without which it makes no sense, if it needs one
 
     def __init__(self, name: str, weight: Strength) -> None:
         if not callable(weight) and not 0 <= weight < float("inf"):
@@ -40,6 +41,17 @@ class Regulariser(ABC):
 
     def check(self, net: Autoencoder) -> None:  # noqa: B027 (most suit any network)
         """Raise ConfigError if it cannot penalise the code of this network."""
+
+    def start(self, net: Autoencoder, code_dim: int, noise: torch.Generator) -> None:  # noqa: B027
+        """Make what trains beside the network, with weights drawn from the generator."""
+
+    def figures(self, net: Autoencoder, x: Tensor) -> dict[str, float]:
+        """What tells how it fares, of unseen samples x [B, *shape]."""
+        return {}
+
+    def complaints(self, figures: Mapping[str, float], *, ended: bool) -> Iterator[str]:
+        """What these figures show to be wrong, and what mends it; `ended`: after the last step."""
+        yield from ()
 
     @abstractmethod
     def __call__(self, net: Autoencoder, x: Tensor, drawn: Tensor | None) -> Tensor:

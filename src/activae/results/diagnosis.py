@@ -22,6 +22,7 @@ from activae.results.diagnostics import (
 from activae.results.evaluation import finite
 from activae.training.module import AutoencoderModule
 from activae.training.shared import Shared
+from activae.training.watching import figures_of
 
 PROBE_SAMPLES = 256
 
@@ -67,6 +68,10 @@ def figures(model: AutoencoderModule, shared: Shared) -> dict[str, Any]:
         "chi_1": {
             name: _chi_1(activation, shared.once)
             for name, activation in model.net.activations().items()
+        },
+        **{
+            name: {key: finite(value) for key, value in each.items()}
+            for name, each in figures_of(model).items()
         },
     }
 

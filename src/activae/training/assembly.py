@@ -105,6 +105,8 @@ def module_around(
 ) -> AutoencoderModule:
     """The LightningModule that trains a network as the config says. Raises ConfigError."""
     objective = build(container(cfg.objective), "objective")
+    if hasattr(objective, "needs"):
+        objective.check(net)
     regularisers = build_regularisers(cfg, net)
     noise = build_noise(cfg, spec, draws_of(objective, net, regularisers))
     optimizer = build(container(cfg.optimizer), "optimizer")
@@ -200,6 +202,8 @@ def build_regularisers(cfg: DictConfig, net: Autoencoder) -> dict[str, Regularis
             )
         regulariser.check(net)
         if regulariser.weight:
+            noise = generator(cfg.seed, "weights", str(name))
+            regulariser.start(net, cfg.encoding.dim, noise)
             built[str(name)] = regulariser
     return built
 

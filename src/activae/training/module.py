@@ -36,6 +36,7 @@ from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
 from activae.training.schedules import Adaptive, Schedule
+from activae.training.watching import figures_of, warn
 
 Row = dict[str, Any]  # numbers, and the phase by its name
 
@@ -92,6 +93,7 @@ class AutoencoderModule(pl.LightningModule):
         self.row: Row = {}
         self.epoch_sums = Sums()
         self._evaluation = {"train": Sums(), "val": Sums()}
+        self._told: set[str] = set()  # of what was warned
         self._restored: dict[str, Any] | None = None
         self._restored_from: Path | None = None
         self.sync_optimizer: Callable[[], None]  # completes the state that the optimizer holds
@@ -325,8 +327,11 @@ class AutoencoderModule(pl.LightningModule):
             "SE/val": val["SE"],
             "gap/SE": val["SE"] - train["SE"],
         }
+        found = figures_of(self)
+        self.row |= {f"{n}/{key}": v for n, each in found.items() for key, v in each.items()}
         if not isfinite(self.row["SE/val"]):
             raise Diverged(self.step)
+        warn(self, found, self._told)
         if isinstance(self.schedule, Adaptive):
             self.schedule.observe(self.row["SE/val"], self.step - self.phase.start)
 

@@ -22,8 +22,10 @@ from activae.data.spec import DataSpec
 from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.models.counts import TotalSharingHead
+from activae.models.latent import Latent
 from activae.objectives import Demand, Objective
 from activae.objectives.losses import plain
+from activae.randomness import generator
 
 # A bounded output whose interval is more than this many times the data's wastes its range on values
 # that never occur: tanh for data in [0, 1].
@@ -42,7 +44,9 @@ def build_network(cfg: DictConfig, spec: DataSpec) -> Autoencoder:
         check_activation(cfg[half].get("activation"), f"{half}.activation")
     objective = build(container(cfg.objective), "objective")
     demand, dim = demand_of(objective), cfg.encoding.dim
-    encoder = call(build(container(cfg.encoder), "encoder"), "encoder", spec.shape, dim)
+    latent = latent_of(cfg)
+    encoded = dim if latent is None or latent.inputs is None else latent.inputs
+    encoder = call(build(container(cfg.encoder), "encoder"), "encoder", spec.shape, encoded)
     decoded = (demand.outputs * spec.shape[0], *spec.shape[1:])
     decoder = call(build(container(cfg.decoder), "decoder"), "decoder", dim, decoded)
     return Autoencoder(
@@ -52,6 +56,7 @@ def build_network(cfg: DictConfig, spec: DataSpec) -> Autoencoder:
         code_activation=code_activation(cfg),
         output_activation=output_activation(cfg, spec, objective),
         input_transform=demand.reads and demand.reads(),
+        latent=latent,
     )
 
 
@@ -63,6 +68,37 @@ def initialise(cfg: DictConfig, net: Autoencoder, samples: Callable[[], Tensor])
     init = build(container(cfg.init), "init")
     looks = "samples" in inspect.signature(init).parameters
     call(init, "init", net, seed=cfg.seed, **({"samples": samples()} if looks else {}))
+    if net.latent is not None:
+        net.eval()
+        with torch.no_grad():
+            encoded = net.encoded(samples())
+        net.train()
+        net.latent.start(encoded, generator(cfg.seed, "weights", "latent"))
+
+
+def latent_of(cfg: DictConfig) -> Latent | None:
+    """What stands between encoder and decoder; None where the code is the encoder's.
+
+    Raises ConfigError for a code activation where the latent has the code's last word.
+    """
+    node = container(cfg.get("latent"))
+    if node is None:
+        return None
+    latent = call(build(node, "latent"), "latent", cfg.encoding.dim)
+    if latent is None:
+        return None
+    if not isinstance(latent, Latent):
+        raise ConfigError(
+            f"latent._target_={node['_target_']}: makes a {type(latent).__name__}, not an "
+            "activae.models.latent.Latent"
+        )
+    if cfg.encoding.activation is not None and latent.kind in ("gaussian", "spherical"):
+        raise ConfigError(
+            f"encoding.activation={label(cfg.encoding.activation)}: latent={latent.kind} says what "
+            "a code is, so that it has no activation (regulariser=kl_sparse sets one); leave it "
+            "out, or choose latent=deterministic"
+        )
+    return latent
 
 
 def code_activation(cfg: DictConfig) -> nn.Module | None:

@@ -31,7 +31,7 @@ _QUESTIONS = {
         "output.activation",
         "init",
     ),
-    "objective": ("objective", "corruption", "regulariser"),
+    "objective": ("objective", "latent", "corruption", "regulariser"),
     "training": (
         "optimizer",
         "optimizer.lr",

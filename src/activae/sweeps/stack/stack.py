@@ -11,6 +11,7 @@ from torch import Tensor
 from activae.config.devices import widest_float
 from activae.data.module import EVALUATION_ROWS
 from activae.objectives import of_batch
+from activae.objectives.batch import rows_of, samples_of
 from activae.objectives.declared import Terms
 from activae.sweeps.stack.batches import Chunk
 from activae.training.epoch_sums import Sums
@@ -112,13 +113,20 @@ class Stack:
         strengths = self.step.strengths([model.step for model in self.models])
         fewest = model.data.batch_size if len(places) > 1 else EVALUATION_ROWS
         at_a_time = max(fewest, EVALUATION_ROWS // len(places))
+        # What is drawn for samples is that of a plain run, which draws for so many at once.
+        draws = model.noise is not None and model.noise.draws
+        drawn_at_once = EVALUATION_ROWS if draws else at_a_time
         means = []
         for stage in ("train", "val"):
             x = samples[stage][: len(samples["val"])]
             sums = self.flat.new_zeros(2, len(places), dtype=widest_float(self.flat.device))
-            for part in x.split(at_a_time):
-                scores = self.step.scores(model.evaluation_batch(part), strengths, rows)
-                sums += torch.stack([scores["loss"], scores["SE"]]).to(sums) * len(part)
+            for part in x.split(drawn_at_once):
+                batch = model.evaluation_batch(part)
+                for first in range(0, len(part), at_a_time):
+                    some = rows_of(batch, first, first + at_a_time)
+                    scores = self.step.scores(some, strengths, rows)
+                    found = torch.stack([scores["loss"], scores["SE"]]).to(sums)
+                    sums += found * len(samples_of(some))
             means.append(sums / len(x))
         return [
             {

@@ -22,7 +22,7 @@ def encoder_then_decoder(
     """
     check_share("encoder_share", encoder_share)
     halves = {
-        "encoder": ("encoder.", "code_activation."),
+        "encoder": ("encoder.", "code_activation.", "latent."),
         "decoder": ("decoder.", "output_activation."),
     }
     shares = (encoder_share, 1 - encoder_share)

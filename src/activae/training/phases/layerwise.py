@@ -43,6 +43,11 @@ def layerwise(net: Autoencoder, total_steps: int, *, pretraining_share: float) -
 
 
 def _refuse_other_scales(net: Autoencoder) -> None:
+    if net.latent is not None:
+        raise ConfigError(
+            f"phases=layerwise: trains each layer with its mirror, and latent={net.latent.kind} "
+            "stands between the innermost two; use phases=joint or latent=deterministic"
+        )
     as_they_are = isinstance(net.input_transform, nn.Identity)
     if not as_they_are or isinstance(net.output_activation, TotalSharingHead):
         raise ConfigError(
