@@ -25,6 +25,7 @@ from activae.config import names
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.names import key_of
+from activae.config.program import training
 from activae.config.settling import container, read
 from activae.config.trust import refuse_untrusted, trusting
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
@@ -219,7 +220,9 @@ def _train(composed: DictConfig, folder: Path) -> float:
     refuse_torchrun()
     refuse_budget_without_race(composed, HydraConfig.get())
     if composed.race and HydraConfig.get().mode is RunMode.RUN:
-        raise ConfigError("experiment=race: is a race of many runs, for which train.py needs -m")
+        raise ConfigError(
+            f"experiment=race: is a race of many runs, for which {training()} needs -m"
+        )
     cfg = _config_of_run(composed, folder) if composed.resume else composed
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a launcher that is not ours
         refuse_several_in_a_sweep(cfg.trainer)
@@ -260,4 +263,4 @@ def _how_to_continue(folder: Path) -> str:
     if not (folder / CONFIG).exists():
         return "nothing was computed yet"
     trusted = trusting([container(read(folder / CONFIG))])
-    return f"continue with: python train.py {' '.join([quote(f'resume={folder}'), *trusted])}"
+    return f"continue with: {training()} {' '.join([quote(f'resume={folder}'), *trusted])}"

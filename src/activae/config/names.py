@@ -12,6 +12,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from activae.config.program import training
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
 
@@ -116,6 +117,7 @@ def register(*, claim: bool = True) -> None:
     for name, function, cached in (
         ("run_name", run_name, False),
         ("hydra_subdir", hydra_subdir, False),
+        ("program", training, False),
         (
             "run_dir",
             partial(run_dir, claim=claim),
