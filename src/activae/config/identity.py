@@ -61,6 +61,11 @@ _MATTERS = {
     "trainer.threads": "stack",
     "trainer.compile": "stack",
     "trainer.max_*": "identity condition",
+    "trainer.min_epochs": "identity condition",
+    "trainer.log_every_n_steps": "stack",
+    "trainer.deterministic": "stack",
+    "trainer.benchmark": "stack",
+    "trainer.profiler": "stack",
     "trainer.early_stopping_patience": "identity condition",
     "callbacks": "identity condition stack",
     "own_code": "identity condition",
@@ -135,8 +140,14 @@ def stack_key(settled: Any) -> str:
     return _text(_part(settled, "stack"))
 
 
+# Of the trainer's keys, those that there were not always: at these values a run is what it was.
+_ADDED = ("limit_train_batches", "limit_val_batches", "fast_dev_run", "min_epochs", "max_time")
+
+
 def _part(settled: Any, purpose: str) -> dict[str, Any]:
     plain = container(settled)
+    kept = {k: v for k, v in plain["trainer"].items() if v or k not in _ADDED}
+    plain = plain | {"trainer": kept}
     own_l1 = plain["objective"].get("_target_") != _OBJECTIVE
     return _kept(plain, purpose, "", _ALL, "objective.l" if own_l1 else None)
 

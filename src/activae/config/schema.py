@@ -56,6 +56,11 @@ class TrainerConfig:
     """How long and on what to train; names are those of Lightning's Trainer where it has them.
 
     precision: 32-true, bf16-mixed (its accuracy: configs/trainer/auto.yaml) or 64-true.
+    limit_*_batches: an epoch takes so many batches, or such a share of them, of a new order each;
+    of val always the first. max_time: DD:HH:MM:SS of training, then the epoch is the last.
+    min_epochs: before which neither time nor patience ends the run. profiler: simple, advanced or
+    pytorch, written to the run's folder. What other keys of the Trainer's are:
+    activae.config.trainer_keys.
     """
 
     accelerator: str = "auto"
@@ -69,6 +74,15 @@ class TrainerConfig:
     detect_anomaly: bool = False
     compile: bool = False
     threads: int | None = None
+    limit_train_batches: Any = None
+    limit_val_batches: Any = None
+    fast_dev_run: Any = False
+    min_epochs: int | None = None
+    max_time: Any = None
+    log_every_n_steps: int | None = None
+    deterministic: Any = None
+    benchmark: bool | None = None
+    profiler: str | None = None
 
 
 @dataclass

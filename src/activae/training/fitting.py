@@ -14,6 +14,12 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.profilers import (
+    AdvancedProfiler,
+    Profiler,
+    PyTorchProfiler,
+    SimpleProfiler,
+)
 from torch import nn
 
 from activae.activations import RReLU
@@ -21,16 +27,19 @@ from activae.config.devices import device_count
 from activae.config.identity import data_content
 from activae.config.instantiating import build
 from activae.config.settling import container
+from activae.config.trainer_keys import seconds_of
 from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError, DataError
 from activae.training.checkpoint import LAST, RunCheckpoint, load_checkpoint
-from activae.training.early_stopping import EarlyStopping
+from activae.training.early_stopping import EarlyStopping, MaxTime
 from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
 from activae.training.process import choose_threads, stopping_on_interrupt
 
 log = logging.getLogger(__name__)
+
+PROFILE = "profile"  # fit-profile.txt, beside the run's other files
 
 
 class Recorders(Protocol):
@@ -82,7 +91,15 @@ def fit(
     callbacks = run_callbacks(cfg, folder, [*watchers, *recorders.callbacks(cfg, folder)])
     restore_callbacks(callbacks, snapshot, folder / LAST)
     logger = recorders.logger(cfg, folder, model.step)
-    trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
+    trainer = new_trainer(
+        cfg,
+        model,
+        data,
+        callbacks,
+        logger,
+        folder=folder,
+        accelerator=cfg.trainer.accelerator,
+    )
     with stopping_on_interrupt(model):
         trainer.fit(model, datamodule=data)
 
@@ -147,7 +164,7 @@ def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
 
     Raises ConfigError for a node of `callbacks` that makes something else.
     """
-    callbacks = []
+    callbacks: list[pl.Callback] = []
     for name, node in container(cfg.callbacks).items():
         callback = build(node, f"callbacks.{name}")
         if not isinstance(callback, pl.Callback):
@@ -156,8 +173,13 @@ def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
                 "pytorch_lightning.Callback; give callbacks.NAME._target_=my_module.MyCallback"
             )
         callbacks.append(callback)
-    patience = cfg.trainer.early_stopping_patience
-    return [*callbacks, *([EarlyStopping(patience)] if patience else [])]
+    patience, seconds = cfg.trainer.early_stopping_patience, seconds_of(cfg.trainer.max_time)
+    at_least = cfg.trainer.min_epochs or 0
+    if patience:
+        callbacks.append(EarlyStopping(patience, at_least))
+    if seconds:
+        callbacks.append(MaxTime(seconds, at_least))
+    return callbacks
 
 
 def restore_callbacks(
@@ -195,6 +217,7 @@ def new_trainer(
     callbacks: list[pl.Callback],
     logger: Logger | None,
     *,
+    folder: Path,
     accelerator: str,
     device: int | None = None,
 ) -> pl.Trainer:
@@ -209,6 +232,10 @@ def new_trainer(
             logger=logger or False,
             callbacks=[*callbacks, OwnSigterm()],
             detect_anomaly=cfg.trainer.detect_anomaly,
+            deterministic=cfg.trainer.deterministic,
+            benchmark=cfg.trainer.benchmark,
+            log_every_n_steps=cfg.trainer.log_every_n_steps,
+            profiler=_profiler(cfg.trainer.profiler, folder),
             num_sanity_val_steps=0,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -216,3 +243,11 @@ def new_trainer(
         )
     except pl.utilities.exceptions.MisconfigurationException as error:
         raise ConfigError(f"trainer: {error}") from error
+
+
+def _profiler(name: str | None, folder: Path) -> Profiler | None:
+    """Lightning's profiler by that name, which writes beside the run's other files."""
+    if name is None:
+        return None
+    kinds = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
+    return kinds[name](dirpath=folder, filename=PROFILE)

@@ -41,6 +41,9 @@ def _trainer_objection(cfg: DictConfig) -> str | None:
         return "trainer.detect_anomaly=true watches one run's gradients"
     if cfg.trainer.precision not in ("32-true", "64-true"):
         return f"trainer.precision={cfg.trainer.precision} is not stacked"
+    for key in ("deterministic", "benchmark", "profiler", "log_every_n_steps"):
+        if cfg.trainer[key]:
+            return f"trainer.{key}={cfg.trainer[key]} is of Lightning's trainer, which has one run"
     return None
 
 

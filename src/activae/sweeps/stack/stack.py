@@ -114,7 +114,7 @@ class Stack:
         at_a_time = max(fewest, EVALUATION_ROWS // len(places))
         means = []
         for stage in ("train", "val"):
-            x = samples[stage][: len(samples["val"])]
+            x = samples[stage][: model.data.evaluated(stage)]
             sums = self.flat.new_zeros(2, len(places), dtype=widest_float(self.flat.device))
             for part in x.split(at_a_time):
                 scores = self.step.scores(model.evaluation_batch(part), strengths, rows)

@@ -126,7 +126,14 @@ def _train(
     device = model.team.device
     accelerator = "gpu" if device.type == "cuda" else "cpu"
     trainer = new_trainer(
-        cfg, model, data, callbacks, logger, accelerator=accelerator, device=device.index
+        cfg,
+        model,
+        data,
+        callbacks,
+        logger,
+        folder=here.folder,
+        accelerator=accelerator,
+        device=device.index,
     )
     trainer.fit(model, datamodule=data)
 
