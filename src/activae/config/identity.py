@@ -72,6 +72,7 @@ _MATTERS = {
     "logger": "identity",
     "score": "identity",
     "logger.progress_bar": "",
+    "logger.others": "stack",
     "race": "",
     "version": "",
     "sweep": "",

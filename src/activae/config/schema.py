@@ -89,14 +89,16 @@ class TrainerConfig:
 class LoggerConfig:
     """What is written while training; pictures and histograms `snapshots` times a run.
 
-    snapshots: null: 10 times in a run by itself, twice in a run of a sweep.
+    snapshots: null: 10 times in a run by itself, twice in a run of a sweep. others:
+    loggers beside TensorBoard's, a name and a `_target_` each.
     """
 
-    tensorboard: bool = True
+    tensorboard: bool = False
     snapshots: int | None = None
     images: int = 16
     projector_samples: int = 1000
     progress_bar: bool = True
+    others: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

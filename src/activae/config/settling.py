@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
             if "activation" in half and half["activation"] is None:
                 half["activation"] = values["activation"]
         # A saved config keeps the code that its run was started with.
-        code = values.get("own_code") or own_code(values)
+        code = values.get("own_code") or own_code({**values, "logger": None})
         settled = OmegaConf.merge(_schema(), values, {"own_code": code})
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
@@ -153,9 +154,27 @@ def _misplaced(values: dict[str, Any]) -> Iterator[str]:
     for name, node in values["regulariser"].items():
         if not isinstance(node, Mapping) or "_target_" not in node:
             yield f"regulariser.{name}={shown(node)}: has no _target_; see configs/regulariser"
+    yield from _loggers(values["logger"]["others"])
     objective = values["objective"]
     if not isinstance(objective, Mapping) or "_target_" not in objective:
         yield f"objective={shown(objective)}: has no _target_; choose one with objective=NAME"
+
+
+_NEEDED = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
+
+
+def _loggers(others: dict[str, Any]) -> Iterator[str]:
+    """A line for each logger that cannot be made: told before a sweep starts, not by each run."""
+    for name, node in others.items():
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            yield (
+                f"logger.others.{name}={shown(node)}: has no _target_; give one, as "
+                f"+logger.others.{name}._target_=my_module.MyLogger"
+            )
+            continue
+        package = _NEEDED.get(str(node["_target_"]).rpartition(".")[2])
+        if package is not None and find_spec(package) is None:
+            yield f"logger={name}: needs {package}: pip install 'activae[{package}]'"
 
 
 def _not_a_factory(key: str, group: str, node: Any) -> Iterator[str]:

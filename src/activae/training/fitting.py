@@ -51,8 +51,8 @@ class Recorders(Protocol):
     def progress(self, cfg: DictConfig) -> list[pl.Callback]:
         """What tells the user how far a run is, if that is wanted."""
 
-    def logger(self, cfg: DictConfig, folder: Path, step: int) -> Logger | None:
-        """Lightning's logger for a run that starts at a step, if any is wanted."""
+    def loggers(self, cfg: DictConfig, folder: Path, step: int) -> list[Logger]:
+        """Lightning's loggers for a run that starts at a step, as many as are wanted."""
 
 
 def fit(
@@ -90,13 +90,13 @@ def fit(
         watchers = recorders.progress(cfg)
     callbacks = run_callbacks(cfg, folder, [*watchers, *recorders.callbacks(cfg, folder)])
     restore_callbacks(callbacks, snapshot, folder / LAST)
-    logger = recorders.logger(cfg, folder, model.step)
+    loggers = recorders.loggers(cfg, folder, model.step)
     trainer = new_trainer(
         cfg,
         model,
         data,
         callbacks,
-        logger,
+        loggers,
         folder=folder,
         accelerator=cfg.trainer.accelerator,
     )
@@ -215,7 +215,7 @@ def new_trainer(
     model: AutoencoderModule,
     data: AutoencoderDataModule,
     callbacks: list[pl.Callback],
-    logger: Logger | None,
+    loggers: list[Logger],
     *,
     folder: Path,
     accelerator: str,
@@ -229,7 +229,7 @@ def new_trainer(
             devices=1 if device is None else [device],
             precision=cfg.trainer.precision,
             max_epochs=epochs - model.step // data.steps_per_epoch,
-            logger=logger or False,
+            logger=loggers or False,
             callbacks=[*callbacks, OwnSigterm()],
             detect_anomaly=cfg.trainer.detect_anomaly,
             deterministic=cfg.trainer.deterministic,

@@ -13,6 +13,7 @@ from activae.objectives.declared import player_of
 from activae.sweeps.stack.member import HOOKS, hooks_missed
 from activae.training.fitting import configured_callbacks
 from activae.training.flat import rule_of, why_not_elementwise
+from activae.training.loggers import share_a_process
 from activae.training.module import AutoencoderModule, with_initial_lr
 from activae.training.step import FunctionalStep, unwritten_buffer
 
@@ -48,6 +49,8 @@ def _trainer_objection(cfg: DictConfig) -> str | None:
 
 
 def _callbacks_objection(cfg: DictConfig) -> str | None:
+    if not share_a_process(cfg):
+        return f"logger.others={', '.join(cfg.logger.others)}: a service's client has one run"
     for callback in configured_callbacks(cfg):
         missed = hooks_missed(callback)
         if missed:

@@ -116,12 +116,12 @@ def _train(
     snapshot: dict[str, Any] | None,
 ) -> None:
     assert model.team is not None
-    callbacks, logger = configured_callbacks(cfg), None
+    callbacks, loggers = configured_callbacks(cfg), []
     if here.rank == 0:
         make = here.recorders
         recording = [*make.progress(cfg), *make.callbacks(cfg, here.folder)]
         callbacks = run_callbacks(cfg, here.folder, recording)
-        logger = make.logger(cfg, here.folder, model.step)
+        loggers = make.loggers(cfg, here.folder, model.step)
     restore_callbacks(callbacks, snapshot, here.folder / LAST)
     device = model.team.device
     accelerator = "gpu" if device.type == "cuda" else "cpu"
@@ -130,7 +130,7 @@ def _train(
         model,
         data,
         callbacks,
-        logger,
+        loggers,
         folder=here.folder,
         accelerator=accelerator,
         device=device.index,
