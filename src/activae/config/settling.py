@@ -15,7 +15,7 @@ from yaml import YAMLError
 
 from activae.config import trainer_keys
 from activae.config.devices import ALL, STRATEGIES, device_faults
-from activae.config.instantiating import faults, label
+from activae.config.instantiating import faults, label, takes
 from activae.config.messages import explain
 from activae.config.migration import migrated
 from activae.config.own_code import own_code
@@ -64,7 +64,7 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))
         for half in (values["encoder"], values["decoder"]):
-            if "activation" in half and half["activation"] is None:
+            if half.get("activation") is None and takes(half, "activation"):
                 half["activation"] = values["activation"]
         # A saved config keeps the code that its run was started with.
         code = values.get("own_code") or own_code({**values, "logger": None})
