@@ -13,7 +13,7 @@ from activae.config.names import key_of
 from activae.config.wording import home_expanded
 
 _ONE_PATH = ("resume", "hydra.sweep.dir", "hydra.run.dir")  # a sweep cannot vary these
-_PATHS = ("data.path", "data.root")
+_PATHS = ("data.path", "data.root", "init_from")
 _GRAMMAR = re.compile(r"[,()\[\]{}]|\$\{")  # of sweeps, lists and interpolations
 _INFO = ("-i", "--info")
 # Hydra has no word for every option of a group.

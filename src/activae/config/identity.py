@@ -68,6 +68,8 @@ _MATTERS = {
     "trainer.profiler": "stack",
     "trainer.early_stopping_patience": "identity condition",
     "callbacks": "identity condition stack",
+    "init_from": "identity condition",
+    "freeze": "identity condition graph stack",
     "own_code": "identity condition",
     "logger": "identity",
     "score": "identity",
@@ -79,6 +81,7 @@ _MATTERS = {
     "resume": "",
     "trusted_modules": "",
 }
+_WEIGHTS = "checkpoints/best.ckpt"
 _OBJECTIVE = "activae.objectives.Objective"  # l1 and l2 of another objective are its own affair
 
 
@@ -94,7 +97,12 @@ def job_id(settled: Any) -> str:
 def identity(settled: Any) -> dict[str, Any]:
     """The part of a settled config that the results depend on, as plain dicts and lists."""
     part = _without_paths(_part(settled, "identity"), settled)
-    for added in ("callbacks", "own_code"):  # without any a run is what it was before there were
+    for added in (
+        "callbacks",
+        "own_code",
+        "init_from",
+        "freeze",
+    ):  # without any a run is what it was before there were
         if not part.get(added):
             part.pop(added, None)
     if not part.get("score", {}).get("probe"):  # likewise
@@ -185,7 +193,9 @@ def _is_on(value: Any) -> bool:
 
 
 def _without_paths(part: dict[str, Any], settled: Any) -> dict[str, Any]:
-    """The part with a data file's fingerprint for its path, and without the download folder."""
+    """The part with a file's fingerprint for its path, and without the download folder."""
+    if part.get("init_from"):
+        part = part | {"init_from": _fingerprint(Path(part["init_from"], _WEIGHTS))}
     root, path = settled["data"]["root"], settled["data"]["path"]
     data = part["data"]
     source = {key: value for key, value in data["source"].items() if value != root}

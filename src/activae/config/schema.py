@@ -117,6 +117,8 @@ class ScoreConfig:
 class TrainConfig:
     """Everything `python train.py` takes; `version` says in which form it was written down.
 
+    init_from: the folder of a run whose weights this one starts from, with the data's own
+    normalisation; freeze: the half that keeps its weights, encoder or decoder.
     own_code: hashes of what a settled config names outside of libraries (config.own_code).
     """
 
@@ -140,6 +142,8 @@ class TrainConfig:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     callbacks: dict[str, Any] = field(default_factory=dict)
     race: dict[str, Any] = field(default_factory=dict)  # of a sweep that is one
+    init_from: str | None = None
+    freeze: str | None = None
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)

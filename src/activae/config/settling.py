@@ -61,6 +61,8 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
         values["race"] = {}  # says how a sweep goes on, and nothing of a run
         _expand_home(values["data"])
         trainer_keys.spelt_out(values["trainer"])
+        if values.get("init_from"):
+            values["init_from"] = home_expanded(values["init_from"])
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))
         for half in (values["encoder"], values["decoder"]):
@@ -289,6 +291,7 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("trainer.log_every_n_steps", *_NOT_NEGATIVE),
     ("trainer.deterministic", "true, false or warn", (True, False, "warn").__contains__),
     ("trainer.profiler", *_one_of(PROFILERS)),
+    ("freeze", "encoder, decoder or null", ("encoder", "decoder").__contains__),
     ("logger.snapshots", *_NOT_NEGATIVE),
     ("logger.images", *_NOT_NEGATIVE),
     ("logger.projector_samples", *_NOT_NEGATIVE),

@@ -108,13 +108,12 @@ def module_around(
     """The LightningModule that trains a network as the config says. Raises ConfigError."""
     objective = build(container(cfg.objective), "objective")
     regularisers = build_regularisers(cfg, net)
+    if cfg.freeze:
+        getattr(net, cfg.freeze).requires_grad_(False)
     noise = build_noise(cfg, spec, draws_of(objective, net, regularisers))
     optimizer = build(container(cfg.optimizer), "optimizer")
     schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
-    whole_epochs = cfg.trainer.max_epochs * batches_of(
-        spec.samples["train"], cfg.data.batch_size, cfg.trainer.limit_train_batches
-    )
-    total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
+    total_steps = steps_in_all(cfg, spec.samples["train"])
     # Both refuse their parameters now, not after the first step.
     call(schedule, "scheduler", 0, total_steps)
     call(make_optimizer, "optimizer", optimizer, net)
@@ -133,6 +132,13 @@ def module_around(
         noise=noise,
         phases=phases,
     )
+
+
+def steps_in_all(cfg: DictConfig, samples: int) -> int:
+    """How many optimizer steps a run takes that has so many training samples."""
+    an_epoch = batches_of(samples, cfg.data.batch_size, cfg.trainer.limit_train_batches)
+    whole_epochs: int = cfg.trainer.max_epochs * an_epoch
+    return min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
 
 
 def restored_module(checkpoint: Path, trusted: Sequence[str] = ()) -> AutoencoderModule:

@@ -26,7 +26,7 @@ from activae.activations import RReLU
 from activae.config.devices import device_count
 from activae.config.identity import data_content
 from activae.config.instantiating import build
-from activae.config.settling import container
+from activae.config.settling import CONFIG, container
 from activae.config.trainer_keys import seconds_of
 from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
@@ -36,9 +36,11 @@ from activae.training.early_stopping import EarlyStopping, MaxTime
 from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
 from activae.training.process import choose_threads, stopping_on_interrupt
+from activae.training.restoring import load_network
 
 log = logging.getLogger(__name__)
 
+LENGTHS = ("max_epochs", "max_steps")
 PROFILE = "profile"  # fit-profile.txt, beside the run's other files
 
 
@@ -75,9 +77,9 @@ def fit(
         cfg.trainer.threads or threads or choose_threads(model.net, data.batch_size)
     )
     model.data = data
-    snapshot = restore_checkpoint(model, folder)
+    snapshot = restore_checkpoint(cfg, model, folder)
     refuse_other_data(cfg, snapshot, data.spec)
-    if snapshot is not None and snapshot.get("finished"):
+    if snapshot is not None and snapshot.get("finished") and not is_longer(cfg, snapshot):
         return
     if device_count(cfg.trainer) > 1:
         from activae.training.parallel.fleet import fit_in_ranks
@@ -116,18 +118,50 @@ def note_own_draws(net: nn.Module) -> None:
         )
 
 
-def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
+def restore_checkpoint(
+    cfg: DictConfig, model: AutoencoderModule, folder: Path
+) -> dict[str, Any] | None:
     """Restore the model from the folder's last checkpoint and return that, if there is one.
 
-    Raises DataError where the checkpoint is damaged or another model's.
+    Otherwise the run starts, from the weights of `init_from` if it is set. Raises DataError where
+    the checkpoint is damaged or another model's, ConfigError where there are no such weights.
     """
     last = folder / LAST
     if not last.exists():
+        if cfg.init_from:
+            start_from(cfg, model)
         return None
     snapshot = load_checkpoint(last)
     model.restore(snapshot, last)
     log.info("resumed at step %d of %d", model.step, model.total_steps)
     return snapshot
+
+
+def start_from(cfg: DictConfig, model: AutoencoderModule) -> None:
+    """Give the network the best weights of the run in the folder `init_from`.
+
+    Raises ConfigError where the two networks differ, DataError where the folder holds no whole run.
+    """
+    theirs = load_network(cfg.init_from, cfg.trusted_modules).net.state_dict()
+    own = model.net.state_dict()
+    for name in {**own, **theirs}:
+        shapes = [
+            tuple(state[name].shape) if name in state else "missing" for state in (theirs, own)
+        ]
+        if shapes[0] != shapes[1]:
+            raise ConfigError(
+                f"init_from={cfg.init_from}: is of another network: its {name} is {shapes[0]}, and "
+                f"here {shapes[1]}; its {Path(cfg.init_from) / CONFIG} says how it was built"
+            )
+    model.net.load_state_dict(theirs)
+    frozen = f"; the {cfg.freeze} keeps them" if cfg.freeze else ""
+    log.info("start  from the weights of %s%s", cfg.init_from, frozen)
+
+
+def is_longer(cfg: DictConfig, snapshot: dict[str, Any]) -> bool:
+    """Whether a run is to train for longer than when it left a snapshot."""
+    before = snapshot.get("hyper_parameters", {}).get("trainer", {})
+    return any(cfg.trainer[key] != before.get(key) for key in LENGTHS)
 
 
 def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None, spec: DataSpec) -> None:

@@ -78,7 +78,7 @@ class Member:
 
     def restore(self) -> None:
         """Continue from the folder's last checkpoint, if there is one. Raises DataError."""
-        snapshot = restore_checkpoint(self.model, self.folder)
+        snapshot = restore_checkpoint(self.cfg, self.model, self.folder)
         self.finished = bool(snapshot and snapshot.get("finished"))
         if not self.finished:
             make = Recorders(in_a_sweep=True)

@@ -98,7 +98,7 @@ def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Line) -> None:
     data = Shared().data(cfg)
     model = build_model(cfg, data)
     model.data, model.team = data, team
-    snapshot = restore_checkpoint(model, here.folder)
+    snapshot = restore_checkpoint(cfg, model, here.folder)
     share = -(-data.batch_size // here.size)
     suitable = min(choose_threads(model.net, share), max(1, cores() // here.size))
     torch.set_num_threads(cfg.trainer.threads or suitable)
