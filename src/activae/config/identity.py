@@ -97,12 +97,8 @@ def job_id(settled: Any) -> str:
 def identity(settled: Any) -> dict[str, Any]:
     """The part of a settled config that the results depend on, as plain dicts and lists."""
     part = _without_paths(_part(settled, "identity"), settled)
-    for added in (
-        "callbacks",
-        "own_code",
-        "init_from",
-        "freeze",
-    ):  # without any a run is what it was before there were
+    # Without any a run is what it was before there were.
+    for added in ("callbacks", "own_code", "init_from", "freeze"):
         if not part.get(added):
             part.pop(added, None)
     if not part.get("score", {}).get("probe"):  # likewise
