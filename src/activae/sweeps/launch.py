@@ -191,12 +191,21 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
             raise ConfigError(f"resume={resumed}: continues one run; leave out --multirun")
         # A resumed sweep's lines come from its folder; its commands give no trusted_modules.
         settled = container(settle(config, list(config.trusted_modules) if resumed else None))
+        _refuse_missing(settled["data"]["path"])
     except UserError as error:
         task = {key: value for key, value in composed.items() if key != "hydra"}
         text = json.dumps(task, sort_keys=True, default=str)
         id_ = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
         return _Composed(id_, name, composed, {}, str(error))
     return _Composed(job_id(settled), name, composed, settled)
+
+
+def _refuse_missing(path: str | None) -> None:
+    """Raise ConfigError where there are no data: told now, once, and not by every job."""
+    if path is not None and not Path(path).exists():
+        raise ConfigError(
+            f"data.path={path}: there is no such file or folder (looked in {Path.cwd()})"
+        )
 
 
 def _with_folders(
