@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,7 +91,9 @@ def fit(
         return
     if watchers is None:
         watchers = recorders.progress(cfg)
-    callbacks = run_callbacks(cfg, folder, [*watchers, *recorders.callbacks(cfg, folder)])
+    callbacks = run_callbacks(
+        cfg, folder, [Metrics(), *watchers, *recorders.callbacks(cfg, folder)]
+    )
     restore_callbacks(callbacks, snapshot, folder / LAST)
     loggers = recorders.loggers(cfg, folder, model.step)
     trainer = new_trainer(
@@ -102,8 +105,19 @@ def fit(
         folder=folder,
         accelerator=cfg.trainer.accelerator,
     )
-    with stopping_on_interrupt(model):
+    with stopping_on_interrupt(model), _blaming_callbacks(cfg):
         trainer.fit(model, datamodule=data)
+
+
+@contextmanager
+def _blaming_callbacks(cfg: DictConfig) -> Iterator[None]:
+    """What Lightning says of callbacks of the user's own that cannot work in this run."""
+    try:
+        yield
+    except pl.utilities.exceptions.MisconfigurationException as error:
+        if not cfg.callbacks:
+            raise
+        raise ConfigError(f"callbacks: {', '.join(cfg.callbacks)}: {error}") from error
 
 
 def note_own_draws(net: nn.Module) -> None:
@@ -206,6 +220,9 @@ def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
                 f"callbacks.{name}: makes a {type(callback).__name__}, not a "
                 "pytorch_lightning.Callback; give callbacks.NAME._target_=my_module.MyCallback"
             )
+        for kind, instead in _INSTEAD.items():
+            if isinstance(callback, kind):
+                raise ConfigError(f"callbacks.{name}: {kind.__name__} does nothing here: {instead}")
         callbacks.append(callback)
     patience, seconds = cfg.trainer.early_stopping_patience, seconds_of(cfg.trainer.max_time)
     at_least = cfg.trainer.min_epochs or 0
@@ -230,6 +247,31 @@ def restore_callbacks(
         if state:
             with parts_of(file if ours else None):  # a user's own may fail by a mistake in it
                 callback.load_state_dict(state)
+
+
+# Callbacks that know training as Lightning's own loop takes it: one step of its optimizer a batch.
+_INSTEAD: dict[type[pl.Callback], str] = {
+    pl.callbacks.ModelCheckpoint: "a run keeps the checkpoint with the lowest SE/val, and its last "
+    "one, in its folder's checkpoints/",
+    pl.callbacks.StochasticWeightAveraging: "rates are those of the group `scheduler`, and what is "
+    "scored is the checkpoint with the lowest SE/val, not an average",
+    pl.callbacks.GradientAccumulationScheduler: "use data.batch_size, times as large",
+    pl.callbacks.LearningRateFinder: "use -m experiment=tune_lr, or hydra/sweeper=optuna",
+    pl.callbacks.BatchSizeFinder: "set data.batch_size",
+}
+
+
+class Metrics(pl.Callback):
+    """Shows other callbacks the epoch's figures by the names that they have in history.csv.
+
+    So `+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping` can monitor SE/val.
+    """
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take them from the module's row."""
+        assert isinstance(pl_module, AutoencoderModule)
+        numbers = {k: v for k, v in pl_module.row.items() if isinstance(v, (int, float))}
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in numbers.items()})
 
 
 class OwnSigterm(pl.Callback):
