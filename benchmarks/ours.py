@@ -96,7 +96,9 @@ def fit_bare(
     """Fit as a run does, with none of its callbacks and no validation."""
     torch.set_num_threads(cfg.trainer.threads or choose_threads(model.net, data.batch_size))
     where = cfg.trainer.accelerator
-    trainer = fitting.new_trainer(cfg, model, data, callbacks, None, accelerator=where)
+    trainer = fitting.new_trainer(
+        cfg, model, data, callbacks, [], folder=Path.cwd(), accelerator=where
+    )
     trainer.limit_val_batches = 0
     trainer.fit(model, datamodule=data)
 

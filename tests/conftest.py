@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,28 +102,41 @@ class Outcome:
 
 
 @pytest.fixture
-def train_py(
+def called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:
-    """`train_py(*arguments)`: what `python train.py ...` does in tmp_path, in this process."""
+    """`called(main, program, *arguments)`: what a command does in tmp_path, in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
 
-    def run(*arguments: str) -> Outcome:
+    def run(main: Callable[[], object], program: Path, *arguments: str) -> Outcome:
         capfd.readouterr()
-        monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py"), *arguments])
+        monkeypatch.setattr(sys, "argv", [str(program), *arguments])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        code = 0
+        code: Any = 0
         with logging_restored():
             try:
-                runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+                code = main()
             except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+                code = end.code
             finally:
                 GlobalHydra.instance().clear()
-        return Outcome(code, "".join(capfd.readouterr()))
+        return Outcome(
+            code if isinstance(code, int) else int(code is not None), "".join(capfd.readouterr())
+        )
 
     return run
+
+
+@pytest.fixture
+def train_py(called: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """`train_py(*arguments)`: what `python train.py ...` does in tmp_path, in this process."""
+    program = ROOT / "train.py"
+
+    def main() -> None:
+        runpy.run_path(str(program), run_name="__main__")
+
+    return partial(called, main, program)
 
 
 @contextmanager

@@ -103,3 +103,24 @@ def test_all_stands_for_every_activation_but_the_one_without_a_function(
     for_hydra: Callable[..., list[str]],
 ) -> None:
     assert for_hydra("-m", "activation=all") == ["-m", "activation=glob(*,exclude=custom)"]
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("activation=glob(c*)", "activation=glob(c*,exclude=custom)"),
+        ("activation=glob([c*,re*])", "activation=glob([c*,re*],exclude=custom)"),
+        (
+            "activation@encoder.activation=glob(*)",
+            "activation@encoder.activation=glob(*,exclude=custom)",
+        ),
+        ("activation=glob(*,exclude=g*)", "activation=glob(*,exclude=g*)"),
+        ("encoder=glob(*)", "encoder=glob(*)"),
+    ],
+)
+def test_a_pattern_takes_the_custom_activation_only_where_its_function_is_given(
+    for_hydra: Callable[..., list[str]], given: str, taken: str
+) -> None:
+    assert for_hydra("-m", given) == ["-m", taken]
+    function = "activation.function=my.f"
+    assert for_hydra("-m", given, function) == ["-m", given, function]

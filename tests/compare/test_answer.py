@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import compare as script
 import pandas as pd
 import pytest
 
+from activae.cli import compare as script
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import read_runs
 from activae.compare.terminal import shown

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import compare as script
 import pytest
 
+from activae.cli import compare as script
 from activae.compare.answer import Answer, answer
 from activae.compare.closing import tell_verdict
 from activae.compare.collect import read_runs

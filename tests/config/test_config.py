@@ -173,3 +173,21 @@ def test_what_only_a_job_of_a_sweep_has_is_named(train_py: Callable[..., Any]) -
     refused = train_py("seed=${hydra.job.num}")
 
     refused.assert_one_error("is made with ${hydra.job.num}, which only a job of a sweep has")
+
+
+def test_a_half_that_takes_an_activation_gets_it_though_its_yaml_says_nothing_of_it(
+    compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_halves.py").write_text(
+        "def taking(shape, dim, *, activation): ...\ndef fixed(shape, dim): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def settled(name: str) -> Any:
+        composed = compose("activation=tanh")
+        OmegaConf.set_struct(composed, False)
+        composed.encoder = {"_target_": f"my_halves.{name}", "_partial_": True}
+        return settle(composed)
+
+    assert settled("taking").encoder.activation._target_ == "torch.nn.Tanh"
+    assert "activation" not in settled("fixed").encoder

@@ -145,10 +145,15 @@ def test_a_name_that_only_begins_like_a_trusted_one_is_not() -> None:
         refuse_untrusted(custom("my_package_of_another.f"), ["my_package"])
 
 
+# A stranger's run tells them nothing until the user says so.
+SERVICES = tuple(f"pytorch_lightning.loggers.{n}" for n in ("WandbLogger", "MLFlowLogger"))
+
+
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*/*.yaml")), ids=lambda file: file.stem)
 def test_every_option_can_be_resumed(file: Path) -> None:
     node = OmegaConf.to_container(OmegaConf.load(file))
 
     named = [path for _, path in untrusted({file.parent.name: node}, [])]
 
-    assert [path for path in named if path != "???"] == []
+    services = SERVICES if file.parent.name == "logger" else ()
+    assert [path for path in named if path not in ("???", *services)] == []

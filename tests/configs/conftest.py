@@ -12,6 +12,7 @@ import pytest
 from anndata import AnnData
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
+from pytorch_lightning.loggers.logger import DummyLogger
 from scipy.sparse import csr_matrix
 
 from activae.config.instantiating import build, locate, targets
@@ -41,6 +42,21 @@ def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
         if source._target_ == "activae.data.torchvision_images":
             monkeypatch.setattr(f"torchvision.datasets.{source.name}", stand_in)
     monkeypatch.setattr("sklearn.datasets.fetch_20newsgroups", posts)
+
+
+@pytest.fixture(autouse=True)
+def every_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins take the place of the services that log: their packages may be missing."""
+    monkeypatch.setattr("activae.config.settling.find_spec", lambda package: package)
+    for name in ("WandbLogger", "MLFlowLogger"):
+        monkeypatch.setattr(f"pytorch_lightning.loggers.{name}", Service)
+
+
+class Service(DummyLogger):
+    """Logs nothing, whatever it is made of."""
+
+    def __init__(self, **_: Any) -> None:
+        super().__init__()
 
 
 def posts(**_: Any) -> SimpleNamespace:

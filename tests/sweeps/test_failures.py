@@ -189,3 +189,19 @@ def test_workers_are_one_or_more(workers: str, train_py: TrainPy) -> None:
     outcome = train_py("-m", *QUICK, f"hydra.launcher.workers={workers}", "seed=0,1")
 
     outcome.assert_one_error(f"error: hydra.launcher.workers={workers}: must be", "1 or more")
+
+
+def test_data_that_are_not_there_are_told_once_before_anything_starts(
+    train_py: TrainPy, tmp_path: Path
+) -> None:
+    outcome = train_py("-m", "sweep=s", "data=array", "data.path=none.npy", "seed=0,1", *QUICK)
+
+    outcome.assert_one_error("data.path=none.npy", "no such file", "all 2 runs; none was started")
+    assert not (tmp_path / "outputs" / "sweeps" / "s").exists()
+
+
+def test_a_sweep_of_hydras_own_launcher_says_how_it_is_resumed(train_py: TrainPy) -> None:
+    launched = train_py("-m", "sweep=s", "hydra/launcher=basic", "seed=0", *QUICK)
+
+    assert launched.code == 0, launched.text
+    train_py("resume=outputs/sweeps/s").assert_one_error("hydra/launcher=basic", "one by one")

@@ -134,3 +134,40 @@ def test_a_resumed_run_calls_only_trusted_ones(
     assert refused.code != 0
     assert "callbacks.mine._target_=my_callbacks.Mine" in refused.text
     assert trusted.code == 0, trusted.text
+
+
+LIGHTNINGS = "pytorch_lightning.callbacks"
+
+
+def test_lightnings_own_find_the_epochs_figures(settled: Compose, tmp_path: Path) -> None:
+    stop = (f"+callbacks.stop._target_={LIGHTNINGS}.EarlyStopping", "+callbacks.stop.patience=1")
+    cfg = settled(*stop, "+callbacks.stop.monitor=SE/val", "optimizer.lr=1e-30")
+
+    assert train(cfg, tmp_path / "run")["steps"] == 8  # of 12: the second epoch is no better
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("ModelCheckpoint", "checkpoints/"),
+        ("StochasticWeightAveraging(swa_lrs=0.1)", "scheduler"),
+        ("GradientAccumulationScheduler(scheduling={0: 2})", "data.batch_size"),
+        ("LearningRateFinder", "experiment=tune_lr"),
+    ],
+)
+def test_those_that_would_do_nothing_say_what_does(
+    settled: Compose, tmp_path: Path, name: str, instead: str
+) -> None:
+    kind, _, parameters = name.rstrip(")").partition("(")
+    lines = [f"+callbacks.it._target_={LIGHTNINGS}.{kind}"]
+    lines += [f"+callbacks.it.{parameters}"] if parameters else []
+
+    with pytest.raises(ConfigError, match=rf"callbacks.it: {kind} does nothing here.*{instead}"):
+        train(settled(*lines), tmp_path / "run")
+
+
+def test_what_lightning_says_of_one_is_no_traceback(settled: Compose, tmp_path: Path) -> None:
+    cfg = settled(f"+callbacks.lr._target_={LIGHTNINGS}.LearningRateMonitor")
+
+    with pytest.raises(ConfigError, match=r"callbacks: lr: Cannot use .* no logger"):
+        train(cfg, tmp_path / "run")

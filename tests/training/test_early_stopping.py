@@ -20,7 +20,7 @@ def epochs_until_stop(callback: Any, scores: list[float]) -> int | None:
     """After how many epochs with these scores the callback asks to stop; None if it never does."""
     trainer: Any = SimpleNamespace(should_stop=False)
     for count, score in enumerate(scores, start=1):
-        model: Any = SimpleNamespace(row={"SE/val": score}, phase="only", phases=["only"])
+        model: Any = SimpleNamespace(epoch=0, row={"SE/val": score}, phase="only", phases=["only"])
         callback.on_train_epoch_end(trainer, model)
         if trainer.should_stop:
             return count

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
+from activae.config.names import key_of
 from activae.config.wording import home_expanded
 
 _ONE_PATH = ("resume", "hydra.sweep.dir", "hydra.run.dir")  # a sweep cannot vary these
-_PATHS = ("data.path", "data.root")
+_PATHS = ("data.path", "data.root", "init_from")
 _GRAMMAR = re.compile(r"[,()\[\]{}]|\$\{")  # of sweeps, lists and interpolations
 _INFO = ("-i", "--info")
-# Hydra has no word for every option of a group. `custom` is none until it is given a function.
-_EVERY = {"activation=all": "activation=glob(*,exclude=custom)"}
+# Hydra has no word for every option of a group.
+_EVERY = {"activation=all": "activation=glob(*)"}
+_GLOB = re.compile(r"(activation(?:@[\w.]+)?)=glob\((?!.*exclude)(.+)\)")
 
 
 def for_hydra(arguments: Sequence[str]) -> list[str]:
@@ -28,7 +30,15 @@ def for_hydra(arguments: Sequence[str]) -> list[str]:
     if parsed.config_path and "://" not in parsed.config_path:
         # Hydra takes it from the folder of the module that decorates the task function.
         flags.append(f"--config-path={Path(parsed.config_path).expanduser().absolute()}")
-    return [*flags, *(_EVERY.get(each) or _quoted(each) for each in overrides)]
+    given = any(key_of(each).endswith(".function") for each in overrides)
+    return [*flags, *(_quoted(_without_custom(each, given)) for each in overrides)]
+
+
+def _without_custom(argument: str, given: bool) -> str:
+    """The argument, whose pattern does not take `custom`: it is none until given a function."""
+    every = _EVERY.get(argument, argument)
+    found = None if given else _GLOB.fullmatch(every)
+    return every if found is None else f"{found[1]}=glob({found[2]},exclude=custom)"
 
 
 def shows_only(arguments: Sequence[str]) -> bool:

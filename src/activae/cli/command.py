@@ -15,7 +15,7 @@ from typing import NoReturn
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -25,7 +25,8 @@ from activae.config import names
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.names import key_of
-from activae.config.settling import container, read
+from activae.config.program import training
+from activae.config.settling import container, read, settle
 from activae.config.trust import refuse_untrusted, trusting
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.run_folder import CLAIM, CONFIG, ended, refuse_links
@@ -33,6 +34,7 @@ from activae.sweeps.resuming import commands_of, resumed, resumed_sweep
 
 log = logging.getLogger(__name__)
 
+LONGER = ("trainer.max_epochs", "trainer.max_steps")  # what a run that is resumed may be given
 FULL_ERRORS = "HYDRA_FULL_ERROR"
 
 # What Hydra lets through while it composes a config, makes the output folder or launches a sweep.
@@ -219,7 +221,9 @@ def _train(composed: DictConfig, folder: Path) -> float:
     refuse_torchrun()
     refuse_budget_without_race(composed, HydraConfig.get())
     if composed.race and HydraConfig.get().mode is RunMode.RUN:
-        raise ConfigError("experiment=race: is a race of many runs, for which train.py needs -m")
+        raise ConfigError(
+            f"experiment=race: is a race of many runs, for which {training()} needs -m"
+        )
     cfg = _config_of_run(composed, folder) if composed.resume else composed
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a launcher that is not ours
         refuse_several_in_a_sweep(cfg.trainer)
@@ -233,25 +237,31 @@ def _train(composed: DictConfig, folder: Path) -> float:
 
 def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
     """The config saved in the run folder to continue, once it is known to be harmless."""
-    others = [
-        override
-        for override in HydraConfig.get().overrides.task
-        if override.split("=")[0] not in ("resume", "trusted_modules")
-    ]
+    lines = HydraConfig.get().overrides.task
+    longer = {key_of(line): line for line in lines if key_of(line) in LONGER}
+    others = [x for x in lines if key_of(x) not in ("resume", "trusted_modules", *LONGER)]
     if others:
         raise ConfigError(
             f"{' '.join(others)}: resume={composed.resume} continues that run with its own config, "
-            "where nothing else can be set; leave it out, or start a new run"
+            f"where nothing else can be set but how long it trains ({', '.join(LONGER)}); leave it "
+            f"out, or start a new run, from its weights if you like: init_from={composed.resume}"
         )
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         raise ConfigError(f"resume={composed.resume}: continues one run; leave out --multirun")
     status = ended(folder)
-    if status:
+    if status and not longer:
         raise ConfigError(
-            f"resume={composed.resume}: this run has ended ({status}); there is nothing to continue"
+            f"resume={composed.resume}: this run has ended ({status}); there is nothing to "
+            "continue. It trains on with trainer.max_epochs=N, where N is more than it has"
         )
+    from activae.results.extending import extend  # imports torch
+
     saved = read(folder / CONFIG)
     refuse_untrusted(container(saved), composed.trusted_modules)
+    for key in longer:
+        OmegaConf.update(saved, key, OmegaConf.select(composed, key))
+    if longer:
+        extend(settle(saved), folder)
     return saved
 
 
@@ -260,4 +270,4 @@ def _how_to_continue(folder: Path) -> str:
     if not (folder / CONFIG).exists():
         return "nothing was computed yet"
     trusted = trusting([container(read(folder / CONFIG))])
-    return f"continue with: python train.py {' '.join([quote(f'resume={folder}'), *trusted])}"
+    return f"continue with: {training()} {' '.join([quote(f'resume={folder}'), *trusted])}"

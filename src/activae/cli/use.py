@@ -14,9 +14,12 @@ from activae.cli.verbs import MODULES
 from activae.errors import EXIT_INTERRUPTED, UserError
 
 
-def main(arguments: Sequence[str] | None, description: str) -> int:
-    """Do what the arguments ask for; return the exit code: 1 after a mistake the user can mend."""
-    options = _parser(description).parse_args(arguments)
+def main(arguments: Sequence[str] | None, description: str, program: str | None = None) -> int:
+    """Do what the arguments ask for; return the exit code: 1 after a mistake the user can mend.
+
+    description and program are what --help says of the command and calls it.
+    """
+    options = _parser(description, program).parse_args(arguments)
     with ended_as_by_ctrl_c(), _told_on_stderr():
         try:
             with reader_may_leave():
@@ -30,9 +33,9 @@ def main(arguments: Sequence[str] | None, description: str) -> int:
     return 0
 
 
-def _parser(description: str) -> argparse.ArgumentParser:
+def _parser(description: str, program: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name in MODULES:

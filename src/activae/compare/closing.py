@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from activae.compare.answer import Answer, answer, told_of_search
 from activae.compare.collect import DONE, Runs, read_runs
 from activae.compare.commands import is_search
+from activae.config.program import comparing
 from activae.config.wording import clipped, wrapped
 from activae.errors import UserError
 from activae.training.files import write_whole
@@ -40,7 +41,7 @@ def tell_verdict(sweep: Path) -> None:
     found = _answer(runs, sweep)
     if isinstance(found, Answer):
         _tell(f"answer {found.verdict}")
-        log.info("       more: python scripts/compare.py %s", quote(str(sweep)))
+        log.info("       more: %s %s", comparing(), quote(str(sweep)))
         _leave_page(found, sweep)
         return
     _withdraw_page(sweep)

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from activae.compare.collect import ACTIVATION
 from activae.config.names import key_of
+from activae.config.program import training
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
 from activae.sweeps.folder import FOUND, INDEX, TUNED
@@ -20,7 +21,6 @@ from activae.sweeps.resuming import commands_of
 
 _LISTED = 6
 _LEVELS = 3  # a sweep's folder is at most so many above its runs'
-_START = ("python", "train.py")
 # Of launches that tune, and then score what they found.
 _SCORING = ("experiment=compare_", "experiment=race", "hydra.sweeper.score_seeds=")
 _FRESH = "seed=range(100,112)"  # none that a search is likely to have used
@@ -53,7 +53,7 @@ def _is_sweep(folder: Path, known: dict[Path, bool]) -> bool:
 
 
 def _of_sweep(folder: Path) -> Iterator[str]:
-    yield from (join([*_START, "-m", *each]) for each in _launches(folder))
+    yield from map(_again, _launches(folder))
 
 
 def _launches(folder: Path) -> list[list[str]]:
@@ -71,7 +71,7 @@ def _of_run(folder: Path) -> Iterator[str]:
     except (OSError, ValueError, yaml.YAMLError):
         return
     if isinstance(lines, list):
-        yield join([*_START, *map(str, lines)])
+        yield join([*training().split(), *map(str, lines)])
 
 
 def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
@@ -90,7 +90,7 @@ def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
     for lines in _together(launches):
         # Without a name another command would name another folder.
         place = [] if "sweep" in map(key_of, lines) else [f"hydra.sweep.dir={home}"]
-        commands.append(join([*_START, "-m", *lines, *place, f"seed={_written(seeds)}"]))
+        commands.append(_again([*lines, *place, f"seed={_written(seeds)}"]))
     return _AND.join(commands)
 
 
@@ -109,7 +109,7 @@ def tuning_each(paths: Iterable[str]) -> str | None:
     if len(commands) > 1:
         name = re.sub(r"[^\w.-]+", "-", homes.pop().name)
         commands = [[f"sweep={name}_tuned", *lines] for lines in commands]
-    return _AND.join(join([*_START, "-m", *lines]) for lines in commands) or None
+    return _AND.join(map(_again, commands)) or None
 
 
 def not_begun(home: Path) -> Iterator[str]:
@@ -151,13 +151,16 @@ def after_a_search(home: Path) -> str | None:
     if (own := searched.get(ACTIVATION)) is not None and own.is_discrete_sweep():
         fixed = [line for line in fixed if key_of(line) not in _SET_BY_TUNING]
         names = ",".join(own.sweep_string_iterator())
-        return join(
-            [*_START, "-m", "experiment=compare_activations", f"activation={names}", *fixed]
-        )
+        return _again(["experiment=compare_activations", f"activation={names}", *fixed])
     best = [f"{key}={value}" for key, value in _best_params(home).items()]
     if {*map(key_of, best)} != searched.keys():
         return None
-    return join([*_START, "-m", *fixed, *best, _FRESH])
+    return _again([*fixed, *best, _FRESH])
+
+
+def _again(lines: Iterable[str]) -> str:
+    """The command that launches a sweep of these lines."""
+    return join([*training().split(), "-m", *lines])
 
 
 def _best_params(home: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from activae.compare.collect import ACTIVATION, DIVERGED, DONE, UNFINISHED, Runs
 from activae.compare.statistics import Array
 from activae.config.identity import matters_to_condition
+from activae.config.program import training
 from activae.errors import UserError
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ def _factor(
     if not own:
         raise UserError(
             f"{counted(len(table), 'run')} of one condition: there is nothing to compare; run "
-            "another, as python train.py -m activation=relu,gelu 'seed=range(12)'"
+            f"another, as {training()} -m activation=relu,gelu 'seed=range(12)'"
         )
     if len(own) > 1:
         raise UserError(f"several keys vary: {', '.join(own)}; choose one: --by {own[0]}")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 STRATEGIES = ("auto", "ddp")
+_GPUS = ("gpu", "cuda", "mps")
 ALL = -1  # as Lightning has it
 _WITHOUT_FLOAT64 = ("mps",)
 
@@ -25,7 +26,7 @@ def on_cuda(trainer: Any) -> bool:
     """Whether they are CUDA's; several devices otherwise are processes on the CPU."""
     import torch  # here, so that composing a config does without
 
-    return trainer.accelerator != "cpu" and torch.cuda.is_available()
+    return trainer.accelerator not in ("cpu", "mps") and torch.cuda.is_available()
 
 
 def gpus() -> int:
@@ -45,10 +46,10 @@ def widest_float(device: torch.device) -> torch.dtype:
 def device_faults(cfg: Any) -> Iterator[str]:
     """A line for each key of a settled config that asks for devices in a way that cannot work."""
     trainer = cfg.trainer
-    if trainer.devices == 1 or (trainer.accelerator == "gpu" and not gpus()):
+    if trainer.devices == 1 or (trainer.accelerator in _GPUS and not gpus()):
         return  # the latter is told already
     shown = f"trainer.devices={trainer.devices}"
-    on_gpu = trainer.accelerator == "gpu" or on_cuda(trainer)
+    on_gpu = trainer.accelerator in _GPUS or on_cuda(trainer)
     if not on_gpu and trainer.devices == ALL:
         yield f"{shown}: takes every GPU, and this run is on the CPU; give a number of processes"
         return

@@ -62,18 +62,27 @@ _MATTERS = {
     "trainer.threads": "stack",
     "trainer.compile": "stack",
     "trainer.max_*": "identity condition",
+    "trainer.min_epochs": "identity condition",
+    "trainer.log_every_n_steps": "stack",
+    "trainer.deterministic": "stack",
+    "trainer.benchmark": "stack",
+    "trainer.profiler": "stack",
     "trainer.early_stopping_patience": "identity condition",
     "callbacks": "identity condition stack",
+    "init_from": "identity condition",
+    "freeze": "identity condition graph stack",
     "own_code": "identity condition",
     "logger": "identity",
     "score": "identity",
     "logger.progress_bar": "",
+    "logger.others": "stack",
     "race": "",
     "version": "",
     "sweep": "",
     "resume": "",
     "trusted_modules": "",
 }
+_WEIGHTS = "checkpoints/best.ckpt"
 _OBJECTIVE = "activae.objectives.Objective"  # l1 and l2 of another objective are its own affair
 
 
@@ -89,7 +98,8 @@ def job_id(settled: Any) -> str:
 def identity(settled: Any) -> dict[str, Any]:
     """The part of a settled config that the results depend on, as plain dicts and lists."""
     part = _without_paths(_part(settled, "identity"), settled)
-    for added in ("callbacks", "own_code"):  # without any a run is what it was before there were
+    # Without any a run is what it was before there were.
+    for added in ("callbacks", "own_code", "init_from", "freeze"):
         if not part.get(added):
             part.pop(added, None)
     if not part.get("score", {}).get("probe"):  # likewise
@@ -136,10 +146,16 @@ def stack_key(settled: Any) -> str:
     return _text(_part(settled, "stack"))
 
 
+# Of the trainer's keys, those that there were not always: at these values a run is what it was.
+_ADDED = ("limit_train_batches", "limit_val_batches", "fast_dev_run", "min_epochs", "max_time")
+
+
 def _part(settled: Any, purpose: str) -> dict[str, Any]:
     plain = container(settled)
     if not _has_latent(plain.get("latent")):  # as it was before there were any
         plain = {key: value for key, value in plain.items() if key != "latent"}
+    kept = {k: v for k, v in plain["trainer"].items() if v or k not in _ADDED}
+    plain = plain | {"trainer": kept}
     own_l1 = plain["objective"].get("_target_") != _OBJECTIVE
     return _kept(plain, purpose, "", _ALL, "objective.l" if own_l1 else None)
 
@@ -180,7 +196,9 @@ def _is_on(value: Any) -> bool:
 
 
 def _without_paths(part: dict[str, Any], settled: Any) -> dict[str, Any]:
-    """The part with a data file's fingerprint for its path, and without the download folder."""
+    """The part with a file's fingerprint for its path, and without the download folder."""
+    if part.get("init_from"):
+        part = part | {"init_from": _fingerprint(Path(part["init_from"], _WEIGHTS))}
     root, path = settled["data"]["root"], settled["data"]["path"]
     data = part["data"]
     source = {key: value for key, value in data["source"].items() if value != root}

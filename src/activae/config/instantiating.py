@@ -117,6 +117,12 @@ def faults(node: Any, key: str) -> Iterator[str]:
             yield from _parameter_faults(target, inner, place)
 
 
+def takes(node: Mapping[str, Any], name: str) -> bool:
+    """Whether what a node describes has a parameter of that name."""
+    names = _parameters(locate(node["_target_"], "_target_"))
+    return name in node if names is None else name in names
+
+
 def locate(path: str, key: str) -> Any:
     """The class or function at a dotted path. Raises ConfigError naming `key` if there is none."""
     target = resolve(key, path)

@@ -18,6 +18,7 @@ from omegaconf.errors import (
 )
 
 from activae.config.schema import TrainConfig
+from activae.config.trainer_keys import INSTEAD
 from activae.config.wording import describe, did_you_mean, shown
 from activae.errors import UserError
 
@@ -111,6 +112,8 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     place, _, name = key.rpartition(".")
     siblings: Any = OmegaConf.to_container(parent) if isinstance(parent, DictConfig) else {}
     known = [str(k) for k in siblings if k not in ("_target_", "_partial_", "hydra")]
+    if place == "trainer" and name in INSTEAD:
+        return f"{key}: is no key here: {INSTEAD[name]}"
     if place == "race" and not known:
         return f"{key}: is for a race, and experiment=race is missing"
     elsewhere = [] if place else [k for k in _all_keys(siblings) if k.endswith(f".{name}")]

@@ -12,9 +12,11 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from activae.config.program import training
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
 
+_OF_HYDRAS_SWEEP = "multirun.yaml"
 LONGEST_NAME = 150  # bytes; file systems allow 255, and a time or a number is added
 LONGEST_SWEEP_NAME = 48  # so that `tensorboard --logdir outputs/sweeps/NAME` stays on a line
 
@@ -65,6 +67,11 @@ def run_dir(stem: str, overrides: str, resume: str | None, *, claim: bool = True
         wanted = f"{stem}_{run_name(overrides)}"
         return new_dir(wanted) if claim else wanted
     if not (Path(resume) / CONFIG).is_file():
+        if (Path(resume) / _OF_HYDRAS_SWEEP).is_file():
+            raise ConfigError(
+                f"resume={resume}: is a sweep that hydra/launcher=basic launched, which keeps no "
+                "record of its jobs: resume its runs one by one, by their folders in it"
+            )
         raise ConfigError(
             f"resume={resume}: is not the folder of a run: there is no {Path(resume) / CONFIG}"
         )
@@ -116,6 +123,7 @@ def register(*, claim: bool = True) -> None:
     for name, function, cached in (
         ("run_name", run_name, False),
         ("hydra_subdir", hydra_subdir, False),
+        ("program", training, False),
         (
             "run_dir",
             partial(run_dir, claim=claim),

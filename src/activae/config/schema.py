@@ -56,6 +56,11 @@ class TrainerConfig:
     """How long and on what to train; names are those of Lightning's Trainer where it has them.
 
     precision: 32-true, bf16-mixed (its accuracy: configs/trainer/auto.yaml) or 64-true.
+    limit_*_batches: an epoch takes so many batches, or such a share of them, of a new order each;
+    of val always the first. max_time: DD:HH:MM:SS of training, then the epoch is the last.
+    min_epochs: before which neither time nor patience ends the run. profiler: simple, advanced or
+    pytorch, written to the run's folder. What other keys of the Trainer's are:
+    activae.config.trainer_keys.
     """
 
     accelerator: str = "auto"
@@ -69,20 +74,31 @@ class TrainerConfig:
     detect_anomaly: bool = False
     compile: bool = False
     threads: int | None = None
+    limit_train_batches: Any = None
+    limit_val_batches: Any = None
+    fast_dev_run: Any = False
+    min_epochs: int | None = None
+    max_time: Any = None
+    log_every_n_steps: int | None = None
+    deterministic: Any = None
+    benchmark: bool | None = None
+    profiler: str | None = None
 
 
 @dataclass
 class LoggerConfig:
     """What is written while training; pictures and histograms `snapshots` times a run.
 
-    snapshots: null: 10 times in a run by itself, twice in a run of a sweep.
+    snapshots: null: 10 times in a run by itself, twice in a run of a sweep. others:
+    loggers beside TensorBoard's, a name and a `_target_` each.
     """
 
-    tensorboard: bool = True
+    tensorboard: bool = False
     snapshots: int | None = None
     images: int = 16
     projector_samples: int = 1000
     progress_bar: bool = True
+    others: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -101,6 +117,8 @@ class ScoreConfig:
 class TrainConfig:
     """Everything `python train.py` takes; `version` says in which form it was written down.
 
+    init_from: the folder of a run whose weights this one starts from, with the data's own
+    normalisation; freeze: the half that keeps its weights, encoder or decoder.
     own_code: hashes of what a settled config names outside of libraries (config.own_code).
     """
 
@@ -125,6 +143,8 @@ class TrainConfig:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     callbacks: dict[str, Any] = field(default_factory=dict)
     race: dict[str, Any] = field(default_factory=dict)  # of a sweep that is one
+    init_from: str | None = None
+    freeze: str | None = None
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from activae.config import trainer_keys
 from activae.config.devices import ALL, STRATEGIES, device_faults
-from activae.config.instantiating import faults, label
+from activae.config.instantiating import faults, label, takes
 from activae.config.messages import explain
 from activae.config.migration import migrated
 from activae.config.own_code import own_code
@@ -25,7 +27,8 @@ from activae.errors import ConfigError
 CONFIG = "config.yaml"  # the settled config in a run's folder
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
-ACCELERATORS = ("auto", "cpu", "gpu")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+PROFILERS = ("simple", "advanced", "pytorch")
 NORMALISATIONS = ("unit_range", "standardise", "none", "rms")
 
 # Nodes that a run calls once it knows the data, and the group that fills each.
@@ -57,13 +60,16 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
             refuse_untrusted(values, trusted)
         values["race"] = {}  # says how a sweep goes on, and nothing of a run
         _expand_home(values["data"])
+        trainer_keys.spelt_out(values["trainer"])
+        if values.get("init_from"):
+            values["init_from"] = home_expanded(values["init_from"])
         _refuse(_misplaced(values))
         _refuse(faults(values, ""))
         for half in (values["encoder"], values["decoder"]):
-            if "activation" in half and half["activation"] is None:
+            if half.get("activation") is None and takes(half, "activation"):
                 half["activation"] = values["activation"]
         # A saved config keeps the code that its run was started with.
-        code = values.get("own_code") or own_code(values)
+        code = values.get("own_code") or own_code({**values, "logger": None})
         settled = OmegaConf.merge(_schema(), values, {"own_code": code})
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
@@ -150,9 +156,27 @@ def _misplaced(values: dict[str, Any]) -> Iterator[str]:
     for name, node in values["regulariser"].items():
         if not isinstance(node, Mapping) or "_target_" not in node:
             yield f"regulariser.{name}={shown(node)}: has no _target_; see configs/regulariser"
+    yield from _loggers(values["logger"]["others"])
     objective = values["objective"]
     if not isinstance(objective, Mapping) or "_target_" not in objective:
         yield f"objective={shown(objective)}: has no _target_; choose one with objective=NAME"
+
+
+_NEEDED = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
+
+
+def _loggers(others: dict[str, Any]) -> Iterator[str]:
+    """A line for each logger that cannot be made: told before a sweep starts, not by each run."""
+    for name, node in others.items():
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            yield (
+                f"logger.others.{name}={shown(node)}: has no _target_; give one, as "
+                f"+logger.others.{name}._target_=my_module.MyLogger"
+            )
+            continue
+        package = _NEEDED.get(str(node["_target_"]).rpartition(".")[2])
+        if package is not None and find_spec(package) is None:
+            yield f"logger={name}: needs {package}: pip install 'activae[{package}]'"
 
 
 def _not_a_factory(key: str, group: str, node: Any) -> Iterator[str]:
@@ -181,9 +205,12 @@ def _out_of_range(cfg: DictConfig) -> Iterator[str]:
     decay = cfg.optimizer.get("weight_decay", 0.0)
     if not (fits(decay, float) and decay >= 0 and isfinite(decay)):
         yield f"optimizer.weight_decay={decay}: must be 0 or a positive number"
-    if cfg.trainer.accelerator == "gpu" and not _has_gpu():
+    if not _is_there(cfg.trainer.accelerator):
+        wanted = {"cuda": "no CUDA here", "mps": "no MPS of Apple's here"}.get(
+            cfg.trainer.accelerator, "no GPU here (neither CUDA nor Apple's MPS)"
+        )
         yield (
-            "trainer.accelerator=gpu: torch finds no GPU here (neither CUDA nor Apple's MPS); "
+            f"trainer.accelerator={cfg.trainer.accelerator}: torch finds {wanted}; "
             "trainer=auto takes one where there is one, trainer=cpu never"
         )
     if cfg.trainer.precision == "64-true" and cfg.trainer.accelerator != "cpu" and _only_mps():
@@ -196,10 +223,14 @@ def _is_count(devices: int) -> bool:
     return devices >= 1 or devices == ALL
 
 
-def _has_gpu() -> bool:
+def _is_there(accelerator: str) -> bool:
+    """Whether torch finds the kind of GPU, if it is one."""
+    if accelerator not in ("gpu", "cuda", "mps"):
+        return True
     import torch  # here, so that composing a config does without
 
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return any(found.values()) if accelerator == "gpu" else found[accelerator]
 
 
 def _only_mps() -> bool:
@@ -219,6 +250,11 @@ _POSITIVE = ("a number greater than 0", lambda v: isfinite(v) and v > 0)
 _SHARE = ("greater than 0 and less than 1", lambda v: 0 < v < 1)
 _WHOLE_SHARE = ("greater than 0 and at most 1", lambda v: 0 < v <= 1)
 
+_LIMIT = (
+    "a number of batches, or a share of them as 0.1",
+    trainer_keys.is_limit,
+)
+
 _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("version", f"{VERSION}, the form that this activae writes; leave it out", VERSION.__eq__),
     ("seed", *_SEED),
@@ -237,7 +273,25 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("trainer.accelerator", *_one_of(ACCELERATORS)),
     ("trainer.strategy", *_one_of(STRATEGIES)),
     ("trainer.devices", "a whole number of 1 or more, or -1 for all GPUs", _is_count),
-    ("trainer.precision", *_one_of(PRECISIONS)),
+    (
+        "trainer.precision",
+        f"one of {', '.join(PRECISIONS)}; bf16-mixed is as quick as 16-mixed, and its loss needs "
+        "no scaling",
+        PRECISIONS.__contains__,
+    ),
+    ("trainer.limit_train_batches", *_LIMIT),
+    ("trainer.limit_val_batches", *_LIMIT),
+    ("trainer.fast_dev_run", "true, false or a number of steps", trainer_keys.is_dev_run),
+    ("trainer.min_epochs", *_POSITIVE_INT),
+    (
+        "trainer.max_time",
+        "as 00:01:30:00, which is days, hours, minutes and seconds, or {hours: 1, minutes: 30}",
+        trainer_keys.is_time,
+    ),
+    ("trainer.log_every_n_steps", *_NOT_NEGATIVE),
+    ("trainer.deterministic", "true, false or warn", (True, False, "warn").__contains__),
+    ("trainer.profiler", *_one_of(PROFILERS)),
+    ("freeze", "encoder, decoder or null", ("encoder", "decoder").__contains__),
     ("logger.snapshots", *_NOT_NEGATIVE),
     ("logger.images", *_NOT_NEGATIVE),
     ("logger.projector_samples", *_NOT_NEGATIVE),

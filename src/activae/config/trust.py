@@ -15,6 +15,7 @@ TRUSTED_MODULES = (
     "activae.data",
     "activae.models",
     "activae.objectives",
+    "activae.training.loggers.Csv",
     "activae.training.phases",
     "activae.training.schedules",
     "pytorch_optimizer.Lion",
@@ -24,8 +25,13 @@ TRUSTED_MODULES = (
 )
 # Inside them, but made to call other objects with what they are given.
 _CALLING = ("activae.objectives.declared",)
-# Where Lion and the functions of torch.nn.functional and torch.special say that they are defined.
-_DEFINED_IN = ("pytorch_optimizer.optimizer.lion", "torch._C._nn", "torch._C._special")
+# Where Csv, Lion and functions of torch.nn.functional and torch.special say they are defined.
+_DEFINED_IN = (
+    "activae.training.loggers",
+    "pytorch_optimizer.optimizer.lion",
+    "torch._C._nn",
+    "torch._C._special",
+)
 
 
 def refuse_untrusted(config: Mapping[str, Any], trusted: Sequence[str]) -> None:

@@ -57,6 +57,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.train_fraction = train_fraction
         self.split_seed = split_seed
         self.seed = seed
+        self.limit_train_batches: int | float | None = None
+        self.limit_val_batches: int | float | None = None
         self.samples: dict[str, Samples] = {}
         self.labels: dict[str, Tensor | None] = {}
 
@@ -151,8 +153,17 @@ class AutoencoderDataModule(pl.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps that visit every training sample once; the last batch may be short."""
-        return ceil(len(self.samples["train"]) / self.batch_size)
+        """Optimizer steps that visit every training sample once; the last batch may be short.
+
+        Fewer where `limit_train_batches` says so.
+        """
+        return batches_of(len(self.samples["train"]), self.batch_size, self.limit_train_batches)
+
+    def evaluated(self, stage: str) -> int:
+        """How many samples of a stage are scored each epoch; of train as many as of val."""
+        val = len(self.samples["val"])
+        batches = batches_of(val, self.batch_size, self.limit_val_batches)
+        return min(val, batches * self.batch_size, len(self.samples[stage]))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move every split to the device and floating-point type, where they stay."""
@@ -175,7 +186,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         """Those of the batches from a step to the end of its epoch, or to the step `until`."""
         samples, size = self.samples["train"], self.batch_size
         epoch, place = divmod(step, self.steps_per_epoch)
-        first, limit = place * size, (until - step) * size
+        first, limit = place * size, min(until - step, self.steps_per_epoch - place) * size
         if isinstance(samples, DiskSamples):
             position = {"seed": self.seed, "epoch": epoch, "first": first, "limit": limit}
             return shuffled(samples, self.order, **position, batch_size=size)
@@ -207,6 +218,17 @@ class AutoencoderDataModule(pl.LightningDataModule):
         return EvaluationChunks(self)
 
 
+def batches_of(samples: int, batch_size: int, limit: int | float | None = None) -> int:
+    """How many batches an epoch takes: all, or as many, or the share, that the limit says.
+
+    A share of less than one batch is one.
+    """
+    whole = ceil(samples / batch_size)
+    if limit is None:
+        return whole
+    return max(1, int(whole * limit)) if isinstance(limit, float) else min(whole, limit)
+
+
 class TrainingChunks:
     """What chooses several batches at a time, from the model's step to the end of its epoch."""
 
@@ -227,7 +249,7 @@ class EvaluationChunks:
     def __iter__(self) -> Iterator[tuple[str, Chunk]]:
         for stage in ("val", "train"):
             samples = self.data.samples[stage]
-            rows = min(len(self.data.samples["val"]), len(samples))
+            rows = self.data.evaluated(stage)
             parts: Iterable[Chunk]
             if isinstance(samples, DiskSamples):
                 parts = samples.raw_parts(EVALUATION_ROWS, rows)

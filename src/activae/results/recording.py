@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from activae.results.history import History
 from activae.results.progress import Progress
 from activae.results.run_folder import HISTORY
+from activae.training.loggers import configured_loggers
+from activae.training.module import AutoencoderModule
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +54,61 @@ class Recorders:
             usual = SNAPSHOTS_IN_A_SWEEP if self.in_a_sweep else SNAPSHOTS
             wanted = cfg.logger.snapshots
             callbacks.append(TensorBoardLog(usual if wanted is None else wanted, cfg.logger.images))
+        if cfg.logger.others:
+            from activae.results.tensorboard import hyper_parameters
+
+            callbacks.append(Figures(hyper_parameters(cfg)))
         return callbacks
 
     def progress(self, cfg: DictConfig) -> list[pl.Callback]:
         """What tells the user how far a run is, if that is wanted."""
         return [Progress()] if cfg.logger.progress_bar else []
 
-    def logger(self, cfg: DictConfig, folder: Path, step: int) -> Logger | None:
-        """TensorBoard's, if wanted; a resumed run hides the events that it will write again."""
+    def loggers(self, cfg: DictConfig, folder: Path, step: int) -> list[Logger]:
+        """TensorBoard's, if wanted, then those of `logger.others`.
+
+        A resumed run hides the events that it will write again.
+        """
+        others = configured_loggers(cfg, folder, step) if cfg.logger.others else []
         if not cfg.logger.tensorboard:
-            return None
+            return others
         from activae.results.tensorboard import EventLogger
 
-        return EventLogger(folder, first_step=step + 1 if step else 0)
+        return [EventLogger(folder, first_step=step + 1 if step else 0), *others]
+
+
+class Figures(pl.Callback):
+    """Tells loggers beside TensorBoard's what the run is, and each epoch's figures."""
+
+    def __init__(self, words: dict[str, Any]) -> None:
+        self.words = words
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log what tells this run from others."""
+        for logger in _others(trainer):
+            logger.log_hyperparams(self.words)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the epoch's figures."""
+        assert isinstance(pl_module, AutoencoderModule)
+        figures = {k: v for k, v in pl_module.row.items() if k not in ("step", "phase")}
+        for logger in _others(trainer):
+            logger.log_metrics(figures, step=pl_module.step)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close what a service keeps open: the next run of this process is another one there."""
+        for logger in _others(trainer):
+            logger.save()
+            finish = getattr(getattr(logger, "experiment", None), "finish", None)
+            if callable(finish):
+                finish()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """The same, of a run that ends before its time."""
+        self.on_fit_end(trainer, pl_module)
+
+
+def _others(trainer: pl.Trainer) -> list[Logger]:
+    return [each for each in trainer.loggers if not isinstance(each, TensorBoardLogger)]

@@ -20,6 +20,7 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from activae.config.program import training
 from activae.errors import ConfigError, SweepFailed, UserError
 from activae.results.run_folder import FAILED, ended
 from activae.sweeps.display import show_early
@@ -96,7 +97,7 @@ def refuse_budget_without_race(composed: DictConfig, hydra: Any) -> None:
         given = " ".join(f"race.{key}={value}" for key, value in composed.race.items())
         raise ConfigError(
             f"{given}: is for a race, and experiment=race is missing: "
-            f"python train.py -m experiment=race {given}"
+            f"{training()} -m experiment=race {given}"
         )
 
 

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.identity import ID_LENGTH, job_id
 from activae.config.names import key_of, varying
+from activae.config.program import config_flags, training
 from activae.config.settling import container, settle
 from activae.config.trust import trusting
 from activae.config.wording import wrapped
@@ -106,7 +107,7 @@ def launch(
             engine([j for j in unique.values() if j.id not in mistakes], sweep, around, display)
     except KeyboardInterrupt:
         how = _resume(config, sweep, unique.values())
-        log.warning("interrupted; continue with: python train.py %s", how)
+        log.warning("interrupted; continue with: %s %s", training(), how)
         sys.exit(EXIT_INTERRUPTED)
     for job in unique.values():
         if job.id not in display.outcomes:  # its process died between the end and the telling
@@ -190,12 +191,21 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
             raise ConfigError(f"resume={resumed}: continues one run; leave out --multirun")
         # A resumed sweep's lines come from its folder; its commands give no trusted_modules.
         settled = container(settle(config, list(config.trusted_modules) if resumed else None))
+        _refuse_missing(settled["data"]["path"])
     except UserError as error:
         task = {key: value for key, value in composed.items() if key != "hydra"}
         text = json.dumps(task, sort_keys=True, default=str)
         id_ = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
         return _Composed(id_, name, composed, {}, str(error))
     return _Composed(job_id(settled), name, composed, settled)
+
+
+def _refuse_missing(path: str | None) -> None:
+    """Raise ConfigError where there are no data: told now, once, and not by every job."""
+    if path is not None and not Path(path).exists():
+        raise ConfigError(
+            f"data.path={path}: there is no such file or folder (looked in {Path.cwd()})"
+        )
 
 
 def _with_folders(
@@ -270,21 +280,10 @@ def _command(config: DictConfig) -> list[str]:
     hydra = [line for line in _lines(overrides.hydra) if not line.startswith(where)]
     # The user says at each resume what he trusts: the folder's word for it would be worth nothing.
     task = [line for line in _lines(overrides.task) if key_of(line) not in _EACH_TIME]
-    return [*_config_flags(config), *hydra, *task]
+    return [*config_flags(config), *hydra, *task]
 
 
 _EACH_TIME = ("resume", "trusted_modules")
-
-
-def _config_flags(config: DictConfig) -> list[str]:
-    """The flags that say where Hydra found configs beside our own."""
-    flags = [
-        f"--config-dir={source.path}"
-        for source in OmegaConf.select(config, "hydra.runtime.config_sources") or ()
-        if source.provider == "command-line"
-    ]
-    name = OmegaConf.select(config, "hydra.job.config_name")
-    return flags if name in (None, "train") else [*flags, f"--config-name={name}"]
 
 
 def _lines(overrides: Any) -> list[str]:
@@ -295,7 +294,7 @@ def _lines(overrides: Any) -> list[str]:
 
 def _resume(config: DictConfig, sweep: SweepFolder, jobs: Iterable[Job]) -> str:
     """What continues the sweep, with what only the user can vouch for."""
-    flags = _config_flags(config)
+    flags = config_flags(config)
     return " ".join(
         [*map(quote, flags), quote(f"resume={sweep.path}"), *trusting(j.settled for j in jobs)]
     )

@@ -21,6 +21,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from activae.config.names import key_of
+from activae.config.program import training
 from activae.config.schema import TrainConfig
 from activae.errors import ConfigError
 from activae.sweeps.folder import INDEX, SweepFolder
@@ -38,7 +39,7 @@ _HOW = ("hydra.", "hydra/", "trusted_modules=", _BUDGET)
 # Said at each launch, by the user.
 _EACH_TIME = ("resume", "trusted_modules")
 _KEYS = {field.name for field in fields(TrainConfig)} - set(_EACH_TIME)
-_SCALARS = ("seed", "sweep", "version")  # without a dot and yet no group
+_SCALARS = ("seed", "sweep", "version", "init_from", "freeze")  # without a dot and yet no group
 _OPTIONS = {
     "hydra/launcher": ("basic", "ray", "slurm", "stacked", "submitit_local"),
     "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna", "race"),
@@ -132,7 +133,7 @@ def commands_of(sweep: Path, arguments: Sequence[str]) -> Relaunch:
             whole = " ".join(map(quote, [*noted, f"resume={sweep}", *others]))
             raise ConfigError(
                 f"resume={sweep}: was launched with configs from elsewhere, which can name any "
-                f"code. If you know them, say so: python train.py {whole}"
+                f"code. If you know them, say so: {training()} {whole}"
             )
         kept = [line for line in lines if _may_say(line, f"resume={sweep}", said)]
         again.commands.append([*flags, "-m", *kept, *place, *others])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import partial
-from math import ceil, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from activae.config.instantiating import activation_label, build, call, label, t
 from activae.config.own_code import without_source
 from activae.config.settling import container
 from activae.config.wording import wrapped
-from activae.data.module import AutoencoderDataModule
+from activae.data.module import AutoencoderDataModule, batches_of
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError
 from activae.models import Autoencoder
@@ -70,6 +70,8 @@ def build_model(
     cfg: DictConfig, data: AutoencoderDataModule, graph: Graph | None = None
 ) -> AutoencoderModule:
     """The LightningModule around a freshly initialised network; `graph` may be shared."""
+    data.limit_train_batches = cfg.trainer.limit_train_batches
+    data.limit_val_batches = cfg.trainer.limit_val_batches
     net = build_network(cfg, data.spec)
     initialise(cfg, net, lambda: init_samples(cfg.seed, data, net))
     check_batches(net, data)
@@ -108,11 +110,12 @@ def module_around(
     if hasattr(objective, "needs"):
         objective.check(net)
     regularisers = build_regularisers(cfg, net)
+    if cfg.freeze:
+        getattr(net, cfg.freeze).requires_grad_(False)
     noise = build_noise(cfg, spec, draws_of(objective, net, regularisers))
     optimizer = build(container(cfg.optimizer), "optimizer")
     schedule = call(make_schedule, "scheduler", build(container(cfg.scheduler), "scheduler"))
-    whole_epochs = cfg.trainer.max_epochs * ceil(spec.samples["train"] / cfg.data.batch_size)
-    total_steps = min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
+    total_steps = steps_in_all(cfg, spec.samples["train"])
     # Both refuse their parameters now, not after the first step.
     call(schedule, "scheduler", 0, total_steps)
     call(make_optimizer, "optimizer", optimizer, net)
@@ -131,6 +134,13 @@ def module_around(
         noise=noise,
         phases=phases,
     )
+
+
+def steps_in_all(cfg: DictConfig, samples: int) -> int:
+    """How many optimizer steps a run takes that has so many training samples."""
+    an_epoch = batches_of(samples, cfg.data.batch_size, cfg.trainer.limit_train_batches)
+    whole_epochs: int = cfg.trainer.max_epochs * an_epoch
+    return min(whole_epochs, cfg.trainer.max_steps or whole_epochs)
 
 
 def restored_module(checkpoint: Path, trusted: Sequence[str] = ()) -> AutoencoderModule:

@@ -1,4 +1,4 @@
-"""Ends a run that no longer improves."""
+"""Ends a run that no longer improves, or whose time is up."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from activae.training.module import AutoencoderModule
 class EarlyStopping(pl.Callback):
     """Asks the trainer to stop after `patience` epochs in a row without a new lowest SE/val.
 
-    Of a run in phases, epochs count from where its last phase begins.
+    Of a run in phases, epochs count from where its last phase begins. No run ends before
+    `min_epochs`.
     """
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int, min_epochs: int = 0) -> None:
         self.patience = patience
+        self.min_epochs = min_epochs
         self.best_score = float("inf")
         self.epochs_without = 0
 
@@ -39,5 +41,22 @@ class EarlyStopping(pl.Callback):
             self.best_score, self.epochs_without = score, 0
         else:
             self.epochs_without += 1
-        if self.epochs_without >= self.patience:
+        if self.epochs_without >= self.patience and pl_module.epoch + 1 >= self.min_epochs:
+            trainer.should_stop = True
+
+
+class MaxTime(pl.Callback):
+    """Asks the trainer to stop after the epoch in which a run has trained for so many seconds.
+
+    Those before an interruption count. No run ends before `min_epochs`.
+    """
+
+    def __init__(self, seconds: float, min_epochs: int = 0) -> None:
+        self.seconds = seconds
+        self.min_epochs = min_epochs
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the clock."""
+        assert isinstance(pl_module, AutoencoderModule)
+        if pl_module.seconds >= self.seconds and pl_module.epoch + 1 >= self.min_epochs:
             trainer.should_stop = True

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,23 +15,34 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.profilers import (
+    AdvancedProfiler,
+    Profiler,
+    PyTorchProfiler,
+    SimpleProfiler,
+)
 from torch import nn
 
 from activae.activations import RReLU
 from activae.config.devices import device_count
 from activae.config.identity import data_content
 from activae.config.instantiating import build
-from activae.config.settling import container
+from activae.config.settling import CONFIG, container
+from activae.config.trainer_keys import seconds_of
 from activae.data.module import AutoencoderDataModule
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError, DataError
 from activae.training.checkpoint import LAST, RunCheckpoint, load_checkpoint
-from activae.training.early_stopping import EarlyStopping
+from activae.training.early_stopping import EarlyStopping, MaxTime
 from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
 from activae.training.process import choose_threads, stopping_on_interrupt
+from activae.training.restoring import load_network
 
 log = logging.getLogger(__name__)
+
+LENGTHS = ("max_epochs", "max_steps")
+PROFILE = "profile"  # fit-profile.txt, beside the run's other files
 
 
 class Recorders(Protocol):
@@ -42,8 +54,8 @@ class Recorders(Protocol):
     def progress(self, cfg: DictConfig) -> list[pl.Callback]:
         """What tells the user how far a run is, if that is wanted."""
 
-    def logger(self, cfg: DictConfig, folder: Path, step: int) -> Logger | None:
-        """Lightning's logger for a run that starts at a step, if any is wanted."""
+    def loggers(self, cfg: DictConfig, folder: Path, step: int) -> list[Logger]:
+        """Lightning's loggers for a run that starts at a step, as many as are wanted."""
 
 
 def fit(
@@ -66,9 +78,9 @@ def fit(
         cfg.trainer.threads or threads or choose_threads(model.net, data.batch_size)
     )
     model.data = data
-    snapshot = restore_checkpoint(model, folder)
+    snapshot = restore_checkpoint(cfg, model, folder)
     refuse_other_data(cfg, snapshot, data.spec)
-    if snapshot is not None and snapshot.get("finished"):
+    if snapshot is not None and snapshot.get("finished") and not is_longer(cfg, snapshot):
         return
     if device_count(cfg.trainer) > 1:
         from activae.training.parallel.fleet import fit_in_ranks
@@ -79,12 +91,33 @@ def fit(
         return
     if watchers is None:
         watchers = recorders.progress(cfg)
-    callbacks = run_callbacks(cfg, folder, [*watchers, *recorders.callbacks(cfg, folder)])
+    callbacks = run_callbacks(
+        cfg, folder, [Metrics(), *watchers, *recorders.callbacks(cfg, folder)]
+    )
     restore_callbacks(callbacks, snapshot, folder / LAST)
-    logger = recorders.logger(cfg, folder, model.step)
-    trainer = new_trainer(cfg, model, data, callbacks, logger, accelerator=cfg.trainer.accelerator)
-    with stopping_on_interrupt(model):
+    loggers = recorders.loggers(cfg, folder, model.step)
+    trainer = new_trainer(
+        cfg,
+        model,
+        data,
+        callbacks,
+        loggers,
+        folder=folder,
+        accelerator=cfg.trainer.accelerator,
+    )
+    with stopping_on_interrupt(model), _blaming_callbacks(cfg):
         trainer.fit(model, datamodule=data)
+
+
+@contextmanager
+def _blaming_callbacks(cfg: DictConfig) -> Iterator[None]:
+    """What Lightning says of callbacks of the user's own that cannot work in this run."""
+    try:
+        yield
+    except pl.utilities.exceptions.MisconfigurationException as error:
+        if not cfg.callbacks:
+            raise
+        raise ConfigError(f"callbacks: {', '.join(cfg.callbacks)}: {error}") from error
 
 
 def note_own_draws(net: nn.Module) -> None:
@@ -99,18 +132,50 @@ def note_own_draws(net: nn.Module) -> None:
         )
 
 
-def restore_checkpoint(model: AutoencoderModule, folder: Path) -> dict[str, Any] | None:
+def restore_checkpoint(
+    cfg: DictConfig, model: AutoencoderModule, folder: Path
+) -> dict[str, Any] | None:
     """Restore the model from the folder's last checkpoint and return that, if there is one.
 
-    Raises DataError where the checkpoint is damaged or another model's.
+    Otherwise the run starts, from the weights of `init_from` if it is set. Raises DataError where
+    the checkpoint is damaged or another model's, ConfigError where there are no such weights.
     """
     last = folder / LAST
     if not last.exists():
+        if cfg.init_from:
+            start_from(cfg, model)
         return None
     snapshot = load_checkpoint(last)
     model.restore(snapshot, last)
     log.info("resumed at step %d of %d", model.step, model.total_steps)
     return snapshot
+
+
+def start_from(cfg: DictConfig, model: AutoencoderModule) -> None:
+    """Give the network the best weights of the run in the folder `init_from`.
+
+    Raises ConfigError where the two networks differ, DataError where the folder holds no whole run.
+    """
+    theirs = load_network(cfg.init_from, cfg.trusted_modules).net.state_dict()
+    own = model.net.state_dict()
+    for name in {**own, **theirs}:
+        shapes = [
+            tuple(state[name].shape) if name in state else "missing" for state in (theirs, own)
+        ]
+        if shapes[0] != shapes[1]:
+            raise ConfigError(
+                f"init_from={cfg.init_from}: is of another network: its {name} is {shapes[0]}, and "
+                f"here {shapes[1]}; its {Path(cfg.init_from) / CONFIG} says how it was built"
+            )
+    model.net.load_state_dict(theirs)
+    frozen = f"; the {cfg.freeze} keeps them" if cfg.freeze else ""
+    log.info("start  from the weights of %s%s", cfg.init_from, frozen)
+
+
+def is_longer(cfg: DictConfig, snapshot: dict[str, Any]) -> bool:
+    """Whether a run is to train for longer than when it left a snapshot."""
+    before = snapshot.get("hyper_parameters", {}).get("trainer", {})
+    return any(cfg.trainer[key] != before.get(key) for key in LENGTHS)
 
 
 def refuse_other_data(cfg: DictConfig, snapshot: dict[str, Any] | None, spec: DataSpec) -> None:
@@ -147,7 +212,7 @@ def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
 
     Raises ConfigError for a node of `callbacks` that makes something else.
     """
-    callbacks = []
+    callbacks: list[pl.Callback] = []
     for name, node in container(cfg.callbacks).items():
         callback = build(node, f"callbacks.{name}")
         if not isinstance(callback, pl.Callback):
@@ -155,9 +220,17 @@ def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
                 f"callbacks.{name}: makes a {type(callback).__name__}, not a "
                 "pytorch_lightning.Callback; give callbacks.NAME._target_=my_module.MyCallback"
             )
+        for kind, instead in _INSTEAD.items():
+            if isinstance(callback, kind):
+                raise ConfigError(f"callbacks.{name}: {kind.__name__} does nothing here: {instead}")
         callbacks.append(callback)
-    patience = cfg.trainer.early_stopping_patience
-    return [*callbacks, *([EarlyStopping(patience)] if patience else [])]
+    patience, seconds = cfg.trainer.early_stopping_patience, seconds_of(cfg.trainer.max_time)
+    at_least = cfg.trainer.min_epochs or 0
+    if patience:
+        callbacks.append(EarlyStopping(patience, at_least))
+    if seconds:
+        callbacks.append(MaxTime(seconds, at_least))
+    return callbacks
 
 
 def restore_callbacks(
@@ -174,6 +247,31 @@ def restore_callbacks(
         if state:
             with parts_of(file if ours else None):  # a user's own may fail by a mistake in it
                 callback.load_state_dict(state)
+
+
+# Callbacks that know training as Lightning's own loop takes it: one step of its optimizer a batch.
+_INSTEAD: dict[type[pl.Callback], str] = {
+    pl.callbacks.ModelCheckpoint: "a run keeps the checkpoint with the lowest SE/val, and its last "
+    "one, in its folder's checkpoints/",
+    pl.callbacks.StochasticWeightAveraging: "rates are those of the group `scheduler`, and what is "
+    "scored is the checkpoint with the lowest SE/val, not an average",
+    pl.callbacks.GradientAccumulationScheduler: "use data.batch_size, times as large",
+    pl.callbacks.LearningRateFinder: "use -m experiment=tune_lr, or hydra/sweeper=optuna",
+    pl.callbacks.BatchSizeFinder: "set data.batch_size",
+}
+
+
+class Metrics(pl.Callback):
+    """Shows other callbacks the epoch's figures by the names that they have in history.csv.
+
+    So `+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping` can monitor SE/val.
+    """
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take them from the module's row."""
+        assert isinstance(pl_module, AutoencoderModule)
+        numbers = {k: v for k, v in pl_module.row.items() if isinstance(v, (int, float))}
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in numbers.items()})
 
 
 class OwnSigterm(pl.Callback):
@@ -193,8 +291,9 @@ def new_trainer(
     model: AutoencoderModule,
     data: AutoencoderDataModule,
     callbacks: list[pl.Callback],
-    logger: Logger | None,
+    loggers: list[Logger],
     *,
+    folder: Path,
     accelerator: str,
     device: int | None = None,
 ) -> pl.Trainer:
@@ -206,9 +305,13 @@ def new_trainer(
             devices=1 if device is None else [device],
             precision=cfg.trainer.precision,
             max_epochs=epochs - model.step // data.steps_per_epoch,
-            logger=logger or False,
+            logger=loggers or False,
             callbacks=[*callbacks, OwnSigterm()],
             detect_anomaly=cfg.trainer.detect_anomaly,
+            deterministic=cfg.trainer.deterministic,
+            benchmark=cfg.trainer.benchmark,
+            log_every_n_steps=cfg.trainer.log_every_n_steps,
+            profiler=_profiler(cfg.trainer.profiler, folder),
             num_sanity_val_steps=0,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -216,3 +319,11 @@ def new_trainer(
         )
     except pl.utilities.exceptions.MisconfigurationException as error:
         raise ConfigError(f"trainer: {error}") from error
+
+
+def _profiler(name: str | None, folder: Path) -> Profiler | None:
+    """Lightning's profiler by that name, which writes beside the run's other files."""
+    if name is None:
+        return None
+    kinds = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
+    return kinds[name](dirpath=folder, filename=PROFILE)

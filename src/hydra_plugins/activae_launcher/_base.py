@@ -7,7 +7,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
+from shlex import join
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -17,6 +17,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from activae.config.program import config_flags, training
 from activae.errors import EXIT_INTERRUPTED, ConfigError
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ class BatchSweeper(Sweeper):
         try:
             self.run(self.hydra_context.config_loader, self.config, self.launcher, lines)
         except KeyboardInterrupt:  # between two batches; within one the launcher says so
-            folder = quote(f"resume={self.config.hydra.sweep.dir}")
-            log.warning("interrupted; continue with: python train.py %s", folder)
+            folder = f"resume={self.config.hydra.sweep.dir}"
+            how = join([*config_flags(self.config), folder])
+            log.warning("interrupted; continue with: %s %s", training(), how)
             sys.exit(EXIT_INTERRUPTED)
 
     @abstractmethod

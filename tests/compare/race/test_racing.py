@@ -142,7 +142,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptu
         launcher: Any = StandIn(tmp_path, landscape, clock)
         hydra = {
             "sweep": {"dir": str(tmp_path)},
-            "runtime": {"choices": {"activation": "relu"}},
+            "runtime": {
+                "choices": {"activation": "relu"},
+                "config_sources": [
+                    {"provider": "command-line", "path": path}
+                    for path in budget.pop("config_dirs", ())
+                ],
+            },
             "sweeper": {},
             "launcher": {"workers": budget.pop("workers", 2)},
         }
@@ -374,6 +380,14 @@ class TestWhatItSays:
         text = run(of_means(relu=20, tanh=0), *lines).text
         command = "python train.py activation=tanh 'data.path=my data.csv' optimizer.lr=0.008"
         assert f"use    {command}\n" in text
+
+    def test_the_commands_it_ends_with_find_the_configs_that_it_had(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        text = run(clear, seeds=1, config_dirs=["/home/me/my configs"]).text
+        own = "'--config-dir=/home/me/my configs'"
+        assert f"use    python train.py {own} activation=" in text
+        assert f"longer python train.py resume={tmp_path} {own} race.seeds=2" in text
 
     def test_lines_have_80_columns_at_most(self, run: Run) -> None:
         names = [f"a_long_name_of_an_activation_{n}" for n in range(12)]

@@ -30,6 +30,7 @@ from activae.compare.race.record import RECORD
 from activae.compare.race.table import Scored, told_at_the_end, told_of_a_look, told_while_racing
 from activae.compare.statistics import Array
 from activae.config.names import key_of
+from activae.config.program import config_flags, training
 from activae.config.wording import fits, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import read_metrics, write_text
@@ -169,7 +170,7 @@ def race(
     tell_rates(conditions, grid, len(tuning), folder)
     the_race = _entered(conditions, grid, budget)
     _run(the_race, batches, grid, seeds, spent)
-    _conclude(the_race, grid, spent, folder)
+    _conclude(the_race, grid, spent, folder, config)
     batches.conclude()
 
 
@@ -229,7 +230,7 @@ def _keep(race: Race, spent: _Spent, **more: Any) -> None:
     write_text(spent.file, json.dumps(found, indent=1) + "\n")
 
 
-def _conclude(race: Race, grid: Grid, spent: _Spent, folder: Path) -> None:
+def _conclude(race: Race, grid: Grid, spent: _Spent, folder: Path, config: DictConfig) -> None:
     """Tell the answer."""
     scored = race.scored()
     _keep(
@@ -239,7 +240,9 @@ def _conclude(race: Race, grid: Grid, spent: _Spent, folder: Path) -> None:
         verdict=scored.verdict(),
         guarantee=scored.guarantee(),
     )
-    log.info("%s", told_at_the_end(scored, folder, _more(race), _command(race, grid)))
+    flags = config_flags(config)
+    more = " ".join([*map(quote, flags), _more(race)])
+    log.info("%s", told_at_the_end(scored, folder, more, _command(race, grid, flags)))
     runs, minutes = int((~np.isnan(race.scores)).sum()), spent.seconds / _SECONDS_A_MINUTE
     log.info("took   %.1f minutes, tuning included, and %d runs after it", minutes, runs)
 
@@ -252,14 +255,14 @@ def _more(race: Race) -> str:
     return f"race.seeds={2 * budget.seeds}"
 
 
-def _command(race: Race, grid: Grid) -> str:
-    """What trains the one that leads, by itself, with its best rate."""
+def _command(race: Race, grid: Grid, flags: Sequence[str]) -> str:
+    """What trains the one that leads, by itself, with its best rate; flags: where configs are."""
     leader = next(iter(race.scored().best()), None)
     if leader is None:
         return ""
     each = race.conditions[leader]
     lines = [_unquoted(line) for line in each.overrides if key_of(line) not in _OF_THE_SWEEP]
-    return " ".join(["python train.py", *map(quote, lines), grid.line(each.best())])
+    return " ".join([training(), *map(quote, [*flags, *lines]), grid.line(each.best())])
 
 
 def _unquoted(line: str) -> str:

@@ -18,6 +18,7 @@ from activae.compare.pairing import counted, enumerated
 from activae.compare.race.evidence import Standing
 from activae.compare.statistics import Array
 from activae.compare.terminal import WIDTH, decimals_for
+from activae.config.program import comparing, training
 from activae.config.wording import clipped_apart, wrapped
 
 _HEAD = ("", "lr", "seeds", "test/SE", "difference", "evidence", "")
@@ -175,10 +176,10 @@ def told_at_the_end(scored: Scored, folder: Path, more: str, command: str) -> st
         "",
     ]
     if len(best) > 1:
-        lines.append(f"longer python train.py {quote(f'resume={folder}')} {more}")
+        lines.append(f"longer {training()} {quote(f'resume={folder}')} {more}")
     if best:
         lines.append(f"use    {command}")
-    lines.append(f"more   python scripts/compare.py {quote(str(folder))}")
+    lines.append(f"more   {comparing()} {quote(str(folder))}")
     return "\n".join(lines)
 
 

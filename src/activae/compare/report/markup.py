@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from html import escape
 
+from activae.config.program import comparing, training
+
 
 @dataclass(frozen=True)
 class Section:
@@ -28,10 +30,11 @@ def grid(figures: list[str]) -> str:
 
 def with_command(said: str) -> str:
     """A sentence, with the command at its end set as one."""
-    words, start, command = said.partition("python ")
-    if not start or not command.startswith(("train.py", "scripts/")):
-        return escape(said)
-    return f"{escape(words)}<code>{escape(start + command)}</code>"
+    for start in (training(), comparing()):
+        words, start, command = said.partition(f"{start} ")
+        if start:
+            return f"{escape(words)}<code>{escape(start + command)}</code>"
+    return escape(said)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from activae.compare.answer import Answer
 from activae.compare.commands import commands
 from activae.compare.pairing import LR, counted
 from activae.compare.report.markup import Section
+from activae.config.program import comparing
 from activae.results.machine import versions
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _versions(runs: pd.DataFrame) -> str:
 def _own_command(answer: Answer) -> str:
     paired = answer.paired
     options = ["--by", ",".join(paired.factor), "--metric", answer.metric]
-    return f"python scripts/compare.py FOLDER {join(options)} --html report.html"
+    return f"{comparing()} FOLDER {join(options)} --html report.html"
 
 
 def footer() -> str:

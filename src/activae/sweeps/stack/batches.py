@@ -128,7 +128,8 @@ def _next_batches(model: AutoencoderModule) -> tuple[int, int]:
     data = model.data
     position = model.step % data.steps_per_epoch
     left = len(data.samples["train"]) - position * data.batch_size
-    whole = min(left // data.batch_size, model.total_steps - model.step)
+    epoch = data.steps_per_epoch - position
+    whole = min(left // data.batch_size, epoch, model.total_steps - model.step)
     return (whole, data.batch_size) if whole else (1, left)
 
 

@@ -13,6 +13,7 @@ from activae.objectives.declared import player_of
 from activae.sweeps.stack.member import HOOKS, hooks_missed
 from activae.training.fitting import configured_callbacks
 from activae.training.flat import rule_of, why_not_elementwise
+from activae.training.loggers import share_a_process
 from activae.training.module import AutoencoderModule, with_initial_lr
 from activae.training.step import FunctionalStep, unwritten_buffer
 
@@ -41,10 +42,15 @@ def _trainer_objection(cfg: DictConfig) -> str | None:
         return "trainer.detect_anomaly=true watches one run's gradients"
     if cfg.trainer.precision not in ("32-true", "64-true"):
         return f"trainer.precision={cfg.trainer.precision} is not stacked"
+    for key in ("deterministic", "benchmark", "profiler", "log_every_n_steps"):
+        if cfg.trainer[key]:
+            return f"trainer.{key}={cfg.trainer[key]} is of Lightning's trainer, which has one run"
     return None
 
 
 def _callbacks_objection(cfg: DictConfig) -> str | None:
+    if not share_a_process(cfg):
+        return f"logger.others={', '.join(cfg.logger.others)}: a service's client has one run"
     for callback in configured_callbacks(cfg):
         missed = hooks_missed(callback)
         if missed:

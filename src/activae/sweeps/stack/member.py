@@ -62,9 +62,14 @@ class Member:
         self.started = False
         self.seconds_alone = 0.0  # spent on this run alone, outside the stack
         self.should_stop = False
-        self.logger: Logger | None = None
+        self.loggers: list[Logger] = []
         self.watchers = watchers
         self.callbacks: list[pl.Callback] = []
+
+    @property
+    def logger(self) -> Logger | None:
+        """The first of the loggers, as Lightning's trainer has it."""
+        return self.loggers[0] if self.loggers else None
 
     @property
     def ended(self) -> bool:
@@ -73,14 +78,14 @@ class Member:
 
     def restore(self) -> None:
         """Continue from the folder's last checkpoint, if there is one. Raises DataError."""
-        snapshot = restore_checkpoint(self.model, self.folder)
+        snapshot = restore_checkpoint(self.cfg, self.model, self.folder)
         self.finished = bool(snapshot and snapshot.get("finished"))
         if not self.finished:
             make = Recorders(in_a_sweep=True)
             recording = [*self.watchers, *make.callbacks(self.cfg, self.folder)]
             self.callbacks = run_callbacks(self.cfg, self.folder, recording)
             restore_callbacks(self.callbacks, snapshot, self.folder / LAST)
-            self.logger = make.logger(self.cfg, self.folder, self.model.step)
+            self.loggers = make.loggers(self.cfg, self.folder, self.model.step)
 
     def start(self, device: torch.device, placed: dict[int, tuple[Samples, Samples]]) -> None:
         """Put all on the device, samples that members share once, and get ready to train."""
@@ -131,8 +136,8 @@ class Member:
             self.call("on_fit_end")
         else:
             self.call("on_exception", error)
-        if self.logger is not None:
-            self.logger.finalize("failed" if error else "success")
+        for logger in self.loggers:
+            logger.finalize("failed" if error else "success")
         self.callbacks = []  # with the snapshots that they hold
         self._leave_stack()
 

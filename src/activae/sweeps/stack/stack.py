@@ -118,7 +118,7 @@ class Stack:
         drawn_at_once = EVALUATION_ROWS if draws else at_a_time
         means = []
         for stage in ("train", "val"):
-            x = samples[stage][: len(samples["val"])]
+            x = samples[stage][: model.data.evaluated(stage)]
             sums = self.flat.new_zeros(2, len(places), dtype=widest_float(self.flat.device))
             for part in x.split(drawn_at_once):
                 batch = model.evaluation_batch(part)

@@ -90,7 +90,7 @@ def choose_device(accelerator: str) -> torch.device:
     """The device that trainer.accelerator means here."""
     if accelerator == "cpu":
         return torch.device("cpu")
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and accelerator != "mps":
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 

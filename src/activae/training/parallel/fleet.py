@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from activae.config.devices import device_count, on_cuda
+from activae.config.program import training
 from activae.config.settling import container
 from activae.errors import ConfigError, DataError, UserError
 from activae.objectives import of_batch
@@ -165,8 +166,7 @@ class Fleet:
     def _death(self, child: Child) -> str:
         size, folder = len(self._assignments), self._assignments[0].folder
         found = (
-            f"the last checkpoint is kept; continue with: python train.py "
-            f"{quote(f'resume={folder}')}"
+            f"the last checkpoint is kept; continue with: {training()} {quote(f'resume={folder}')}"
             if (folder / LAST).exists()
             else "no checkpoint had been written; start the run again"
         )

@@ -98,7 +98,7 @@ def _fit(here: Assignment, cfg: DictConfig, team: Team, line: Line) -> None:
     data = Shared().data(cfg)
     model = build_model(cfg, data)
     model.data, model.team = data, team
-    snapshot = restore_checkpoint(model, here.folder)
+    snapshot = restore_checkpoint(cfg, model, here.folder)
     share = -(-data.batch_size // here.size)
     suitable = min(choose_threads(model.net, share), max(1, cores() // here.size))
     torch.set_num_threads(cfg.trainer.threads or suitable)
@@ -116,17 +116,24 @@ def _train(
     snapshot: dict[str, Any] | None,
 ) -> None:
     assert model.team is not None
-    callbacks, logger = configured_callbacks(cfg), None
+    callbacks, loggers = configured_callbacks(cfg), []
     if here.rank == 0:
         make = here.recorders
         recording = [*make.progress(cfg), *make.callbacks(cfg, here.folder)]
         callbacks = run_callbacks(cfg, here.folder, recording)
-        logger = make.logger(cfg, here.folder, model.step)
+        loggers = make.loggers(cfg, here.folder, model.step)
     restore_callbacks(callbacks, snapshot, here.folder / LAST)
     device = model.team.device
     accelerator = "gpu" if device.type == "cuda" else "cpu"
     trainer = new_trainer(
-        cfg, model, data, callbacks, logger, accelerator=accelerator, device=device.index
+        cfg,
+        model,
+        data,
+        callbacks,
+        loggers,
+        folder=here.folder,
+        accelerator=accelerator,
+        device=device.index,
     )
     trainer.fit(model, datamodule=data)
 

@@ -1,0 +1,106 @@
+"""The keys of Lightning's Trainer under `trainer`: what each means here, or what does its work.
+
+Those that are passed on or honoured stand in `activae.config.schema.TrainerConfig`; the table below
+has the others, which a user may try first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from math import isfinite
+from typing import Any
+
+_EACH_EPOCH = (
+    "every epoch ends with a pass over the validation split, by which the checkpoint is chosen; "
+    "trainer.limit_val_batches=N makes it shorter"
+)
+_ALONE = "predict and test take no part in a run; score.test=false leaves the test split alone"
+# What does the work of a key that is not taken.
+INSTEAD = {
+    "ckpt_path": "a run is continued by resume=RUN, its folder",
+    "resume_from_checkpoint": "a run is continued by resume=RUN, its folder",
+    "weights_only": "checkpoints hold tensors and primitives only, and are read so",
+    "enable_progress_bar": "use logger.progress_bar=false",
+    "enable_model_summary": "the log's line `model` is the summary",
+    "enable_checkpointing": "a run always keeps its best and its last checkpoint, for resume=RUN",
+    "barebones": "to measure speed: logger=minimal, or python -m benchmarks",
+    "logger": "it is a group beside trainer: logger=tensorboard, logger=minimal",
+    "callbacks": "they stand beside trainer: +callbacks.NAME._target_=MODULE.CLASS",
+    "default_root_dir": "the folder of a run is hydra.run.dir=FOLDER, that of a sweep sweep=NAME",
+    "accumulate_grad_batches": "use data.batch_size, times as large: the step is the same, for "
+    "losses are means over the samples of a batch",
+    "overfit_batches": "use trainer.limit_train_batches=N, which takes so many batches an epoch; "
+    "data.train_fraction=0.01 keeps the same samples",
+    "gradient_clip_algorithm": "gradients are clipped by their norm: trainer.gradient_clip_val=1",
+    "check_val_every_n_epoch": _EACH_EPOCH,
+    "val_check_interval": _EACH_EPOCH,
+    "num_sanity_val_steps": "data, network and loss are checked before the first step anyway",
+    "limit_test_batches": _ALONE,
+    "limit_predict_batches": _ALONE,
+    "min_steps": "use trainer.min_epochs",
+    "num_nodes": "a run trains on one machine; a sweep on many: hydra/launcher=slurm",
+    "plugins": "there is no place for them; trainer.precision and trainer.strategy are what varies",
+    "sync_batchnorm": "encoder.normalisation=layer does not depend on the batch",
+    "use_distributed_sampler": "each device takes its share of every batch; see trainer=ddp",
+    "reload_dataloaders_every_n_epochs": "batches are drawn anew in every epoch",
+    "inference_mode": "scores are computed without gradients",
+    "patience": "use trainer.early_stopping_patience",
+    "gpus": "use trainer=gpu, or trainer=multi_gpu",
+    "lr": "use optimizer.lr",
+    "batch_size": "use data.batch_size",
+}
+_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
+_TIME = re.compile(r"(\d+):(\d+):(\d+):(\d+)")
+_PARTS = ("weeks", "days", "hours", "minutes", "seconds")
+
+
+def spelt_out(trainer: dict[str, Any]) -> None:
+    """Put what Lightning's short forms stand for into the values of `trainer`.
+
+    fast_dev_run=N is N steps, with N batches of validation.
+    """
+    precision = str(trainer["precision"])
+    trainer["precision"] = _PRECISIONS.get(precision, precision)
+    steps = int(trainer["fast_dev_run"]) if is_dev_run(trainer["fast_dev_run"]) else 0
+    if steps > 0:
+        trainer.update(max_steps=steps, limit_val_batches=steps)
+        trainer["fast_dev_run"] = False
+
+
+def is_dev_run(value: Any) -> bool:
+    """Whether trainer.fast_dev_run may have the value."""
+    return isinstance(value, int) and value >= 0  # true is 1
+
+
+def is_limit(value: Any) -> bool:
+    """Whether it is a number of batches, or a share of them."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return value >= 1
+    return isinstance(value, float) and 0 < value <= 1
+
+
+def is_time(value: Any) -> bool:
+    """Whether trainer.max_time may have the value."""
+    return (seconds_of(value) or 0) > 0
+
+
+def seconds_of(value: Any) -> float | None:
+    """The seconds of DD:HH:MM:SS, or of {hours: 1, minutes: 30}; None for what is neither."""
+    if isinstance(value, Mapping):
+        parts = dict(value)
+        if not set(parts) <= set(_PARTS) or not all(map(_is_number, parts.values())):
+            return None
+        return timedelta(**{str(k): float(v) for k, v in parts.items()}).total_seconds()
+    found = _TIME.fullmatch(str(value))
+    if found is None:
+        return None
+    days, hours, minutes, seconds = map(int, found.groups())
+    return timedelta(days, seconds, hours=hours, minutes=minutes).total_seconds()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
