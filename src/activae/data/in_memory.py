@@ -1,0 +1,45 @@
+"""Samples that are in memory already: arrays, tensors, DataFrames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from activae.data.source import Source
+from activae.data.sources.arrays import to_samples
+
+
+def source_of_arrays(
+    name: str,
+    train: Any,
+    *,
+    test: Any = None,
+    labels: Any = None,
+    value_range: tuple[float, float] | None = None,
+) -> Source:
+    """The Source of arrays of samples; the arguments of `AutoencoderDataModule.from_arrays`.
+
+    Raises DataError where they are not shaped like samples.
+    """
+    columns = getattr(train, "columns", None)  # of a DataFrame
+    return Source(
+        name=name,
+        train=_samples(name, train),
+        train_labels=None if labels is None else torch.from_numpy(_array(labels)).long(),
+        test=None if test is None else _samples(name, test),
+        value_range=value_range,
+        features=None if columns is None else tuple(map(str, columns)),
+    )
+
+
+def _samples(name: str, values: Any) -> Tensor:
+    return to_samples(Path(name), _array(values), None)
+
+
+def _array(values: Any) -> Any:
+    """A NumPy array of its own: the caller's may change later, or be read-only."""
+    return np.array(values.detach().cpu() if isinstance(values, Tensor) else values)
