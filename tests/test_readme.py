@@ -26,4 +26,4 @@ def test_in_your_own_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     opened = names["AutoencoderModule"].load_from_checkpoint(best, net=names["net"])
     assert opened.normalisation.offset.min() > 0
     assert torch.cat(names["reconstructions"]).shape == (40, 12)
-    assert names["trainer"].callback_metrics["SE/test"] > 0
+    assert names["scores"][0]["SE/test"] > 0

@@ -80,8 +80,10 @@ class InPlainTrainer(pl.LightningModule):
         def finish_epoch(self, terms: Any, train: Any, val: Any) -> None: ...  # noqa: D102
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """What has a small network compute on one thread."""
-        return [SuitableThreads()] if self.automatic_optimization else []
+        """What has a small network compute on one thread, unless the Trainer has it already."""
+        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        has_it = any(isinstance(callback, SuitableThreads) for callback in callbacks)
+        return [SuitableThreads()] if self.automatic_optimization and not has_it else []
 
     def setup(self, stage: str) -> None:
         """Learn the DataModule's normalisation. Raises ConfigError for what Lightning cannot do."""
