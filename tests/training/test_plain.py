@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -176,6 +177,14 @@ def test_a_schedule_that_goes_by_the_error_goes_on_from_a_checkpoint(tmp_path: P
     assert torch.equal(weights(resumed), weights(whole))
 
 
+def test_a_trained_module_can_be_copied_and_pickled(tmp_path: Path) -> None:
+    model, _ = trained(tmp_path)
+
+    again = pickle.loads(pickle.dumps(model))
+
+    assert torch.equal(weights(again), weights(model))
+
+
 def test_early_stopping_ends_the_fit(tmp_path: Path) -> None:
     stop = EarlyStopping("SE/val", patience=0, min_delta=1e6)
 
@@ -210,6 +219,7 @@ STEPS = {
     "accumulate_grad_batches": ({"accumulate_grad_batches": 2}, 12),
     "gradient_clip_val": ({"gradient_clip_val": 1e-3}, 21),
     "bf16-mixed": ({"precision": "bf16-mixed"}, 21),
+    "clipping in mixed precision": ({"precision": "bf16-mixed", "gradient_clip_val": 0.1}, 21),
     "bf16-true": ({"precision": "bf16-true"}, 21),
     "64-true": ({"precision": "64-true"}, 21),
 }

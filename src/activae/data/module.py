@@ -27,7 +27,7 @@ from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
 from activae.data.preparation import Unprepared
 from activae.data.source import Source
 from activae.data.spec import DataSpec
-from activae.data.split import split_segments, split_sizes
+from activae.data.split import given_segments, split_segments, split_sizes
 from activae.errors import DataError
 
 
@@ -75,6 +75,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.train_fraction = train_fraction
         self.split_seed = split_seed
         self.seed = seed
+        self.val_rows = 0  # so many of the source's last rows are the validation split, and all
         self.samples: dict[str, Samples] = {}
         self.labels: dict[str, Tensor | None] = {}
 
@@ -83,6 +84,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         cls,
         train: Any,
         *,
+        val: Any = None,
         test: Any = None,
         labels: Any = None,
         value_range: tuple[float, float] | None = None,
@@ -94,6 +96,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         Args:
             train: vectors [N, features], grey images [N, H, W], or images [N, C, H, W] or
                 [N, H, W, C]; split into train, validation and, if there is no `test`, test.
+            val: samples of the same shape to validate on; then `train` is not split, and what is
+                tested on is `test` alone.
             test: samples of the same shape that are only tested on.
             labels: [N] integers of the samples of `train`, for plots; never trained on.
             value_range: smallest and largest value that the data can take, such as (0, 255).
@@ -108,8 +112,11 @@ class AutoencoderDataModule(pl.LightningDataModule):
         >>> [len(data.samples[stage]) for stage in ("train", "val", "test")], data.spec.shape
         ([70, 10, 20], (5,))
         """
-        made = source_of_arrays(name, train, test=test, labels=labels, value_range=value_range)
+        made = source_of_arrays(
+            name, train, val=val, test=test, labels=labels, value_range=value_range
+        )
         data = cls(made, **settings)
+        data.val_rows = 0 if val is None else len(val)
         data.setup()
         return data
 
@@ -159,11 +166,15 @@ class AutoencoderDataModule(pl.LightningDataModule):
             "train_fraction": self.train_fraction,
         }
         samples = len(loaded.train)
-        sizes = split_sizes(samples, **fractions)
         layout = loaded.layout if isinstance(loaded, Source) else None
         split_rows = layout.split_rows if layout else 1
-        segments = split_segments(samples, sizes, self.split_seed, split_rows)
-        self.order = EpochOrder.of(segments[2], layout) if layout else EpochOrder((sizes[2],))
+        if self.val_rows:
+            segments = given_segments(samples, self.val_rows)
+        else:
+            sizes = split_sizes(samples, **fractions)
+            segments = split_segments(samples, sizes, self.split_seed, split_rows)
+        visited = int((segments[2][:, 1] - segments[2][:, 0]).sum())
+        self.order = EpochOrder.of(segments[2], layout) if layout else EpochOrder((visited,))
         if isinstance(loaded.train, NpyRows):
             assert isinstance(loaded, Source)
             assert loaded.test is None

@@ -116,10 +116,12 @@ class InPlainTrainer(pl.LightningModule):
         self.phases = [Phase("joint", 0, self.total_steps)]
         self.phase, self.step = self.phases[0], 0
         self.schedule = deepcopy(self.whole_schedule)
-        if self.trainer.precision == "16-mixed":
+        trainer: Any = self.trainer
+        clips = trainer.gradient_clip_val is not None or self.clip_norm is not None
+        if clips and str(trainer.precision).endswith("mixed"):
             self.optimizer_factory = unfused(self.optimizer_factory)
         optimizer = self.new_optimizer()
-        rates = LambdaLR(optimizer, lambda step: self.factor(step))
+        rates = LambdaLR(optimizer, self.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
 
     def _steps_of_trainer(self) -> int:
@@ -317,7 +319,7 @@ class SuitableThreads(pl.Callback):
 
 
 def unfused(factory: Callable[..., torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """What makes an optimizer whose gradients Lightning can clip in half precision.
+    """What makes an optimizer whose gradients Lightning can clip in mixed precision.
 
     A fused one undoes the scale of the gradients itself, within its step.
     """
