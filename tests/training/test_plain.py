@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from activae import AutoencoderDataModule, AutoencoderModule
 from activae.config.settling import settle
+from activae.data.loaders import TrainingBatches
 from activae.data.module import STEPS_PER_CHUNK
 from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
@@ -338,6 +340,13 @@ def test_what_a_trainer_cannot_do_is_refused(tmp_path: Path) -> None:
     empty.samples["test"] = empty.samples["test"][:0]
     with pytest.raises(DataError, match="there are no samples for test"):
         trainer(tmp_path).test(AutoencoderModule(network()), datamodule=empty)
+
+
+def test_several_devices_would_train_on_the_same_batches(tmp_path: Path) -> None:
+    several: Any = SimpleNamespace(world_size=2)
+
+    with pytest.raises(ConfigError, match=r"pl\.Trainer: has 2 devices"):
+        TrainingBatches(arrays(), several)
 
 
 def test_an_optimizer_that_unscales_gradients_itself_is_not_made_for_half_precision() -> None:
