@@ -170,7 +170,7 @@ def train_on(overrides: Sequence[str], configs: Path, steps: int, laps: Laps) ->
         torch.set_num_threads(1)
         data = build_data(cfg)
         model = build_model(cfg, data)
-        optimizer = model.configure_optimizers()
+        optimizer = model.current_optimizer()
         step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
         batches = data.batches(0, sys.maxsize)
         laps.begin()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from activae.data.source import Source
     from activae.data.spec import DataSpec
     from activae.models.autoencoder import Autoencoder
+    from activae.models.building import conv_autoencoder, mlp_autoencoder
     from activae.results.run import train
     from activae.training.module import AutoencoderModule
     from activae.use.estimators import AutoencoderDetector, AutoencoderTransformer
@@ -32,7 +33,9 @@ __all__ = [
     "DataSpec",
     "Source",
     "collect",
+    "conv_autoencoder",
     "load",
+    "mlp_autoencoder",
     "train",
 ]
 
@@ -45,7 +48,9 @@ _HOMES = {
     "DataSpec": "activae.data.spec",
     "Source": "activae.data.source",
     "collect": "activae.compare.collect",
+    "conv_autoencoder": "activae.models.building",
     "load": "activae.use.loading",
+    "mlp_autoencoder": "activae.models.building",
     "train": "activae.results.run",
 }
 

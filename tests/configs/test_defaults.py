@@ -62,7 +62,7 @@ def test_the_articles_set_up_is_one_word(compose: Compose) -> None:
     assert {type(layer) for layer in model.net.activations().values()} == {nn.ReLU}
     assert data.spec.normalised_range == (0.0, 1.0)
     assert data.batch_size == 32
-    optimizer = model.configure_optimizers()
+    optimizer = model.current_optimizer()
     assert type(optimizer).__name__ == "Adam"
     assert [model.schedule(step, 100) for step in (0, 50, 99)] == [1.0, 1.0, 1.0]
     assert optimizer.param_groups[0]["lr"] == 1e-3

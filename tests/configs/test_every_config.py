@@ -59,7 +59,7 @@ def take_a_step(cfg: DictConfig) -> None:
     cfg = settle(cfg)
     data = build_data(cfg)
     model = build_model(cfg, data)
-    optimizer = model.configure_optimizers()
+    optimizer = model.current_optimizer()
     before = {name: p.detach().clone() for name, p in model.net.named_parameters()}
     indices = batch_order(cfg.seed, 0, len(data.samples["train"]))[: cfg.data.batch_size]
 

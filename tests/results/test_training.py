@@ -252,7 +252,7 @@ def test_mixed_precision_rounds_the_network_and_not_its_loss(
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     model, data = prepared(compose, f"objective={objective}", f"trainer.compile={compiled}".lower())
     x = data.samples["train"][:32]
-    model.get_ready(data, model.configure_optimizers())
+    model.get_ready(data, model.current_optimizer())
     take_step = model._make_step()
 
     with torch.no_grad():

@@ -140,7 +140,7 @@ def test_a_figure_of_whole_batches_is_scored_in_the_same_batches(
     settled: Callable, runs: Any, history: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many runs share the memory, and though the splits take several batches."""
-    monkeypatch.setattr("activae.data.module.EVALUATION_ROWS", 64)
+    monkeypatch.setattr("activae.data.loaders.EVALUATION_ROWS", 64)
     monkeypatch.setattr("activae.sweeps.stack.stack.EVALUATION_ROWS", 64)
     common = ("trainer.max_epochs=2", "regulariser=kl_sparse", "regulariser.kl_sparse.weight=1")
     sigmoid = ("activation@encoding.activation=sigmoid", "trainer.precision=64-true")

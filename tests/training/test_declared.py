@@ -31,7 +31,6 @@ from activae.objectives.objective import draws_of, with_declared
 from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.module import AutoencoderModule
-from activae.training.optimizers import make_optimizer
 from activae.training.parallel.fleet import refuse_unsuited
 from activae.training.schedules import constant
 from activae.training.step import FunctionalStep
@@ -190,12 +189,12 @@ def module(case: str, seed: int) -> AutoencoderModule:
         net,
         with_declared(make, net, regularisers, corrupted=False),
         nn.Identity(),
-        optimizer=partial(make_optimizer, partial(torch.optim.Adam, lr=1e-2, weight_decay=1e-3)),
+        optimizer=partial(torch.optim.Adam, lr=1e-2, weight_decay=1e-3),
         schedule=partial(constant, warmup=0.0),
         total_steps=STEPS,
         noise=Noise(seed, None, draws_of(make, net, regularisers), CODE),
     )
-    model.optimizer = model.configure_optimizers()
+    model.optimizer = model.current_optimizer()
     return model
 
 

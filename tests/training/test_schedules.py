@@ -9,9 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import DictConfig
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from activae.errors import ConfigError
+from activae.training import schedules
 from activae.training.schedules import (
     Adaptive,
     Plateau,
@@ -257,3 +259,13 @@ def test_functions_serve_all_runs_and_an_object_one() -> None:
     assert make_schedule(plateau) is not make_schedule(plateau)
     assert isinstance(make_schedule(plateau), Adaptive)
     assert not isinstance(STEPS, Adaptive)
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "onecycle"])
+def test_without_a_config_a_schedule_has_the_configs_numbers(
+    name: str, compose: Callable[..., DictConfig]
+) -> None:
+    schedule = getattr(schedules, name)
+    numbers = {k: v for k, v in compose(f"scheduler={name}").scheduler.items() if k[0] != "_"}
+
+    assert schedule.__kwdefaults__ == numbers

@@ -11,45 +11,63 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from activae.data.in_memory import source_of_arrays
 from activae.data.layout import EpochOrder, rows_of
+from activae.data.loaders import (
+    EVALUATION_ROWS,
+    Chunk,
+    EvaluationChunks,
+    StageBatches,
+    TrainingBatches,
+    TrainingChunks,
+)
 from activae.data.normalisation import Normalisation, Samples, fit_normalisation
 from activae.data.on_disk.passes import STEPS_PER_CHUNK, shuffled, split_on_disk
 from activae.data.on_disk.rows import DiskSamples, NpyRows, RawRows
 from activae.data.preparation import Unprepared
 from activae.data.source import Source
 from activae.data.spec import DataSpec
-from activae.data.split import split_segments, split_sizes
+from activae.data.split import given_segments, split_segments, split_sizes
 from activae.errors import DataError
-
-EVALUATION_ROWS = 4096
-
-Chunk = Tensor | RawRows
 
 
 class AutoencoderDataModule(pl.LightningDataModule):
     """Normalised samples of three disjoint splits, and the order in which batches are drawn.
 
     `setup` fills `samples[stage]` [N, *shape] float and `labels[stage]` [N] or None for the stages
-    train, val and test. What the loaders yield are indices into these: for training a chunk, the
-    indices of several consecutive batches at once; for validation a stage's name with indices.
+    train, val and test. The loaders yield batches [B, *shape] of normalised samples
+    (`data.loaders`). Which samples are in a training batch depends on seed and epoch alone.
 
-    Of samples that stay on disk they yield the rows themselves, raw; `rows` makes samples of both.
+    For a LightningModule that optimises manually, as this project's own fit has it, they yield
+    indices into the samples: for training a chunk, the indices of several consecutive batches at
+    once; for validation a stage's name with indices. Of samples that stay on disk they are the rows
+    themselves, raw; `rows` makes samples of both.
+
+    Args:
+        source: a Source, or what makes one, such as `activae.data.digits`.
+        batch_size: of training; scoring in a plain Trainer goes by it too.
+        normalisation: unit_range, standardise, rms or none; see `fit_normalisation`.
+        val_fraction, test_fraction: shares of the samples; the second counts only where the source
+            has no test set of its own.
+        train_fraction: the share of what is left that is trained on.
+        split_seed: of the split.
+        seed: of the order of the batches.
     """
 
     def __init__(
         self,
-        source: Callable[[], Source | Unprepared],
+        source: Source | Callable[[], Source | Unprepared],
         *,
-        batch_size: int,
-        normalisation: str,
-        val_fraction: float,
-        test_fraction: float,
-        train_fraction: float,
-        split_seed: int,
-        seed: int,
+        batch_size: int = 32,
+        normalisation: str = "unit_range",
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.2,
+        train_fraction: float = 1.0,
+        split_seed: int = 0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.load = source
+        self.load = source if callable(source) else lambda: source
         self.batch_size = batch_size
         self.normalisation_kind = normalisation
         self.val_fraction = val_fraction
@@ -59,8 +77,50 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.seed = seed
         self.limit_train_batches: int | float | None = None
         self.limit_val_batches: int | float | None = None
+        self.val_rows = 0  # so many of the source's last rows are the validation split, and all
         self.samples: dict[str, Samples] = {}
         self.labels: dict[str, Tensor | None] = {}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train: Any,
+        *,
+        val: Any = None,
+        test: Any = None,
+        labels: Any = None,
+        value_range: tuple[float, float] | None = None,
+        name: str = "array",
+        **settings: Any,
+    ) -> AutoencoderDataModule:
+        """Of samples in memory: NumPy arrays, tensors or DataFrames; set up at once.
+
+        Args:
+            train: vectors [N, features], grey images [N, H, W], or images [N, C, H, W] or
+                [N, H, W, C]; split into train, validation and, if there is no `test`, test.
+            val: samples of the same shape to validate on; then `train` is not split, and what is
+                tested on is `test` alone.
+            test: samples of the same shape that are only tested on.
+            labels: [N] integers of the samples of `train`, for plots; never trained on.
+            value_range: smallest and largest value that the data can take, such as (0, 255).
+            name: what messages call them.
+            settings: those of `AutoencoderDataModule`, by name.
+
+        Raises DataError for what holds no samples, ConfigError for settings that do not fit.
+
+        >>> import numpy as np
+        >>> from activae import AutoencoderDataModule
+        >>> data = AutoencoderDataModule.from_arrays(np.random.rand(100, 5), batch_size=10)
+        >>> [len(data.samples[stage]) for stage in ("train", "val", "test")], data.spec.shape
+        ([70, 10, 20], (5,))
+        """
+        made = source_of_arrays(
+            name, train, val=val, test=test, labels=labels, value_range=value_range
+        )
+        data = cls(made, **settings)
+        data.val_rows = 0 if val is None else len(val)
+        data.setup()
+        return data
 
     def setup(self, stage: str = "fit") -> None:
         """Load, split and normalise, once; DataError or ConfigError where that cannot be done."""
@@ -108,11 +168,15 @@ class AutoencoderDataModule(pl.LightningDataModule):
             "train_fraction": self.train_fraction,
         }
         samples = len(loaded.train)
-        sizes = split_sizes(samples, **fractions)
         layout = loaded.layout if isinstance(loaded, Source) else None
         split_rows = layout.split_rows if layout else 1
-        segments = split_segments(samples, sizes, self.split_seed, split_rows)
-        self.order = EpochOrder.of(segments[2], layout) if layout else EpochOrder((sizes[2],))
+        if self.val_rows:
+            segments = given_segments(samples, self.val_rows)
+        else:
+            sizes = split_sizes(samples, **fractions)
+            segments = split_segments(samples, sizes, self.split_seed, split_rows)
+        visited = int((segments[2][:, 1] - segments[2][:, 0]).sum())
+        self.order = EpochOrder.of(segments[2], layout) if layout else EpochOrder((visited,))
         if isinstance(loaded.train, NpyRows):
             assert isinstance(loaded, Source)
             assert loaded.test is None
@@ -208,14 +272,29 @@ class AutoencoderDataModule(pl.LightningDataModule):
         wide = torch.promote_types(normalised.dtype, torch.float32)
         return ((raw - low) / (high - low)).to(wide).to(normalised.device)
 
-    def train_dataloader(self) -> TrainingChunks:
-        """Chunks from the step that the LightningModule has reached up to the end of its epoch."""
+    def train_dataloader(self) -> TrainingBatches | TrainingChunks:
+        """The training samples in the order of the epoch; for manual optimisation in chunks."""
         assert self.trainer is not None
-        return TrainingChunks(self, self.trainer.lightning_module)
+        model = self.trainer.lightning_module
+        if model.automatic_optimization:
+            return TrainingBatches(self, self.trainer)
+        return TrainingChunks(self, model)
 
-    def val_dataloader(self) -> EvaluationChunks:
+    def val_dataloader(self) -> list[StageBatches] | EvaluationChunks:
         """All validation samples, and as many training samples, so that the two can be compared."""
+        assert self.trainer is not None
+        if self.trainer.lightning_module.automatic_optimization:
+            rows = len(self.samples["val"])
+            return [StageBatches(self, "val"), StageBatches(self, "train", rows)]
         return EvaluationChunks(self)
+
+    def test_dataloader(self) -> StageBatches:
+        """The test samples in their order."""
+        return StageBatches(self, "test")
+
+    def predict_dataloader(self) -> StageBatches:
+        """Those that are tested on."""
+        return StageBatches(self, "test")
 
 
 def batches_of(samples: int, batch_size: int, limit: int | float | None = None) -> int:
@@ -227,36 +306,6 @@ def batches_of(samples: int, batch_size: int, limit: int | float | None = None) 
     if limit is None:
         return whole
     return max(1, int(whole * limit)) if isinstance(limit, float) else min(whole, limit)
-
-
-class TrainingChunks:
-    """What chooses several batches at a time, from the model's step to the end of its epoch."""
-
-    def __init__(self, data: AutoencoderDataModule, model: pl.LightningModule) -> None:
-        self.data = data
-        self.model = model
-
-    def __iter__(self) -> Iterator[Chunk]:
-        return self.data.chunks(int(self.model.step), int(self.model.total_steps))  # type: ignore[arg-type]
-
-
-class EvaluationChunks:
-    """(stage, chosen): all of the validation split, then as many samples of the training split."""
-
-    def __init__(self, data: AutoencoderDataModule) -> None:
-        self.data = data
-
-    def __iter__(self) -> Iterator[tuple[str, Chunk]]:
-        for stage in ("val", "train"):
-            samples = self.data.samples[stage]
-            rows = self.data.evaluated(stage)
-            parts: Iterable[Chunk]
-            if isinstance(samples, DiskSamples):
-                parts = samples.raw_parts(EVALUATION_ROWS, rows)
-            else:
-                parts = torch.arange(rows, device=samples.device).split(EVALUATION_ROWS)
-            for part in parts:
-                yield stage, part
 
 
 def _normalised(raw: Samples, normalisation: Normalisation) -> Samples:

@@ -9,6 +9,7 @@ arguments: every layer owns its activation. The last layer of each is linear.
 """
 
 from activae.models.autoencoder import Autoencoder
+from activae.models.building import conv_autoencoder, mlp_autoencoder
 from activae.models.conv import ConvDecoder, ConvEncoder
 from activae.models.mlp import MLPDecoder, MLPEncoder, ResidualMLPDecoder, ResidualMLPEncoder
 
@@ -20,4 +21,6 @@ __all__ = [
     "MLPEncoder",
     "ResidualMLPDecoder",
     "ResidualMLPEncoder",
+    "conv_autoencoder",
+    "mlp_autoencoder",
 ]

@@ -35,7 +35,9 @@ class Objective:
     parameters of activations. Raises ConfigError where one of them is negative.
     """
 
-    def __init__(self, reconstruction: ReconstructionLoss, *, l1: float, l2: float) -> None:
+    def __init__(
+        self, reconstruction: ReconstructionLoss, *, l1: float = 0.0, l2: float = 0.0
+    ) -> None:
         for key, value in (("l1", l1), ("l2", l2)):
             if not 0 <= value < float("inf"):
                 raise ConfigError(f"objective.{key}={value}: must be 0 or a positive number")

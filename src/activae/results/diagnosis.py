@@ -57,7 +57,7 @@ def diagnose(model: AutoencoderModule) -> Diagnosis:
 
 def figures(model: AutoencoderModule, shared: Shared) -> dict[str, Any]:
     """The diagnosis as plain numbers by layer, and each activation's chi_1; None: not finite."""
-    model.configure_optimizers()  # what trains is what trained last, also in a run that is resumed
+    model.current_optimizer()  # what trains is what trained last, also in a run that is resumed
     found = diagnose(model)
     layers = found.activations.items()
     return {

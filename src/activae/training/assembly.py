@@ -126,7 +126,7 @@ def module_around(
         net,
         with_declared(objective, net, regularisers, noise is not None),
         normalisation,
-        optimizer=partial(make_optimizer, optimizer),
+        optimizer=optimizer,
         schedule=schedule,
         total_steps=total_steps,
         clip_norm=cfg.trainer.gradient_clip_val,
@@ -149,6 +149,7 @@ def restored_module(checkpoint: Path, trusted: Sequence[str] = ()) -> Autoencode
     model = module_around(restored.config, restored.net, restored.spec, restored.normalisation)
     with parts_of(checkpoint):
         model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
+    model.given_steps = None  # a plain Trainer says itself how long it trains
     return model.eval()
 
 

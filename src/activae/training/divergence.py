@@ -43,7 +43,7 @@ def _replay(
     snapshot: dict[str, Any],
     until: int,
 ) -> tuple[int, str | None]:
-    optimizer = model.configure_optimizers()
+    optimizer = model.current_optimizer()
     model.load_optimizer(optimizer, snapshot)
     take_step = model.eager_step(optimizer)
     samples = data.batches(model.step, until + 1)

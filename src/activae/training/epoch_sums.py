@@ -94,3 +94,9 @@ def clone_tensors(tree: Any) -> Any:
     if isinstance(tree, (list, tuple)):
         return [clone_tensors(value) for value in tree]
     return tree
+
+
+def over_steps(taken: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The terms of several steps, [T] each."""
+    names = taken[0] if taken else ()
+    return {name: torch.stack([terms[name] for terms in taken]) for name in names}

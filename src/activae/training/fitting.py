@@ -298,6 +298,7 @@ def new_trainer(
     device: int | None = None,
 ) -> pl.Trainer:
     """Lightning's Trainer for the rest of the run, on one device: a given GPU, or any."""
+    model.automatic_optimization = False  # many steps a call: see AutoencoderModule
     epochs = ceil(model.total_steps / data.steps_per_epoch)
     try:
         return pl.Trainer(

@@ -1,21 +1,27 @@
-"""The LightningModule: many optimizer steps a `training_step`, metrics once an epoch."""
+"""The LightningModule: one batch a `training_step`, or many; metrics once an epoch."""
 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from activae.data.module import AutoencoderDataModule, Chunk
+from activae.config.settling import CONFIG
+from activae.data.loaders import Chunk
+from activae.data.module import AutoencoderDataModule
+from activae.errors import DataError
 from activae.models.autoencoder import Autoencoder, SeenOnce
+from activae.objectives import Objective as Reconstruction
+from activae.objectives import mse
 from activae.objectives.batch import Batch, Noise, samples_of
 from activae.objectives.declared import (
     Objective,
@@ -29,61 +35,83 @@ from activae.objectives.declared import (
 from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
-from activae.training.epoch_sums import Sums, clone_tensors
+from activae.training.epoch_sums import Sums, clone_tensors, over_steps
 from activae.training.files import parts_of
-from activae.training.optimizers import check_state
+from activae.training.optimizers import check_state, make_optimizer
 from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
-from activae.training.schedules import Adaptive, Schedule
+from activae.training.plain import InPlainTrainer, like_the_data
+from activae.training.restoring import load_checkpoint
+from activae.training.schedules import Adaptive, Schedule, constant
 from activae.training.watching import figures_of, warn
 
 Row = dict[str, Any]  # numbers, and the phase by its name
 
 log = logging.getLogger(__name__)
-OptimizerFactory = Callable[[Autoencoder], torch.optim.Optimizer]
+OptimizerFactory = Callable[..., torch.optim.Optimizer]  # of parameters
 
 
-class AutoencoderModule(pl.LightningModule):
+class AutoencoderModule(InPlainTrainer):
     """Trains an `Autoencoder` by an `Objective` with the optimizer and schedule given.
 
-    Optimisation is manual: `training_step` receives a chunk of batches and takes one step for each,
-    because Lightning's own per-step work costs more than a small network's training step. `step`
+    In a `pl.Trainer` it is a LightningModule like others: see `activae.training.plain`. The
+    project's own fit sets `automatic_optimization` to False: then `training_step` receives a chunk
+    of batches from the DataModule and takes one step for each, because Lightning's own per-step
+    work costs more than a small network's training step. Both ways lead to the same weights. `step`
     counts optimizer steps and is, with the seed, all there is to know of the position in the data.
+
+    Args:
+        net: what is trained.
+        objective: (autoencoder, batch) -> named scalar terms; mean squared error by default. A loss
+            (autoencoder, x) -> scalar becomes one by `activae.objectives.Objective(loss)`.
+        normalisation: kept with the weights; that of the DataModule by default.
+        lr: of Adam, the optimizer by default.
+        optimizer: makes another one of parameters, such as partial(torch.optim.SGD, lr=0.1).
+        schedule: (step, total_steps) -> what lr is multiplied by, such as
+            `activae.training.schedules.onecycle`; constant by default.
+        total_steps: the length that the schedule goes by; that of the Trainer's fit by default.
+        clip_norm: the largest norm of a gradient; a Trainer's gradient_clip_val overrules it.
+        noise: draws what the steps need (corruption, random numbers of the objective).
+        graph, phases: for the project's own fit.
     """
 
     def __init__(
         self,
         net: Autoencoder,
-        objective: Objective,
-        normalisation: nn.Module,
+        objective: Objective | None = None,
+        normalisation: nn.Module | None = None,
         *,
-        optimizer: OptimizerFactory,
-        schedule: Schedule,
-        total_steps: int,
+        lr: float = 1e-3,
+        optimizer: OptimizerFactory | None = None,
+        schedule: Schedule = constant,
+        total_steps: int | None = None,
         clip_norm: float | None = None,
         graph: Graph | None = None,
         noise: Noise | None = None,
         phases: Sequence[Phase] | None = None,
     ) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.net = net
         self.frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
-        self.normalisation = normalisation
+        self.follows_data = normalisation is None
+        self.normalisation = normalisation or like_the_data(net.shape)
+        objective = objective or Reconstruction(mse)
         self.whole_objective = objective
-        self.make_optimizer = optimizer
-        self.schedule = self.whole_schedule = schedule
+        self.optimizer_factory = optimizer or partial(torch.optim.Adam, lr=lr)
+        self.schedule: Schedule = schedule
+        self.whole_schedule: Schedule = schedule
         if isinstance(schedule, Adaptive):  # each phase starts with one that has seen nothing
             self.whole_schedule = deepcopy(schedule)
-        self.total_steps = total_steps
+        self.given_steps = total_steps
+        self.total_steps = total_steps or 0  # a plain Trainer's fit sets it
         self.clip_norm = clip_norm
         self.graph = graph
         self.noise = noise
         playing = player_of(objective)
         self.player = playing.module if playing else None
         self.player_optimizer: torch.optim.Optimizer | None = None
-        self.phases = phases or [Phase("joint", 0, total_steps)]
+        self.phases: Sequence[Phase] = phases or [Phase("joint", 0, self.total_steps)]
         self.phase = self.phases[0]
         self.step = 0
         self.epoch = 0
@@ -92,7 +120,7 @@ class AutoencoderModule(pl.LightningModule):
         self.team: Team | None = None  # the other devices that the run trains on
         self.row: Row = {}
         self.epoch_sums = Sums()
-        self._evaluation = {"train": Sums(), "val": Sums()}
+        self._evaluation: dict[str, Sums] = defaultdict(Sums)
         self._told: set[str] = set()  # of what was warned
         self._restored: dict[str, Any] | None = None
         self._restored_from: Path | None = None
@@ -100,18 +128,41 @@ class AutoencoderModule(pl.LightningModule):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: str | Path, *, trusted: Sequence[str] = ()
+        cls,
+        checkpoint_path: str | Path,
+        *,
+        trusted: Sequence[str] = (),
+        net: Autoencoder | None = None,
+        **settings: Any,
     ) -> AutoencoderModule:
-        """The module of a finished run, from a checkpoint that lies in its folder.
+        """The module of a checkpoint, with its weights and normalisation.
 
-        It has the weights and the normalisation, and trains as the run did once it is given to a
-        Trainer with a DataModule. In evaluation mode, on the CPU. Opening it runs no code of the
-        folder's: see `activae.load`, which says what `trusted` is and what is raised.
+        A checkpoint of a run, which lies in its folder, needs nothing else. One that a plain
+        Trainer wrote holds no description of the network: give one of its kind as `net`, and as
+        `settings` what the module was made with.
+
+        In evaluation mode, on the CPU. It trains on once it is given to a Trainer with a
+        DataModule. Opening it runs no code of the folder's: see `activae.load`, which says what
+        `trusted` is and what is raised.
         """
-        # Here, because what builds the module from a config has to know this class.
-        from activae.training.assembly import restored_module
+        path = Path(checkpoint_path)
+        if net is None:
+            # Here, because what builds the module from a config has to know this class.
+            from activae.training.assembly import restored_module
 
-        return restored_module(Path(checkpoint_path), trusted)
+            folder = path.absolute().parents[1]
+            if path.is_file() and not (folder / CONFIG).is_file():
+                raise DataError(
+                    f"{folder}: is not the folder of a run, whose {CONFIG} describes the network. "
+                    "For a checkpoint that a pl.Trainer wrote, give a network of its kind: "
+                    "AutoencoderModule.load_from_checkpoint(path, net=network)"
+                )
+            return restored_module(path, trusted)
+        state = load_checkpoint(path)["state_dict"]
+        model = cls(net, **settings).to(state["normalisation.scale"].dtype)
+        with parts_of(path):
+            model.load_state_dict(state)
+        return model.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions [B, *shape] of normalised samples [B, *shape]."""
@@ -126,7 +177,11 @@ class AutoencoderModule(pl.LightningModule):
         """What lr is multiplied by at a step (from 0) of this phase, which has its own schedule."""
         return self.schedule(step - self.phase.start, self.phase.steps)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
+        """The optimizer, and in a plain Trainer what sets its learning rate at each step."""
+        return self.plain_optimizers() if self.automatic_optimization else self.current_optimizer()
+
+    def current_optimizer(self) -> torch.optim.Optimizer:
         """That of the phase that the step reached belongs to: see `new_optimizer`."""
         self.phase = self._phase_at(self.step)
         return self.new_optimizer()
@@ -143,6 +198,10 @@ class AutoencoderModule(pl.LightningModule):
             self.player_optimizer = with_initial_lr(playing.optimizer(playing.module.parameters()))
         return with_initial_lr(self.make_optimizer(self.net))
 
+    def make_optimizer(self, net: Autoencoder) -> torch.optim.Optimizer:
+        """An optimizer of the module's kind over the parameters of a network that train."""
+        return make_optimizer(self.optimizer_factory, net)
+
     @property
     def playing_optimizers(self) -> list[torch.optim.Optimizer]:
         """The network's optimizer, and that of its player, if it has one."""
@@ -151,6 +210,9 @@ class AutoencoderModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Get ready to train with what Lightning's trainer has made."""
         trainer: Any = self.trainer
+        if self.automatic_optimization:
+            self.start_plain_fit()
+            return
         self.get_ready(trainer.datamodule, trainer.optimizers[0])
         self._start_phase()
 
@@ -205,6 +267,9 @@ class AutoencoderModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
+        if self.automatic_optimization:
+            self.start_plain_epoch()
+            return
         self.start_epoch()
         self._started = perf_counter()
 
@@ -217,8 +282,14 @@ class AutoencoderModule(pl.LightningModule):
         """Whether the step reached is the last of an epoch, or of the run."""
         return self.step % self.data.steps_per_epoch == 0 or self.step >= self.total_steps
 
-    def training_step(self, chunk: Chunk, batch_idx: int) -> None:
-        """One optimizer step for each batch of the chunk, which chooses training samples."""
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        """The loss of a batch; or a step for each batch of a chunk, which chooses samples."""
+        if self.automatic_optimization:
+            return self.plain_step(batch)
+        self._take_chunk(batch)
+        return None
+
+    def _take_chunk(self, chunk: Chunk) -> None:
         batches = chunk.split(self.data.batch_size)
         while batches:
             if self.step == self.phase.end:
@@ -253,7 +324,7 @@ class AutoencoderModule(pl.LightningModule):
             if "returned nan values" in str(error):  # autograd's anomaly detection
                 raise Diverged(self.step) from error
             raise
-        self.epoch_sums.add(_over_steps(taken), [len(chosen) for chosen in batches[: len(taken)]])
+        self.epoch_sums.add(over_steps(taken), [len(chosen) for chosen in batches[: len(taken)]])
         raise_if_diverged([total(terms) for terms in taken], self.step - len(taken))
         if len(taken) < len(batches):
             self.seconds += perf_counter() - self._started
@@ -283,21 +354,31 @@ class AutoencoderModule(pl.LightningModule):
         strengths = [samples_of(batch).new_tensor(values) for values in self.varying_strengths()]
         return evaluated(self.objective, net or self.net, batch, *strengths)[0]
 
-    def validation_step(self, batch: tuple[str, Chunk], batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score some samples of a stage: the whole of val, and as many of train."""
+        if self.automatic_optimization:
+            self.plain_validation_step(batch, dataloader_idx)
+            return
         stage, chosen = batch
         whole = self.evaluation_batch(self.data.rows(stage, chosen))
         scored, weight = (whole, 1.0) if self.team is None else self.team.share(whole)
+        self.score(stage, scored, weight, len(chosen))
+
+    def score(self, stage: str, scored: Batch, weight: float, samples: int) -> None:
+        """Add `loss` and `SE` of a batch, times `weight`, to the sums of a stage."""
         x = samples_of(scored)
         with torch.autocast(self.device.type, enabled=False):  # what is compared is not rounded
             net = cast(Autoencoder, SeenOnce(self.net, x))
             squared_error = (net(x) - x).square().sum() / len(x)
             loss = total(self.terms_of(scored, net))
         scores = {"loss": weight * loss, "SE": weight * squared_error}
-        self._evaluation[stage].add(_over_steps([scores]), [len(chosen)])
+        self._evaluation[stage].add(over_steps([scores]), [samples])
 
     def on_validation_epoch_end(self) -> None:
         """Take the epoch's means, and the time it took."""
+        if self.automatic_optimization:
+            self.end_plain_validation()
+            return
         self.seconds += perf_counter() - self._started
         self._started = perf_counter()
         scores = [self._evaluation[stage].take() for stage in ("train", "val")]
@@ -391,9 +472,3 @@ def with_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
-
-
-def _over_steps(taken: Sequence[Terms]) -> Terms:
-    """The terms of several steps, [T] each."""
-    names = taken[0] if taken else ()
-    return {name: torch.stack([terms[name] for terms in taken]) for name in names}

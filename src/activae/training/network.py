@@ -21,6 +21,7 @@ from activae.config.settling import container
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+from activae.models.building import output_of_range
 from activae.models.counts import TotalSharingHead
 from activae.models.latent import Latent
 from activae.objectives import Demand, Objective
@@ -167,11 +168,6 @@ def output_activation(cfg: DictConfig, spec: DataSpec, objective: Objective) -> 
     if not isinstance(activation, TotalSharingHead):
         check_output_range(name, activation, spec.normalised_range)
     return activation
-
-
-def output_of_range(normalised_range: tuple[float, float]) -> nn.Module:
-    """The output that data suggest: a sigmoid in [0, 1], as in the article, otherwise linear."""
-    return nn.Sigmoid() if normalised_range == (0.0, 1.0) else nn.Identity()
 
 
 def demand_of(objective: Any) -> Demand:

@@ -40,12 +40,12 @@ def make_schedule(built: Schedule) -> Schedule:
     return built() if is_class else built  # type: ignore[call-arg, return-value]
 
 
-def constant(step: int, total_steps: int, *, warmup: float) -> float:
+def constant(step: int, total_steps: int, *, warmup: float = 0.0) -> float:
     """Rise linearly to 1 during the first `warmup` share of the steps, then stay there."""
     return _linear_warmup(step, total_steps, warmup)
 
 
-def cosine(step: int, total_steps: int, *, warmup: float, final: float) -> float:
+def cosine(step: int, total_steps: int, *, warmup: float = 0.0, final: float = 0.0) -> float:
     """Warm up linearly, then fall along half a cosine to `final` (Loshchilov & Hutter 2017)."""
     _check_share("scheduler.final", final)
     rising = _linear_warmup(step, total_steps, warmup)
@@ -55,7 +55,14 @@ def cosine(step: int, total_steps: int, *, warmup: float, final: float) -> float
     return _half_cosine(1.0, final, (step - warm) / max(1, total_steps - 1 - warm))
 
 
-def onecycle(step: int, total_steps: int, *, warmup: float, div: float, final_div: float) -> float:
+def onecycle(
+    step: int,
+    total_steps: int,
+    *,
+    warmup: float = 0.3,
+    div: float = 25.0,
+    final_div: float = 1e4,
+) -> float:
     """Rise from 1/div to 1, then fall to 1/final_div, along half cosines (Smith & Topin 2019).
 
     `final_div` counts from the peak. Momentum is not cycled.

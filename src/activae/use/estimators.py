@@ -25,9 +25,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from activae import activations
-from activae.config.instantiating import call
-from activae.config.wording import did_you_mean
+from activae.activations.named import activation_factory
 from activae.data.layout import EpochOrder
 from activae.data.normalisation import fit_normalisation
 from activae.errors import ConfigError, UserError
@@ -305,31 +303,6 @@ class AutoencoderDetector(OutlierMixin, _Estimator):
             raise ConfigError(
                 f"contamination={self.contamination!r}: must be greater than 0 and at most 0.5"
             )
-
-
-def activation_factory(chosen: Any) -> Callable[[], nn.Module]:
-    """What makes the modules of an activation, given by its option's name or as such a function.
-
-    Names are those of the classes in words, as configs/activation has them. Raises ConfigError.
-    """
-    if callable(chosen):
-        return chosen
-    known = {"identity": nn.Identity}
-    for home in (nn.modules.activation, activations):
-        known |= {_plain(name): getattr(home, name) for name in home.__all__}
-    kind = known.get(_plain(chosen)) if isinstance(chosen, str) else None
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        raise ConfigError(
-            f"activation={chosen!r}: no activation has this name. "
-            f"{did_you_mean(str(chosen), ('identity', *map(str, known)))}Give one of "
-            'configs/activation, such as "relu" or "leaky_relu", or a class'
-        )
-    call(kind, f"activation={chosen}")  # refuses one that takes parameters
-    return kind
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "")
 
 
 def _is_whole(value: Any) -> bool:

@@ -84,7 +84,7 @@ def _network_objection(model: AutoencoderModule) -> str | None:
 
 
 def _optimizer_objection(model: AutoencoderModule) -> str | None:
-    objection = why_not_elementwise(model.configure_optimizers())
+    objection = why_not_elementwise(model.current_optimizer())
     player = model.player_optimizer
     if objection is None and player is not None and rule_of(player) is None:
         return f"{type(player).__name__} has no rule by which a player's step could be taken"

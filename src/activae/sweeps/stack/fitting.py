@@ -196,7 +196,7 @@ def _alike(members: Sequence[Member]) -> list[list[Member]]:
     """
     groups: dict[tuple[int | None, tuple[int, ...]], list[Member]] = {}
     for member in sorted(members, key=lambda member: id(member.data.samples["train"])):
-        rule = rule_of(member.model.configure_optimizers())
+        rule = rule_of(member.model.current_optimizer())
         key = (None if rule else member.model.step, member.data.shape)
         groups.setdefault(key, []).append(member)
     return list(groups.values())

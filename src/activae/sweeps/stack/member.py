@@ -98,7 +98,7 @@ class Member:
             for stage, samples in self.data.samples.items()
         }
         model.to(device, dtype)
-        model.get_ready(self.data, model.configure_optimizers())
+        model.get_ready(self.data, model.current_optimizer())
         model.sync_optimizer = lambda: None  # it is as it was restored until a stack takes it
         model.start_epoch()
         self.call("on_fit_start")

@@ -40,7 +40,7 @@ def members_that_fit(free_bytes: int, model: AutoencoderModule, batch_size: int)
 
 def _state_tensors(model: AutoencoderModule) -> int:
     """How many tensors the optimizer keeps for a parameter, seen from one step on a single one."""
-    own: Any = model.configure_optimizers()
+    own: Any = model.current_optimizer()
     probe = nn.Parameter(torch.zeros(2))
     probe.grad = torch.zeros(2)
     optimizer = type(own)([probe])

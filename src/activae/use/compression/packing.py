@@ -170,7 +170,7 @@ def _written(run: Run, source: Path, archive: Archive, *, lossy: bool) -> Iterat
         yield decompress(run, source)
         return
     _check_fit(run, archive, str(source), None, held=WRITTEN)
-    codes = _codes(archive, str(source))
+    codes = codes_of(archive, str(source))
     for first in range(0, len(codes), WRITTEN):
         yield run.decode(codes[first : first + WRITTEN])
 
