@@ -12,6 +12,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from activae.config.dotted_path import resolve
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
 
@@ -108,6 +109,12 @@ def hydra_subdir(resume: str | None) -> str | None:
     return None if resume else ".hydra"
 
 
+def from_data(function: str, *settings: Any) -> Any:
+    """A default that depends on the user's data: what the function, by its path, makes of them."""
+    found = resolve("from_data", function)
+    return found(*settings)  # type: ignore[operator]
+
+
 def register(*, claim: bool = True) -> None:
     """Make these functions known to OmegaConf as resolvers.
 
@@ -116,6 +123,7 @@ def register(*, claim: bool = True) -> None:
     for name, function, cached in (
         ("run_name", run_name, False),
         ("hydra_subdir", hydra_subdir, False),
+        ("from_data", from_data, False),
         (
             "run_dir",
             partial(run_dir, claim=claim),
