@@ -38,7 +38,9 @@ def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
     show(metrics, f"{activation_label(cfg)} on {cfg.data.name}", console)
     for hint in hints(metrics, cfg):
         console.print(wrapped(f"hint   {hint}"))
-    console.print(wrapped(f"took   {_time(metrics)}; best after epoch {metrics['best_epoch'] + 1}"))
+    epoch = metrics["best_epoch"]  # from 0, as in metrics.json and history.csv
+    best = f"best after epoch {epoch + 1} (best_epoch={epoch}, which counts from 0)"
+    console.print(wrapped(f"took   {_time(metrics)}; {best}"))
     console.print(f"run    {folder}", soft_wrap=True)
     if cfg.logger.tensorboard:
         console.print(f"look   tensorboard --logdir {_log_root(folder)}", soft_wrap=True)
