@@ -21,10 +21,15 @@ LONGEST_SWEEP_NAME = 48  # so that `tensorboard --logdir outputs/sweeps/NAME` st
 
 
 def run_name(overrides: str) -> str:
-    """A folder name from a job's overrides: slashes and blanks replaced, overlong ones hashed."""
+    """A folder name from a job's overrides: slashes and blanks replaced, overlong ones hashed.
+
+    The seed stays in it, so that the runs of one condition can be told apart.
+    """
     name = _valid(overrides)
     if len(name.encode()) > LONGEST_NAME:
-        name = _cut(name, LONGEST_NAME, overrides)
+        seed = re.search(r"(?:^|,)(seed=\d+)(?=,|$)", name)
+        kept = f"..,{seed[1]}" if seed and len(name[: seed.end()].encode()) > LONGEST_NAME else ""
+        name = _cut(name, LONGEST_NAME - len(kept), overrides, kept)
     return name or "defaults"
 
 
@@ -32,10 +37,10 @@ def _valid(overrides: str) -> str:
     return re.sub(r"[^\w@.,=+\[\]-]+", "-", re.sub("[\"']", "", overrides))
 
 
-def _cut(name: str, longest: int, overrides: str) -> str:
-    """At most so many bytes of the name, and a hash of all that it stands for."""
+def _cut(name: str, longest: int, overrides: str, kept: str = "") -> str:
+    """At most so many bytes of the name, what is kept, and a hash of all that it stands for."""
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
-    return f"{name.encode()[:longest].decode(errors='ignore')}-{digest}"
+    return f"{name.encode()[:longest].decode(errors='ignore')}{kept}-{digest}"
 
 
 def key_of(override: str) -> str:
