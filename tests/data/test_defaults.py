@@ -26,7 +26,8 @@ def table(file: Path, columns: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("columns", "dim"), [(1, 1), (2, 1), (5, 2), (30, 8), (32, 16), (63, 16), (64, 32), (900, 32)]
+    ("columns", "dim"),
+    [(1, 1), (2, 1), (3, 2), (5, 2), (30, 8), (32, 16), (63, 16), (64, 32), (900, 32)],
 )
 def test_a_code_has_at_most_half_the_width(columns: int, dim: int, tmp_path: Path) -> None:
     assert code_dim(str(table(tmp_path / "t.csv", columns))) == dim

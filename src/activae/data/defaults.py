@@ -31,6 +31,8 @@ def code_dim(
 ) -> int:
     """The largest power of 2 that is at most half the width of a sample, and 32 at the most.
 
+    Three columns get 2, because a category takes several values of a sample.
+
     columns: those chosen, if they were; label and drop: those that are no features.
     """
     width = len(columns) if columns else _width(Path(path or ""))
@@ -38,7 +40,9 @@ def code_dim(
         return LARGEST_CODE
     if not columns:
         width -= (label is not None) + len(drop or ())
-    return min(LARGEST_CODE, 1 << (max(2, width) // 2).bit_length() - 1)
+    if width <= 2:
+        return 1
+    return max(2, min(LARGEST_CODE, 1 << (width // 2).bit_length() - 1))
 
 
 def normalisation(path: str | None, image_shape: Sequence[int] | None) -> str:
