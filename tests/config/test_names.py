@@ -44,6 +44,14 @@ def test_long_overrides_that_differ_only_at_the_end_have_different_names() -> No
     assert len(names) == 20
 
 
+def test_a_name_that_is_cut_keeps_the_seed() -> None:
+    long = f"x={'a' * 500},seed=13,trainer.max_epochs=3"
+
+    assert "..,seed=13-" in run_name(long)
+    assert len(run_name(long)) == len(run_name(f"x={'a' * 500}"))
+    assert run_name(f"seed=13,x={'a' * 500}").startswith("seed=13,x=")
+
+
 def test_a_second_launch_of_the_same_name_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     wanted = str(tmp_path / "outputs" / "12-00-00_activation=tanh")
 

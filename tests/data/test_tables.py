@@ -394,7 +394,9 @@ def test_columns_that_seem_labels_or_numbers_of_rows_are_noted(path: Path) -> No
     path.write_text("x,y\n1.5,2\n3,9\n")  # coordinates
     assert array(path).note == ""
     path.write_text("\n".join(["sample_id,a,target,step", *rows]))
-    assert "target" not in array(path, label_column="target").note
+    labelled = array(path, label_column="target").note
+    assert "Column target is read as labels, not trained on." in labelled
+    assert "data.source.label_column" not in labelled
 
 
 def test_decimals_are_numbers(save: Save) -> None:

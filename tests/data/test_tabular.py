@@ -300,8 +300,8 @@ def test_it_says_what_became_of_the_columns_and_what_it_guessed(tmp_path: Path) 
     assert "Columns read as numbers: a, zip; categories: target." in note
     assert "data.source.categorical=[zip] keeps them as codes" in note
     assert "data.source.label_column=target" in note
-    assert tabular(file, label_column="target", categorical=["zip"]).note == (
-        "Columns read as numbers: a; categories: zip."
+    assert tabular(file, label_column="target", drop=["a"], categorical=["zip"]).note == (
+        "Columns read as categories: zip; labels, not trained on: target; left out: a."
     )
 
 

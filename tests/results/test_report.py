@@ -199,6 +199,26 @@ def test_remedies_work_as_they_are_written(metrics: Metrics, compose: Compose) -
         settle(compose(override))
 
 
+@pytest.mark.parametrize(
+    ("half", "hint"),
+    [
+        ("mlp", "(encoder=deep_mlp decoder=deep_mlp)"),
+        ("conv", "(encoder.channels=[32,64] decoder.channels=[64,32])"),
+        ("residual_mlp", "(encoder.width=128 decoder.width=128)"),
+    ],
+)
+def test_hints_fit_the_network(half: str, hint: str, metrics: Metrics, compose: Compose) -> None:
+    metrics["pca"]["val"]["SE"] = metrics["val"]["SE"] / 2
+    network = (f"encoder={half}", f"decoder={half}")
+
+    assert f"wider layers {hint}" in said(metrics, compose(*network))
+
+    metrics["val"]["SE"] = 3 * metrics["train"]["SE"]
+    remedies = said(metrics, compose(*network))
+    assert ("encoder.hidden" in remedies) == (half == "mlp")
+    settle(compose(*network, *hint.strip("()").split()))
+
+
 def test_halves_that_differ_are_both_named(compose: Callable[..., DictConfig]) -> None:
     halves = ("activation@encoder.activation=gelu", "activation@decoder.activation=tanh")
 

@@ -136,6 +136,23 @@ def test_the_test_split_is_left_to_the_runs_that_compare(
     assert {job["score.test"] for job in launcher.batches[0]} == {scored}
 
 
+def test_it_ends_with_the_commands_that_use_the_rates_best_first(
+    tuned: Tune, caplog: pytest.LogCaptureFixture
+) -> None:
+    def landscape(activation: str, lr: float, seed: int) -> float:
+        best = {"relu": 0.008, "tanh": 0.016}[activation]
+        return (1 if activation == "tanh" else 2) + abs(math.log2(lr / best))
+
+    with caplog.at_level("INFO"):
+        tuned(landscape, "experiment=tune_lr", "sweep=s", "activation=relu,tanh", FIXED)
+
+    shown = [line for line in caplog.messages if line.startswith("use ")]
+    assert shown == [
+        "use    python train.py activation=tanh trainer=debug optimizer.lr=0.016",
+        "use    python train.py activation=relu trainer=debug optimizer.lr=0.008",
+    ]
+
+
 @pytest.mark.parametrize(("best", "extended"), [(0.0005, "down"), (0.256, "up")])
 def test_the_grid_extends_itself_beyond_the_edge_with_the_best(
     best: float, extended: str, tuned: Tune

@@ -78,7 +78,8 @@ def texts() -> list[str]:
 @pytest.fixture(scope="session")
 def table_run(trained: Trained, home: Path, table: pd.DataFrame) -> Run:
     table.to_csv(home / "table.csv", index=False)
-    return activae.load(trained("data=tabular", f"data.path={home / 'table.csv'}"))
+    own = ("data=tabular", f"data.path={home / 'table.csv'}")
+    return activae.load(trained(*own, "encoding.dim=32"))  # large enough to give back all columns
 
 
 @pytest.fixture(scope="session")

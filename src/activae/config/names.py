@@ -12,6 +12,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from activae.config.dotted_path import resolve
 from activae.config.program import training
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
@@ -22,10 +23,15 @@ LONGEST_SWEEP_NAME = 48  # so that `tensorboard --logdir outputs/sweeps/NAME` st
 
 
 def run_name(overrides: str) -> str:
-    """A folder name from a job's overrides: slashes and blanks replaced, overlong ones hashed."""
+    """A folder name from a job's overrides: slashes and blanks replaced, overlong ones hashed.
+
+    The seed stays in it, so that the runs of one condition can be told apart.
+    """
     name = _valid(overrides)
     if len(name.encode()) > LONGEST_NAME:
-        name = _cut(name, LONGEST_NAME, overrides)
+        seed = re.search(r"(?:^|,)(seed=\d+)(?=,|$)", name)
+        kept = f"..,{seed[1]}" if seed and len(name[: seed.end()].encode()) > LONGEST_NAME else ""
+        name = _cut(name, LONGEST_NAME - len(kept), overrides, kept)
     return name or "defaults"
 
 
@@ -33,10 +39,10 @@ def _valid(overrides: str) -> str:
     return re.sub(r"[^\w@.,=+\[\]-]+", "-", re.sub("[\"']", "", overrides))
 
 
-def _cut(name: str, longest: int, overrides: str) -> str:
-    """At most so many bytes of the name, and a hash of all that it stands for."""
+def _cut(name: str, longest: int, overrides: str, kept: str = "") -> str:
+    """At most so many bytes of the name, what is kept, and a hash of all that it stands for."""
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
-    return f"{name.encode()[:longest].decode(errors='ignore')}-{digest}"
+    return f"{name.encode()[:longest].decode(errors='ignore')}{kept}-{digest}"
 
 
 def key_of(override: str) -> str:
@@ -115,6 +121,12 @@ def hydra_subdir(resume: str | None) -> str | None:
     return None if resume else ".hydra"
 
 
+def from_data(function: str, *settings: Any) -> Any:
+    """A default that depends on the user's data: what the function, by its path, makes of them."""
+    found = resolve("from_data", function)
+    return found(*settings)  # type: ignore[operator]
+
+
 def register(*, claim: bool = True) -> None:
     """Make these functions known to OmegaConf as resolvers.
 
@@ -124,6 +136,7 @@ def register(*, claim: bool = True) -> None:
         ("run_name", run_name, False),
         ("hydra_subdir", hydra_subdir, False),
         ("program", training, False),
+        ("from_data", from_data, False),
         (
             "run_dir",
             partial(run_dir, claim=claim),

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from activae.config.instantiating import activation_label
+from activae.config.settling import container
 from activae.config.wording import wrapped
 from activae.results.evaluation import is_exact, ratio_to_pca
 
@@ -32,6 +33,7 @@ _PROBED = {
     "ari": "k-means and labels, ARI",
 }
 SMALL_CODE = 8
+_SMALL_MLP = {"encoder": [64, 32], "decoder": [32, 64]}  # the default, whose next size has a name
 _ERRORS = ("SE", "MSE", "BCE")  # of which a ratio makes sense
 
 
@@ -42,7 +44,9 @@ def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
     show(metrics, f"{activation_label(cfg)} on {cfg.data.name}", console)
     for hint in hints(metrics, cfg):
         console.print(wrapped(f"hint   {hint}"))
-    console.print(wrapped(f"took   {_time(metrics)}; best after epoch {metrics['best_epoch'] + 1}"))
+    epoch = metrics["best_epoch"]  # from 0, as in metrics.json and history.csv
+    best = f"best after epoch {epoch + 1} (best_epoch={epoch}, which counts from 0)"
+    console.print(wrapped(f"took   {_time(metrics)}; {best}"))
     console.print(f"run    {folder}", soft_wrap=True)
     if cfg.logger.tensorboard:
         console.print(f"look   tensorboard --logdir {_log_root(folder)}", soft_wrap=True)
@@ -99,10 +103,29 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
         code = min(SMALL_CODE, metrics["pca"]["dim"] // 2)
         smaller = f", or a smaller code (encoding.dim={code}), which PCA cannot use as well"
         yield (
-            "PCA with as many dimensions does better. Try more steps (trainer.max_epochs), wider "
-            "layers (encoder=deep_mlp decoder=deep_mlp)"
-            f"{smaller if cfg.encoding.dim > SMALL_CODE and code else ''}."
+            "PCA with as many dimensions does better. Try more steps (trainer.max_epochs)"
+            f"{_larger(cfg)}{smaller if cfg.encoding.dim > SMALL_CODE and code else ''}."
         )
+
+
+def _larger(cfg: DictConfig) -> str:
+    """How to widen the layers, by keys that the run's halves have; empty where they have none."""
+    if all(list(cfg[half].get("hidden") or ()) == widths for half, widths in _SMALL_MLP.items()):
+        return ", wider layers (encoder=deep_mlp decoder=deep_mlp)"
+    wider = [f"{key}={_doubled(container(OmegaConf.select(cfg, key)))}" for key in _widths(cfg)]
+    return f", wider layers ({' '.join(wider)})" if wider else ""
+
+
+def _widths(cfg: DictConfig) -> list[str]:
+    """The keys that hold the widths of the two halves, where these are known."""
+    keys = [f"{half}.{key}" for half in _SMALL_MLP for key in ("hidden", "channels", "width")]
+    return [key for key in keys if OmegaConf.select(cfg, key)]
+
+
+def _doubled(widths: int | list[int]) -> str:
+    if isinstance(widths, list):
+        return f"[{','.join(str(2 * width) for width in widths)}]"
+    return str(2 * widths)
 
 
 def _remedies(cfg: DictConfig) -> Iterator[str]:
@@ -110,7 +133,8 @@ def _remedies(cfg: DictConfig) -> Iterator[str]:
         yield "more data (data.train_fraction=1)"
     else:
         yield "more training data"
-    yield f"a smaller model (encoding.dim={max(1, cfg.encoding.dim // 2)}, fewer encoder.hidden)"
+    fewer = f", smaller {' and '.join(_widths(cfg))}" if _widths(cfg) else ""
+    yield f"a smaller model (encoding.dim={max(1, cfg.encoding.dim // 2)}{fewer})"
     if not cfg.objective.get("l2") and not cfg.objective.get("l1"):
         yield "weight regularisation (objective.l2=1e-5 or objective.l1=1e-6)"
     else:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice, product
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -33,6 +34,7 @@ from activae.sweeps.space import WITH_TEST, WITHOUT_TEST, parse
 log = logging.getLogger(__name__)
 
 TABLE = "tuned_lr.json"
+_SHOWN = 3  # commands, at the end
 _FINALISTS = 3  # the best by the first seed, and, in a valley, its neighbours
 
 
@@ -169,6 +171,8 @@ def tune(
     tell_rates(conditions, grid, len(tuning), folder)
     if scoring:
         _score(batches, conditions, grid, scoring)
+    else:
+        tell_use(conditions, grid)
     batches.conclude()
 
 
@@ -318,6 +322,15 @@ def tell_rates(conditions: Sequence[Condition], grid: Grid, seeds: int, folder: 
         told = f"at the edge of the grid after all: {', '.join(edges)}"
         log.warning("%s", wrapped(f"{told}; hydra.sweeper.limit=N adds more"))
     log.info("kept   %s", folder / TUNED)
+
+
+def tell_use(conditions: Sequence[Condition], grid: Grid) -> None:
+    """Print the command of a run with its tuned rate, for the best conditions, best first."""
+    known = [c for c in conditions if not c.failed and math.isfinite(c.mean(c.best()))]
+    own = ("experiment=tune_lr", "sweep", "score.test")  # of the tuning, not of what is tuned
+    for each in sorted(known, key=lambda c: c.mean(c.best()))[:_SHOWN]:
+        lines = [line for line in each.job(grid.line(each.best())) if not line.startswith(own)]
+        log.info("use    python train.py %s", " ".join(map(quote, lines)))
 
 
 def _wrong(key: str, value: Any, wanted: str) -> ConfigError:

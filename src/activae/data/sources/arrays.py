@@ -118,9 +118,10 @@ def read(file: Path, columns: Sequence[str] | None, label_column: str | int | No
     """
     if file.suffix.lower() in TABLES:
         values, labels, features = read_numbers(file, label_column, columns)
-        return Content(
-            values, labels, features=features, note=_note_on_columns(values, labels, features)
-        )
+        note = _note_on_columns(values, labels, features)
+        if labels is not None:
+            note = f"Column {label_column} is read as labels, not trained on. {note}".strip()
+        return Content(values, labels, features=features, note=note)
     _refuse_label_column(file, label_column)
     return read_numpy(file, columns)
 

@@ -111,11 +111,17 @@ def columns_of(table: Table, cells: Cells, kinds: Kinds) -> tuple[Columns, list[
         list(categories),
         np.array(list(categories.values()), dtype=object).reshape(-1, rows).T,
     )
-    return columns, list(_notes(columns, codes, labelled=bool(kinds.get("label_column"))))
+    return columns, list(_notes(columns, codes, kinds))
 
 
-def _notes(columns: Columns, codes: dict[str, str], *, labelled: bool) -> Iterator[str]:
-    kinds = {"numbers": columns.numeric_names, "categories": columns.categorical_names}
+def _notes(columns: Columns, codes: dict[str, str], given: Kinds) -> Iterator[str]:
+    labelled = given.get("label_column") or ()
+    kinds = {
+        "numbers": columns.numeric_names,
+        "categories": columns.categorical_names,
+        "labels, not trained on": labelled,
+        "left out": given["drop"] or (),
+    }
     named = [f"{kind}: {shortened(names, 6)}" for kind, names in kinds.items() if names]
     yield f"Columns read as {'; '.join(named)}."
     if codes:

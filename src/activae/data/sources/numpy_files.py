@@ -138,6 +138,11 @@ def _pick_arrays(file: Path, arrays: dict[str, Array]) -> Content:
     return Content(**chosen, note=_note_on_others(rest))  # type: ignore[arg-type]
 
 
+def samples_of(file: Path, arrays: dict[str, Array]) -> Array:
+    """An archive's array of samples. Raises DataError where none can be told."""
+    return _pick_arrays(file, arrays).train
+
+
 def _name_of(file: Path, role: str, arrays: dict[str, Array]) -> str | None:
     """The array that has a role. Raises DataError where several have its names."""
     found = [name for name in KEYS[role] if name in arrays]
