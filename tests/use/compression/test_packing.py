@@ -17,7 +17,7 @@ import activae
 from activae.cli.use import main
 from activae.errors import DataError, UserError
 from activae.results.run import train
-from activae.use.compression import packing
+from activae.use.compression import coder, lossless, packing, rows
 from activae.use.compression.container import from_bytes, to_bytes
 from activae.use.compression.packing import compress, decoder_hash, decompress
 from activae.use.run import Run
@@ -98,6 +98,55 @@ def test_lossless_is_exact_and_smaller_than_zlib(bytes_run: Run, pixels: np.ndar
     lossy = decompress(bytes_run, packed.content, lossy=True)
     assert not np.array_equal(lossy, pixels)
     assert (lossy.dtype, lossy.shape) == (np.uint8, pixels.shape)
+
+
+@pytest.mark.parametrize("options", [{}, {"psnr": 17.0}, {"bits": 20.0}, {"lossless": True}])
+def test_samples_that_memory_cannot_hold_are_read_block_by_block(
+    bytes_run: Run,
+    pixels: np.ndarray,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+) -> None:
+    wanted = compress(bytes_run, home / "pixels.npy", **options)
+    monkeypatch.setattr(rows, "HELD_BYTES", 0)
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 32 * 8 * 64)
+    found, held = packing.given, []
+
+    def watched(run: Run, x: Any) -> Any:
+        known = found(run, x)
+        return replace(known, raw=lambda a, b: held.append(b - a) or known.raw(a, b))
+
+    monkeypatch.setattr(packing, "given", watched)
+
+    again = compress(bytes_run, home / "pixels.npy", **options)
+
+    assert again.content == wanted.content
+    for name in ("samples", "raw_bytes", "zlib_bytes", "png_bytes"):
+        assert getattr(again, name) == getattr(wanted, name)
+    assert again.psnr == pytest.approx(wanted.psnr, abs=1e-9)
+    assert max(held) == (len(pixels) if "lossless" in options else 32)  # the format's block: 4096
+
+
+def test_lossless_samples_are_written_part_by_part(
+    bytes_run: Run, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (lossless, coder):
+        monkeypatch.setattr(module, "BLOCK", 64)
+    (tmp_path / "x.aez").write_bytes(compress(bytes_run, pixels, lossless=True).content)
+    restored, held = packing.restored, []
+
+    def watched(*arguments: Any) -> Any:
+        for part in restored(*arguments):
+            held.append(len(part))
+            yield part
+
+    monkeypatch.setattr(packing, "restored", watched)
+
+    packing.write(bytes_run, tmp_path / "x.aez", tmp_path / "x.npy")
+
+    assert held == [64, 64, 64, 64, 44]
+    assert np.array_equal(np.load(tmp_path / "x.npy"), pixels)
 
 
 def test_a_file_that_is_larger_is_called_so(bytes_run: Run, pixels: np.ndarray) -> None:

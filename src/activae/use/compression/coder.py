@@ -8,7 +8,7 @@ exact there, so that every machine derives the same intervals.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,13 +99,15 @@ def _bell(counts: Ints) -> tuple[int, int]:
     return round(2 * mean), max(sharpness, 1)
 
 
-def encode(columns: Sequence[tuple[Table, Symbols]]) -> Words:
+def encode(columns: Iterable[tuple[Table, Symbols]]) -> Words:
     """The words of columns of symbols, one after the other, each by its own table."""
     encoder = _stream().queue.RangeEncoder()
-    models = {id(table): table.model() for table, _ in columns if table.size > 1}
+    models: dict[int, tuple[Table, Any]] = {}
     for table, symbols in columns:
         if table.size > 1:
-            encoder.encode(np.ascontiguousarray(symbols), models[id(table)])
+            if id(table) not in models:
+                models[id(table)] = (table, table.model())
+            encoder.encode(np.ascontiguousarray(symbols), models[id(table)][1])
     words: Words = encoder.get_compressed()
     return words
 
@@ -138,7 +140,7 @@ class Decoder:
 def encode_rows(symbols: Symbols, tables: Sequence[Table]) -> Words:
     """The words of symbols [N, D], with a table for each dimension."""
     blocks = (symbols[first : first + BLOCK] for first in range(0, len(symbols), BLOCK))
-    return encode([(table, block[:, d]) for block in blocks for d, table in enumerate(tables)])
+    return encode((table, block[:, d]) for block in blocks for d, table in enumerate(tables))
 
 
 def decode_rows(words: Words, tables: Sequence[Table], count: int, what: str) -> Iterator[Symbols]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,38 +19,48 @@ from activae.errors import DataError
 from activae.use.compression.coder import BLOCK, Decoder, Table, encode
 from activae.use.compression.container import PIXELS, Residual
 from activae.use.compression.octaves import Ints
+from activae.use.compression.quantiser import Symbols
+from activae.use.compression.rows import Rows
 
 Pixels = NDArray[np.uint8]
 
 VALUES = 16  # ranges of a reconstructed pixel's value
 RESTLESS = (4, 24)  # grey levels between the extremes of its 3 x 3 neighbours: where ranges end
+DIGEST_BYTES = 16
 CONTEXTS = (1, VALUES, VALUES * (len(RESTLESS) + 1))  # choices, coarse to fine
 
 
-def residual(pixels: Pixels, predicted: Pixels) -> Residual:
-    """What is left of pixels [N, C, H, W] beside their reconstructions, in the cheapest form."""
-    _, subtracts, tables = _cheapest(pixels, predicted)
-    columns = [
-        (tables[context], symbols[places == context].astype(np.int32))
-        for symbols, places in _blocks(pixels, predicted, len(tables), subtracts)
-        for context in range(len(tables))
-    ]
-    return Residual(digest(pixels), subtracts, tables, encode(columns))
+def residual(pixels: Rows, predicted: Rows) -> Residual:
+    """What is left of pixels [N, C, H, W] beside their reconstructions, in the cheapest form.
+
+    Both are read twice, BLOCK rows at a time.
+    """
+    known = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    _, subtracts, tables = _cheapest(pixels, predicted, known.update)
+
+    def columns() -> Iterator[tuple[Table, Symbols]]:
+        for actual, guess in _blocks(pixels, predicted):
+            places = contexts_of(guess, len(tables))
+            symbols = actual - guess if subtracts else actual
+            for context, table in enumerate(tables):
+                yield table, symbols[places == context].astype(np.int32)
+
+    return Residual(known.digest(), subtracts, tables, encode(columns()))
 
 
-def residual_bits(pixels: Pixels, predicted: Pixels) -> float:
+def residual_bits(pixels: Rows, predicted: Rows) -> float:
     """About what `residual` would take."""
     return _cheapest(pixels, predicted)[0]
 
 
-def restored(rest: Residual, predicted: Pixels, what: str) -> Pixels:
-    """The pixels [N, C, H, W]; `what` is the file, for messages.
+def restored(rest: Residual, predicted: Rows, what: str) -> Iterator[Pixels]:
+    """The pixels, in blocks [n, C, H, W]; `what` is the file, for messages.
 
-    Raises DataError where they are not those that were compressed, because the reconstructions
-    are not those of the machine that did.
+    Raises DataError after the last block where they are not those that were compressed, because the
+    reconstructions are not those of the machine that did: until then they may be wrong.
     """
     decoder = Decoder(rest.words, what)
-    pixels = np.empty_like(predicted)
+    found = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for first in range(0, len(predicted), BLOCK):
         block = predicted[first : first + BLOCK]
         places = contexts_of(block, len(rest.tables))
@@ -58,8 +68,10 @@ def restored(rest: Residual, predicted: Pixels, what: str) -> Pixels:
         for context, table in enumerate(rest.tables):
             here = places == context
             symbols[here] = decoder.column(table, int(here.sum()))
-        pixels[first : first + BLOCK] = symbols + block if rest.subtracts else symbols
-    if digest(pixels) != rest.digest:
+        pixels = symbols + block if rest.subtracts else symbols
+        found.update(pixels.tobytes())
+        yield pixels
+    if found.digest() != rest.digest:
         raise DataError(
             f"{what}: cannot be restored without loss here: this machine's reconstruction differs "
             "from that of the machine that compressed it in some last digits, enough to round a "
@@ -67,11 +79,6 @@ def restored(rest: Residual, predicted: Pixels, what: str) -> Pixels:
             "the reconstruction alone: --lossy"
         )
     return pixels
-
-
-def digest(pixels: Pixels) -> bytes:
-    """16 bytes that tell pixels from others."""
-    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
 
 
 def contexts_of(predicted: Pixels, contexts: int) -> NDArray[np.uint8]:
@@ -105,26 +112,31 @@ def _widened(images: Pixels, extreme: np.ufunc, axis: int) -> Pixels:
     return out
 
 
-def _blocks(
-    pixels: Pixels, predicted: Pixels, contexts: int, subtracts: bool
-) -> Iterator[tuple[Pixels, NDArray[np.uint8]]]:
+def _blocks(pixels: Rows, predicted: Rows) -> Iterator[tuple[Pixels, Pixels]]:
     for first in range(0, len(pixels), BLOCK):
         rows = slice(first, first + BLOCK)
-        symbols = pixels[rows] - predicted[rows] if subtracts else pixels[rows]
-        yield symbols, contexts_of(predicted[rows], contexts)
+        yield pixels[rows], predicted[rows]
 
 
-def _cheapest(pixels: Pixels, predicted: Pixels) -> tuple[float, bool, list[Table]]:
-    """Bits, whether symbols are differences, and the tables, of the best choice."""
+def _cheapest(
+    pixels: Rows, predicted: Rows, note: Callable[[bytes], object] = lambda content: None
+) -> tuple[float, bool, list[Table]]:
+    """Bits, whether symbols are differences, and the tables, of the best choice.
+
+    note: is called with the bytes of all pixels, block by block.
+    """
+    both_counts = np.zeros((2, CONTEXTS[-1], PIXELS), np.int64)
+    for actual, guess in _blocks(pixels, predicted):
+        note(actual.tobytes())
+        places = contexts_of(guess, CONTEXTS[-1]).astype(np.int64) * PIXELS
+        for counts, symbols in zip(both_counts, (actual, actual - guess), strict=True):
+            found = np.bincount((places + symbols).ravel(), minlength=counts.size)
+            counts += found.reshape(counts.shape)
     choices = []
-    for subtracts in (False, True):
-        counts = np.zeros((CONTEXTS[-1], PIXELS), np.int64)
-        for symbols, places in _blocks(pixels, predicted, CONTEXTS[-1], subtracts):
-            both = places.astype(np.int64) * PIXELS + symbols
-            counts += np.bincount(both.ravel(), minlength=counts.size).reshape(counts.shape)
+    for subtracts, counts in zip((False, True), both_counts, strict=True):
         by_span = counts.reshape(-1, VALUES, PIXELS)
-        for found in (counts.sum(0, keepdims=True), by_span.sum(0), counts):
-            choices.append(_priced(found, subtracts))
+        for some in (counts.sum(0, keepdims=True), by_span.sum(0), counts):
+            choices.append(_priced(some, subtracts))
     return min(choices, key=lambda choice: choice[0])
 
 

@@ -22,10 +22,11 @@ from activae.errors import DataError, UserError
 from activae.use.arrays import BYTES, declared_range
 from activae.use.compression.allocation import spread_rows
 from activae.use.compression.coder import decode_rows
-from activae.use.compression.container import HASH_BYTES, Archive, from_bytes, to_bytes
+from activae.use.compression.container import HASH_BYTES, Archive, Residual, from_bytes, to_bytes
 from activae.use.compression.lossless import Pixels, residual, residual_bits, restored
 from activae.use.compression.quantiser import Codes
 from activae.use.compression.rate import JUDGED, Coding
+from activae.use.compression.rows import ReadRows, Rows, blocks, held_if_small
 from activae.use.forms import pictures
 from activae.use.given import given
 from activae.use.run import Run
@@ -95,6 +96,8 @@ def compress(
         lossless: what comes back is exact; for images of 8 bits.
 
     Without any of these the file is the smallest with 10 % more squared error than the run's own.
+    All codes are in memory, and of samples that are many a block at a time: these are read again
+    for each of the few choices that all of them judge.
 
     Raises:
         DataError: the samples are none that the run takes.
@@ -104,10 +107,10 @@ def compress(
     found = given(run, x)
     if not found.rows:
         raise DataError("no samples were given: there is nothing to compress")
-    raw = found.raw(0, found.rows).cpu()
+    raw = held_if_small(ReadRows(found.rows, lambda a, b: found.raw(a, b).cpu().numpy()))
     coding = coding_of(run, raw)
     if lossless:
-        archive = _lossless(run, coding, _pixels(raw))
+        archive = _lossless(run, coding, ReadRows(len(raw), lambda a, b: _pixels(raw[a:b])))
     elif bits is not None:
         archive = coding.for_bits(bits)
     else:
@@ -125,9 +128,9 @@ def compress(
         pixels=prod(run.spec.shape[1:]) if is_image else None,
         psnr=inf if lossless else coding.psnr(archive.quantiser),
         own_psnr=coding.own_psnr,
-        raw_bytes=raw.numpy().nbytes,
-        zlib_bytes=len(zlib.compress(raw.numpy().tobytes())),
-        png_bytes=png_bytes(raw, run.spec.raw_range) if is_image else None,
+        raw_bytes=raw[0:1].nbytes * len(raw),
+        zlib_bytes=_zlib_bytes(raw, prod(run.spec.shape)),
+        png_bytes=_png_bytes(raw, run.spec.raw_range) if is_image else None,
     )
 
 
@@ -147,13 +150,13 @@ def decompress(
     codes = codes_of(archive, what)
     if archive.residual is None or lossy:
         return run.decode(codes)
-    return restored(archive.residual, _exact_decoder(run)(codes), what)
+    return np.concatenate(list(_restored(run, archive.residual, codes, what)))
 
 
 def write(run: Run, source: Path, target: Path, *, lossy: bool = False) -> None:
     """Decompress into a file or, images, a folder; whole or not at all. Raises DataError.
 
-    Of a file that is not lossless all codes are in memory, and few samples at a time.
+    All codes are in memory, and few samples at a time.
     """
     archive = _archive(source, str(source))
     with closing(writer(target, archive.count, "decode", (), None)) as out:
@@ -165,14 +168,20 @@ def write(run: Run, source: Path, target: Path, *, lossy: bool = False) -> None:
 
 
 def _written(run: Run, source: Path, archive: Archive, *, lossy: bool) -> Iterator[Any]:
-    """The samples of a file in parts; all at once of a lossless one."""
-    if archive.residual is not None and not lossy:
-        yield decompress(run, source)
-        return
+    """The samples of a file in parts."""
     _check_fit(run, archive, str(source), None, held=WRITTEN)
     codes = codes_of(archive, str(source))
+    if archive.residual is not None and not lossy:
+        yield from _restored(run, archive.residual, codes, str(source))
+        return
     for first in range(0, len(codes), WRITTEN):
         yield run.decode(codes[first : first + WRITTEN])
+
+
+def _restored(run: Run, rest: Residual, codes: Codes, what: str) -> Iterator[Pixels]:
+    """The exact pixels of codes and what a file holds beside them, in blocks."""
+    decode = _exact_decoder(run)
+    return restored(rest, ReadRows(len(codes), lambda a, b: decode(codes[a:b])), what)
 
 
 def _archive(source: bytes | str | Path, what: str) -> Archive:
@@ -214,15 +223,29 @@ def _check(run: Run, bits: float | None, psnr: float | None, lossless: bool) -> 
         )
 
 
-def coding_of(run: Run, raw: Tensor) -> Coding:
+def coding_of(run: Run, raw: Rows) -> Coding:
     """The codes of raw samples [N, *shape], and how their error is measured."""
-    normalised = run.normalisation(raw.to(run.device))
-    codes = run.encode_normalised(normalised).cpu().flatten(1).float().numpy()
+
+    def normalised(rows: slice) -> Tensor:
+        found: Tensor = run.normalisation(torch.from_numpy(raw[rows]).to(run.device))
+        return found
+
+    def original(first: int, last: int) -> np.ndarray:
+        rows = slice(first, last)
+        known = torch.from_numpy(raw[rows]) if run.spec.is_image else normalised(rows).cpu()
+        return known.float().numpy()
+
+    codes = np.concatenate(
+        [
+            run.encode_normalised(normalised(rows)).cpu().flatten(1).float().numpy()
+            for rows in blocks(len(raw), prod(run.spec.shape))
+        ]
+    )
     if not np.isfinite(codes).all():
         place = np.argwhere(~np.isfinite(codes))[0].tolist()
         raise DataError(f"sample {place[0]} (counted from 0) has an infinite code or NaN")
     low, high = run.spec.raw_range if run.spec.is_image else run.spec.normalised_range
-    originals = (raw if run.spec.is_image else normalised.cpu()).float().numpy()
+    originals = ReadRows(len(raw), original)
 
     def decode(some: Codes) -> np.ndarray:
         out = run.decode_normalised(torch.from_numpy(some))
@@ -278,10 +301,11 @@ def _check_fit(
         )
 
 
-def _lossless(run: Run, coding: Coding, pixels: Pixels) -> Archive:
+def _lossless(run: Run, coding: Coding, pixels: Rows) -> Archive:
     """The smallest archive of all slopes, codes and residual together."""
     decode = _exact_decoder(run)
-    some, seen = spread_rows(pixels, JUDGED), spread_rows(coding.codes, JUDGED)
+    numbers = spread_rows(np.arange(len(pixels)), JUDGED)
+    some, seen = pixels[numbers], coding.codes[numbers]
     share = len(seen) / len(coding.codes)
 
     def bits(slope: float) -> float:
@@ -293,15 +317,16 @@ def _lossless(run: Run, coding: Coding, pixels: Pixels) -> Archive:
     best = min(np.geomspace(low, high, 28).tolist(), key=bits)
     best = min([best * 2.0**octaves for octaves in (-2, -1, 0, 1, 2)], key=bits)
     archive = coding.archive(best)
-    predicted = decode(archive.quantiser.values(archive.quantiser.symbols(coding.codes)))
+    values = archive.quantiser.values(archive.quantiser.symbols(coding.codes))
+    predicted = held_if_small(ReadRows(len(pixels), lambda a, b: decode(values[a:b])))
     return replace(archive, residual=residual(pixels, predicted))
 
 
-def _pixels(raw: Tensor) -> Pixels:
-    rounded = raw.to(torch.uint8)
-    if not torch.equal(rounded.to(raw.dtype), raw):
+def _pixels(raw: np.ndarray) -> Pixels:
+    rounded = raw.astype(np.uint8)
+    if not np.array_equal(rounded.astype(raw.dtype), raw):
         raise DataError("lossless: is for whole pixels from 0 to 255, and some are fractions")
-    return rounded.numpy()
+    return rounded
 
 
 def _exact_decoder(run: Run) -> Callable[[Codes], Pixels]:
@@ -323,12 +348,17 @@ def _exact_decoder(run: Run) -> Callable[[Codes], Pixels]:
     return decode
 
 
-def png_bytes(raw: Tensor, bounds: tuple[float, float]) -> int:
+def _zlib_bytes(raw: Rows, values: int) -> int:
+    packer = zlib.compressobj()
+    size = sum(len(packer.compress(raw[rows].tobytes())) for rows in blocks(len(raw), values))
+    return size + len(packer.flush())
+
+
+def _png_bytes(raw: Rows, bounds: tuple[float, float]) -> int:
     """What images [N, C, H, W] take as PNG, an image each; of many, from a thousand of them."""
-    rows = np.arange(len(raw))
-    some = raw[torch.from_numpy(spread_rows(rows, PICTURED))]
+    some = raw[spread_rows(np.arange(len(raw)), PICTURED)]
     total = 0
-    for picture in pictures(some, bounds):
+    for picture in pictures(torch.from_numpy(some), bounds):
         buffer = BytesIO()
         picture.save(buffer, "PNG", optimize=True)
         total += buffer.tell()

@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
 from activae.errors import UserError
 from activae.use.compression.allocation import Curves, Decode, measure, spread_rows, tables
-from activae.use.compression.coder import BLOCK, encode_rows
+from activae.use.compression.coder import encode_rows
 from activae.use.compression.container import Archive, to_bytes
 from activae.use.compression.quantiser import Codes, Quantiser
+from activae.use.compression.rows import Rows, blocks
 
 JUDGED = 1024  # samples on which a PSNR is measured while steps are chosen
 MORE_ERROR = 1.1  # times the run's own: what quantising adds where nothing is asked for
@@ -26,13 +28,13 @@ CORRECTIONS = 8
 class Coding:
     """Codes to be stored, and what their error is measured by.
 
-    codes: [N, D]; originals: [N, ...], on the scale on which errors count; decode: codes [n, D] to
-    that scale; span: the range of values, for the PSNR; shape: of a sample; decoder: the hash of
-    what decodes.
+    codes: [N, D]; originals: [N, ...], on the scale on which errors count, read block by block;
+    decode: codes [n, D] to that scale; span: the range of values, for the PSNR; shape: of a sample;
+    decoder: the hash of what decodes.
     """
 
     codes: Codes
-    originals: np.ndarray
+    originals: Rows
     decode: Decode
     span: float
     shape: tuple[int, ...]
@@ -60,12 +62,9 @@ class Coding:
         """That of such an archive."""
         return Quantiser.covering(self.codes, self.curves.exponents_at(slope))
 
-    def psnr(self, quantiser: Quantiser, most: int | None = None) -> float:
-        """In dB, of all samples or of at most so many; the mean error is that over samples."""
-        codes, originals = self.codes, self.originals
-        if most is not None:
-            codes, originals = spread_rows(codes, most), spread_rows(originals, most)
-        return self._psnr(quantiser.values(quantiser.symbols(codes)), originals)
+    def psnr(self, quantiser: Quantiser) -> float:
+        """In dB, of all samples; the mean error is that over samples."""
+        return self._psnr(quantiser.values(quantiser.symbols(self.codes)), self.originals)
 
     def for_psnr(self, least: float) -> Archive:
         """The smallest archive with that PSNR. Raises UserError where no steps are fine enough."""
@@ -110,9 +109,11 @@ class Coding:
 
     def _largest_slope(self, least: float) -> float | None:
         """The one that leaves that PSNR, judged by some samples; None where none does."""
+        codes, originals = self._judged
 
         def is_good(slope: float) -> bool:
-            return self.psnr(self.quantiser(slope), JUDGED) >= least
+            quantiser = self.quantiser(slope)
+            return self._psnr(quantiser.values(quantiser.symbols(codes)), originals) >= least
 
         low, high = self.curves.slopes()
         if is_good(high):
@@ -122,13 +123,17 @@ class Coding:
     def _slope_of(self, bits: float) -> float:
         return _bisect(lambda slope: self.curves.bits_at(slope) > bits, *self.curves.slopes())
 
-    def _psnr(self, codes: Codes, originals: np.ndarray) -> float:
-        total = 0.0
-        for first in range(0, len(codes), BLOCK):
-            rows = slice(first, first + BLOCK)
+    @cached_property
+    def _judged(self) -> tuple[Codes, np.ndarray]:
+        numbers = spread_rows(np.arange(len(self.codes)), JUDGED)
+        return self.codes[numbers], self.originals[numbers]
+
+    def _psnr(self, codes: Codes, originals: Rows) -> float:
+        total, values = 0.0, prod(self.shape)
+        for rows in blocks(len(codes), values):
             lost = self.decode(codes[rows]).astype(np.float64) - originals[rows]
             total += float((lost**2).sum())
-        return psnr(total / originals.size, self.span)
+        return psnr(total / (len(codes) * values), self.span)
 
 
 def psnr(mse: float, span: float) -> float:

@@ -82,7 +82,7 @@ def study(
     for place, (_, row) in enumerate(finished.iterrows(), 1):
         run = load(row["path"], device, trusted)
         _same_images(run, first)
-        points = list(points_of(coding_of(run, images.raw), images))
+        points = list(points_of(coding_of(run, images.raw.numpy()), images))
         found.setdefault((row["condition"], row[SEED]), []).extend(points)
         about = {"method": row["condition"], "dim": row[DIM], "seed": row[SEED]}
         rows += [about | _as_row(point) | {"run": row["path"]} for point in points]
