@@ -215,6 +215,15 @@ def data_content(settled: Any) -> str | None:
     return None if path is None or not Path(path).exists() else _fingerprint(Path(path))
 
 
+def data_changed(settled: Any, recorded: str | None) -> bool:
+    """Whether the data file is another than that of the run whose metrics.json recorded its hash.
+
+    Where there is no file, or none was recorded, nothing is known to have changed.
+    """
+    content = data_content(settled)
+    return content is not None and recorded is not None and content[:ID_LENGTH] != recorded
+
+
 def _text(values: Any) -> str:
     return json.dumps(values, sort_keys=True, default=str)
 

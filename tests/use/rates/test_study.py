@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 import activae
 from activae.cli.use import main
 from activae.config.settling import settle
+from activae.errors import DataError
 from activae.results.run import train
 from activae.use.compression.packing import compress
 from activae.use.rates.study import METRIC, Study, study
@@ -140,6 +141,33 @@ def test_runs_on_other_test_images_are_refused(
     said = capsys.readouterr().err
     assert said.count("error: ") == 1
     assert "split" in said
+
+
+def test_runs_whose_data_file_has_changed_are_refused(
+    compose: Compose, images: np.ndarray, tmp_path: Path
+) -> None:
+    file, folder = tmp_path / "images.npy", tmp_path / "run"
+    np.save(file, images[:100, None])
+    of_file = ("data=array", f"data.path={file}", "+data.source.value_range=[0,16]")
+    train(compose(*of_file, "encoding.dim=2", *QUICK), folder)
+    study([folder])  # while the file is what it was
+    np.save(file, images[1:101, None])
+
+    with pytest.raises(DataError, match=r"run: its data file has changed since the run was train"):
+        study([folder])
+
+
+def test_runs_that_keep_off_the_test_split_are_refused(
+    compose: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for dim in (2, 3):
+        chosen = ("score.test=false", f"encoding.dim={dim}")
+        train(compose(*chosen, *QUICK), tmp_path / f"run{dim}")
+
+    assert main(["rate_distortion", str(tmp_path), str(tmp_path / "page.html")], "") == 1
+
+    assert "keep off the test split (score.test=false)" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_the_experiment_is_a_sweep_over_activations_and_codes(compose: Compose) -> None:

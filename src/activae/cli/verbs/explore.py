@@ -71,14 +71,13 @@ def _own_samples(run: Run) -> tuple[Any, Any]:
 
     None where the data are not on this machine; says which it is.
     """
-    from activae.config.identity import ID_LENGTH, data_content
+    from activae.config.identity import data_changed
     from activae.training.assembly import build_data
 
     try:
         if not _is_here(run.config["data"]["source"]):
             raise UserError(f"{run.spec.name}: has not been downloaded here")
-        known, content = run.metrics.get("data_content"), data_content(run.config)
-        if known and content and content[:ID_LENGTH] != known:
+        if data_changed(run.config, run.metrics.get("data_content")):
             raise UserError(f"{run.spec.name}: has changed since the run was trained")
         data = build_data(run.restored.config)
     except UserError as error:

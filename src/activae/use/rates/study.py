@@ -13,7 +13,7 @@ import numpy as np
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import DIVERGED, DONE, Runs, read_runs
 from activae.compare.pairing import LR, SEED, Paired, counted, pair
-from activae.config.identity import data_content, data_key
+from activae.config.identity import data_changed, data_key
 from activae.config.settling import container
 from activae.data.module import AutoencoderDataModule
 from activae.errors import DataError, UserError
@@ -151,8 +151,7 @@ def _data(run: Run) -> AutoencoderDataModule:
             "scripts/use.py compress"
         )
     check_can_compress(run)
-    content = data_content(container(run.restored.config))
-    if content != run.metrics.get("data_content"):
+    if data_changed(container(run.restored.config), run.metrics.get("data_content")):
         raise DataError(
             f"{run.folder}: its data file has changed since the run was trained: which images are "
             "of the test split can no longer be told"
