@@ -229,6 +229,53 @@ def test_ctrl_c_leaves_nothing_behind(
     assert [file.name for file in x.parent.iterdir()] == ["x.npy"]
 
 
+def test_a_folder_is_written_whole_or_not_at_all(
+    use_py: UsePy, digits: Run, x: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (x.parent / "known").mkdir()
+    (x.parent / "known" / "mine.txt").write_text("mine")
+    (x.parent / "known" / "00.npy").write_text("older")
+    before = sorted(x.parent.rglob("*"))
+    parts = Run.parts
+
+    def interrupted(self: Run, *arguments: Any) -> Any:
+        yield next(parts(self, *arguments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "parts", interrupted)
+    for target in ("new", "known"):
+        found = use_py("encode", digits.folder, x, target, "--batch-size", 7, "--force")
+        assert found.code == 130
+        assert sorted(x.parent.rglob("*")) == before
+    monkeypatch.undo()
+    monkeypatch.chdir(x.parent)
+
+    assert use_py("encode", digits.folder, x, "known", "--force").code == 0
+
+    files = {file.name: file for file in (x.parent / "known").iterdir()}
+    assert sorted(files) == [*(f"{n:02d}.npy" for n in range(30)), "mine.txt"]
+    assert np.array_equal(np.load(files["00.npy"]), digits.encode(np.load(x))[0])
+
+
+@pytest.mark.parametrize(
+    ("sheet", "said"),
+    [
+        ("again.npy", "--sheet=again.npy: a sheet is a PNG; give a name that ends in .png"),
+        ("sheet.jpg", "--sheet=sheet.jpg: a sheet is a PNG; give a name that ends in .png"),
+        ("again.png", "--sheet=again.png: is INPUT or OUTPUT too; give another name"),
+    ],
+)
+def test_a_sheet_that_cannot_be_is_refused_before_anything_is_written(
+    use_py: UsePy, digits: Run, table_run: Run, x: Path, sheet: str, said: str
+) -> None:
+    output = "again.png" if sheet == "again.png" else "again.npy"
+    found = use_py("reconstruct", digits.folder, x, output, "--sheet", sheet)
+    assert (found.code, found.said) == (1, f"error: {said}\n")
+    found = use_py("reconstruct", table_run.folder, x, "again.csv", "--sheet", "s.png")
+    assert (found.code, "is for runs on images" in found.said) == (1, True)
+    assert [file.name for file in x.parent.iterdir()] == ["x.npy"]
+
+
 def test_progress_is_shown_on_a_terminal(
     use_py: UsePy, digits: Run, x: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

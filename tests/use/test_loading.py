@@ -127,6 +127,15 @@ def test_what_a_config_names_is_imported_only_if_trusted(
     assert activae.load(folder, trusted=["stranger"]).code_shape == (8,)
 
 
+def test_a_checkpoint_that_is_not_there_is_said_to_be_missing(
+    digits_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(digits_folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/checkpoints")
+    with pytest.raises(DataError, match=r"best\.ckpt: there is no such file: the run has no check"):
+        activae.load(tmp_path / "run")
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "pickle"])
 def test_a_damaged_or_hostile_checkpoint_is_refused(
     damage: str, digits_folder: Path, tmp_path: Path

@@ -177,6 +177,7 @@ def test_the_command_takes_a_file_and_its_labels(
         ("a\nb\n", "has 2 labels, and"),
         ("a\n" + "a\nb\n" * 50, "has 101 labels, and"),
         ("a\n" * 100, "of two kinds or more"),
+        ("height,age\n" + "".join(f"{n},1\n" for n in range(100)), "100 different labels of 100"),
         (None, "go together"),
     ],
 )
@@ -194,3 +195,12 @@ def test_labels_that_do_not_fit_are_one_message(
 
     assert main(["probe", str(digits_folder), str(tmp_path / "x.npy"), *given], "") == 1
     assert said in capsys.readouterr().err
+
+
+def test_labels_that_are_not_there_are_one_message(
+    digits_folder: Path, tmp_path: Path, images: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "x.npy", images[:10])
+    given = ["--labels", str(tmp_path / "y.txt")]
+    assert main(["probe", str(digits_folder), str(tmp_path / "x.npy"), *given], "") == 1
+    assert "y.txt: cannot be read (No such file or directory)" in capsys.readouterr().err

@@ -124,6 +124,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if not checkpoint["state_dict"]["normalisation.scale"].is_floating_point():
             raise TypeError("its normalisation is of integers")
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: there is no such file: the run has no checkpoint yet, or it was not copied "
+            "with the folder; get it from where the folder came, or train the run"
+        ) from None
     except Exception as error:  # whatever unpickling damaged bytes comes upon
         reason = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
         raise DataError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Run:
 
         a and b are one sample each. Raises DataError where they are not.
         """
-        if not isinstance(n, int) or n < 2:
+        if not isinstance(n, Integral) or n < 2:
             raise DataError(f"n={n}: give a whole number of 2 or more: both ends are among them")
         ends = [given(self, each) for each in (a, b)]
         for name, end in zip("ab", ends, strict=True):
@@ -119,7 +120,7 @@ class Run:
                 raise DataError(f"{name}: has {end.rows} samples; give one")
         x = torch.cat([self._normalised(end, 0, 1) for end in ends])
         codes = self.encode_normalised(x)
-        shares = torch.linspace(0, 1, n, dtype=codes.dtype, device=codes.device)[:, None]
+        shares = torch.linspace(0, 1, int(n), dtype=codes.dtype, device=codes.device)[:, None]
         sums = totals(x)[:, None]
         path, known = (torch.lerp(both[:1], both[1:], shares) for both in (codes, sums))
         form = ends[0].form.several()

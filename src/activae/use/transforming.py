@@ -55,15 +55,20 @@ def transform(
         out.finish()
 
 
+def check_sheet(run: Run, target: Path) -> None:
+    """Raise DataError where the run's samples are no images, so that `write_sheet` would."""
+    if not run.spec.is_image:
+        raise DataError(
+            f"--sheet={target}: is for runs on images, and this one has {run.spec.kind}s"
+        )
+
+
 def write_sheet(run: Run, source: Path, target: Path) -> None:
     """Write a PNG of the first images of a file or folder, each over its reconstruction.
 
     Raises DataError where the run's samples are no images.
     """
-    if not run.spec.is_image:
-        raise DataError(
-            f"--sheet={target}: is for runs on images, and this one has {run.spec.kind}s"
-        )
+    check_sheet(run, target)
     found = given(run, source)
     raw = found.raw(0, min(found.rows, SHEET_COLUMNS * SHEET_ROWS))
     normalised = run.normalisation(raw.to(run.device))

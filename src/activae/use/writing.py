@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -190,12 +193,18 @@ class _Image(Writer):
 
 
 class _Folder(Writer):
+    """Files gather in a hidden folder, beside the target or in it, until they are complete."""
+
+    partial: Path | None = None
+
     def write(self, part: Any) -> None:
         if self.verb == "score":
             raise DataError(f"{self.target}: a folder holds no scores; give .csv, .npy or .parquet")
+        if self.partial is None:
+            self.partial = self._new_partial()
         are_codes = self.verb == "encode"
         for place, each in enumerate(_array(part) if are_codes else _images(part), self.rows):
-            file = self.target / self._name(place, ".npy" if are_codes else ".png")
+            file = self.partial / self._name(place, ".npy" if are_codes else ".png")
             file.parent.mkdir(parents=True, exist_ok=True)
             if are_codes:
                 content = io.BytesIO()
@@ -203,6 +212,26 @@ class _Folder(Writer):
                 write_whole(file, content.getvalue(), durable=False)
             else:
                 _write_image(file, each, durable=False)
+
+    def finish(self) -> None:
+        if self.partial is None:
+            self.partial = self._new_partial()
+        if not self.target.exists():
+            self.partial.rename(self.target)
+        else:
+            for file in sorted(each for each in self.partial.rglob("*") if each.is_file()):
+                place = self.target / file.relative_to(self.partial)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, place)
+        super().finish()
+
+    def _new_partial(self) -> Path:
+        """A new folder on the target's disk, which is gone at the end."""
+        parent = self.target if self.target.is_dir() else self.target.parent
+        found = Path(tempfile.mkdtemp(prefix=f".{self.target.name}.", dir=parent))
+        self.held.callback(shutil.rmtree, found, ignore_errors=True)
+        found.chmod(0o777 & ~_umask())
+        return found
 
     def _name(self, place: int, ending: str) -> str:
         """That of the row's own file with another ending; both, where several would be alike."""
@@ -251,6 +280,12 @@ def writer(
 def shows_images(target: Path) -> bool:
     """Whether what is written there are pictures, or a folder of them."""
     return target.suffix.lower() in (*IMAGES, "") or target.is_dir()
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # it can only be read by setting it
+    os.umask(mask)
+    return mask
 
 
 def _array(part: Any) -> NDArray[Any]:

@@ -181,6 +181,20 @@ def test_a_reconstruction_that_rounds_otherwise_is_refused_and_never_returned(
     assert len(decompress(bytes_run, content, lossy=True)) == len(pixels)
 
 
+def test_pictures_that_may_be_wrong_are_never_written(
+    bytes_run: Run, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.aez").write_bytes(compress(bytes_run, pixels, lossless=True).content)
+    inverse = type(bytes_run.normalisation).inverse
+    monkeypatch.setattr(
+        type(bytes_run.normalisation), "inverse", lambda self, x: inverse(self, x) + 0.5
+    )
+    for target in ("folder", "x.npy"):
+        with pytest.raises(DataError, match=r"cannot be restored without loss|is malformed"):
+            packing.write(bytes_run, tmp_path / "x.aez", tmp_path / target)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.aez"]
+
+
 def test_tables_come_back_as_tables(table_run: Run, table: pd.DataFrame) -> None:
     packed = compress(table_run, table)
     again = decompress(table_run, packed.content)

@@ -20,6 +20,7 @@ from activae.config.instantiating import build
 from activae.errors import UserError
 from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from activae.models.counts import LogCounts, LogShares, NegativeBinomialHead, SharesOfTotal
+from activae.models.latents import Gaussian, Spherical
 from activae.models.mlp import ResidualMLPDecoder, ResidualMLPEncoder
 from activae.use.explore import layers
 from activae.use.explore.layers import Exported
@@ -89,6 +90,9 @@ def _networks() -> dict[str, Autoencoder]:
         nets[name] = Autoencoder(
             *halves, shape=vector, input_transform=ends[0], output_activation=ends[1]
         )
+    encoder = MLPEncoder(vector, 6, hidden=[5], activation=nn.ReLU)
+    decoder = MLPDecoder(3, vector, hidden=[5], activation=nn.ReLU)
+    nets["gaussian"] = Autoencoder(encoder, decoder, shape=vector, latent=Gaussian(3))
     for net in nets.values():
         for module in net.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -157,6 +161,9 @@ def test_what_cannot_be_computed_is_refused_by_name() -> None:
         nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=1)), nn.Linear(2, 4), shape=(4,)
     )
     with pytest.raises(UserError, match="my run: explore cannot put Softmax"):
+        Exported(net, "my run")
+    net = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4), shape=(4,), latent=Spherical(2, noise=0))
+    with pytest.raises(UserError, match="my run: explore cannot put Spherical"):
         Exported(net, "my run")
 
 

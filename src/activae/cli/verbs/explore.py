@@ -56,14 +56,21 @@ def explore(options: argparse.Namespace) -> None:
     from activae.training.files import write_whole
     from activae.use.explore.page import explore_page
 
-    samples, labels = None, None
+    samples, labels, own = None, None, False
     if options.samples is not None:
         samples, labels = _samples(runs[0], options)
     elif not options.no_samples:
         samples, labels = _own_samples(runs[0])
+        own = samples is not None
     text = explore_page(runs, samples, labels).encode()
     write_whole(options.output, text)
     print(f"{options.output}: {len(text) / 1e6:.1f} MB")
+    if own:
+        print(
+            f"{len(samples)} samples of the validation split of {runs[0].spec.name} are in the "
+            "page, for whoever has it; --no-samples leaves them out",
+            file=sys.stderr,
+        )
 
 
 def _own_samples(run: Run) -> tuple[Any, Any]:
@@ -85,11 +92,6 @@ def _own_samples(run: Run) -> tuple[Any, Any]:
         return None, None
     few = data.samples["val"][:MOST_SAMPLES]
     raw, labels = data.normalisation.inverse(few), data.labels["val"]
-    print(
-        f"{len(raw)} samples of the validation split of {data.source.name} are in the page, for "
-        "whoever has it; --no-samples leaves them out",
-        file=sys.stderr,
-    )
     return _rounded(raw.cpu().numpy()), None if labels is None else labels[: len(raw)].numpy()
 
 

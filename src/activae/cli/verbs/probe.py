@@ -70,6 +70,7 @@ def _given(run: Run, source: Path, labels: Path) -> tuple[Labelled, Labelled]:
     import numpy as np
     import torch
 
+    from activae.data.sources.files import shortened
     from activae.randomness import generator
     from activae.results.probing import Labelled
 
@@ -77,6 +78,11 @@ def _given(run: Run, source: Path, labels: Path) -> tuple[Labelled, Labelled]:
     known = _without_name(_labels(labels), len(x))
     if len(known) != len(x):
         raise UserError(f"{labels}: has {len(known)} labels, and {source} has {len(x)} samples")
+    if len(np.unique(known)) > len(known) / 2:
+        raise UserError(
+            f"{labels}: {len(np.unique(known))} different labels of {len(known)} samples are no "
+            f"classes, as {shortened(list(map(str, known[:3])))}; give a label a line, or .npy"
+        )
     order = torch.randperm(len(x), generator=generator(0, "probed samples"))
     rows = order.split([len(x) - len(x) // _SCORED, len(x) // _SCORED])
     train, scored = (Labelled(x[part.to(x.device)], known[part.numpy()]) for part in rows)
@@ -100,6 +106,8 @@ def _labels(file: Path) -> Any:
         return np.asarray(read_numpy(file, None).train).reshape(-1)
     try:
         return np.array(file.read_text(encoding="utf-8").rstrip("\n\r ").splitlines(), dtype=str)
+    except OSError as error:
+        raise UserError(f"--labels={file}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: is no text; give .npy, or a text file, a label a line") from error
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from activae.cli.verbs.common import Verbs, new_verb, opened, refuse_existing
+from activae.errors import UserError
 
 _INPUTS = """\
 INPUT is a file or folder of what the run was trained on: .npy, .npz, .csv, .tsv, .parquet, .h5ad,
@@ -55,8 +56,15 @@ def act(verb: str, options: argparse.Namespace) -> None:
     for path in (options.output, sheet):
         if path is not None:
             refuse_existing(path, options)
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise UserError(f"--sheet={sheet}: a sheet is a PNG; give a name that ends in .png")
+    if sheet is not None and sheet.resolve() in (options.input.resolve(), options.output.resolve()):
+        raise UserError(f"--sheet={sheet}: is INPUT or OUTPUT too; give another name")
     run = opened(options)
-    from activae.use.transforming import transform, write_sheet
+    from activae.use.transforming import check_sheet, transform, write_sheet
+
+    if sheet is not None:
+        check_sheet(run, sheet)
 
     transform(
         run, verb, options.input, options.output, options.batch_size, partial(_progress, verb)

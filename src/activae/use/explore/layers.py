@@ -24,6 +24,8 @@ from activae.models.counts import (
     NegativeBinomialHead,
     SharesOfTotal,
 )
+from activae.models.latent import Latent
+from activae.models.latents import Gaussian
 from activae.models.mlp import ResidualBlock
 from activae.use.explore.tables import FloatArray, Function, NoTableError, table
 
@@ -113,10 +115,10 @@ class Exported:
         self.net = net
         self.weights, self.tables = Numbers(), Numbers()
         self._known: dict[bytes, list[int]] = {}
-        if net.latent is not None:
-            raise self._refusal(net.latent, "what stands between encoder and decoder")
         x = torch.zeros(2, *net.shape, dtype=torch.float32)
         self.encoder, x = self._several([net.input_transform, net.encoder, net.code_activation], x)
+        more, x = self._latent(net.latent, x)
+        self.encoder += more
         self.code = x[0].numel()
         self.decoder, x = self._several([net.decoder], x)
         self.decoder += self._output(net.output_activation, x)
@@ -143,6 +145,17 @@ class Exported:
             **weights,
             "tables": self.tables.text(),
         }
+
+    def _latent(self, latent: Latent | None, x: Tensor) -> tuple[list[Layer], Tensor]:
+        """What makes the code of the encoding x [2, n]."""
+        if latent is None:
+            return [], x
+        if not isinstance(latent, Gaussian):
+            raise self._refusal(latent, "what stands between encoder and decoder")
+        means = nn.Linear(latent.inputs, latent.inputs // 2, bias=False)  # the first half
+        with torch.no_grad():
+            means.weight.copy_(torch.eye(*means.weight.shape))
+        return self._layers(means, x)
 
     def _several(self, modules: Any, x: Tensor) -> tuple[list[Layer], Tensor]:
         layers: list[Layer] = []
