@@ -152,3 +152,23 @@ def test_a_finished_run_scores_reordered_columns_alike(compose: Compose, tmp_pat
     assert run.spec.features == ("mass", "height", "age")
     first, second = (run.net(run.normalisation(run.samples(path))) for path in (file, turned))
     assert first.equal(second)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_category_that_the_run_does_not_know_is_refused(
+    reader: Callable[..., Again], ending: str
+) -> None:
+    again = reader(MIXED, "tabular", ending=ending)
+    other = MIXED.assign(city=["Oslo", "Bern"] * 20)
+    with pytest.raises(
+        DataError, match=rf"other\.{ending}, column city: holds Bern; .* Oslo, Rome"
+    ):
+        again(other)
+
+
+def test_a_category_that_the_run_does_not_know_is_a_rare_one_where_it_knows_such(
+    reader: Callable[..., Again],
+) -> None:
+    rare = ["Oslo", "Rome"] * 19 + ["Lima", "Bonn"]
+    again = reader(MIXED.assign(city=rare), "tabular", "data.source.min_frequency=0.1")
+    assert torch.equal(again(MIXED.assign(city="Bern")), again(MIXED.assign(city="Rio")))

@@ -276,6 +276,48 @@ def test_a_sheet_that_cannot_be_is_refused_before_anything_is_written(
     assert [file.name for file in x.parent.iterdir()] == ["x.npy"]
 
 
+@pytest.mark.parametrize("ending", ["npy", "npz", "csv", "parquet", "h5ad"])
+@pytest.mark.parametrize("verb", ["encode", "reconstruct", "score"])
+def test_no_samples_give_a_file_of_none(
+    use_py: UsePy, digits: Run, images: np.ndarray, tmp_path: Path, verb: str, ending: str
+) -> None:
+    np.save(tmp_path / "none.npy", images[:0])
+    found = use_py(verb, digits.folder, "none.npy", f"out.{ending}")
+    assert (found.code, found.said) == (0, "")
+    if ending != "h5ad":
+        assert len(read(tmp_path / f"out.{ending}")) == 0
+
+
+def test_a_sheet_of_no_samples_is_refused(
+    use_py: UsePy, digits: Run, images: np.ndarray, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "none.npy", images[:0])
+    found = use_py("reconstruct", digits.folder, "none.npy", "out.npy", "--sheet", "s.png")
+    assert (found.code, found.said) == (
+        1,
+        "error: --sheet=s.png: none.npy has no samples to show\n",
+    )
+
+
+def test_a_file_is_not_taken_for_a_folder(use_py: UsePy, digits: Run, x: Path) -> None:
+    (x.parent / "notes").write_text("mine")
+    found = use_py("encode", digits.folder, x, "notes", "--force")
+    assert (found.code, "notes: is no folder, which a name without" in found.said) == (1, True)
+    assert (x.parent / "notes").read_text() == "mine"
+
+
+def test_an_ending_of_another_kind_is_told_beside_what_the_run_expects(
+    use_py: UsePy, digits: Run, table_run: Run, x: Path
+) -> None:
+    (x.parent / "cells.h5ad").write_text("cells")
+    found = use_py("score", digits.folder, "cells.h5ad", "out.csv")
+    wanted = "cells.h5ad: unknown ending '.h5ad'; give .npy, .npz, .csv"
+    assert (found.code, wanted in found.said, "expects images" in found.said) == (1, True, True)
+    found = use_py("score", table_run.folder, "cells.h5ad", "out.csv")
+    assert "ending '.h5ad'; give .csv" in found.said
+    assert "the columns numbers: " in found.said
+
+
 def test_progress_is_shown_on_a_terminal(
     use_py: UsePy, digits: Run, x: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

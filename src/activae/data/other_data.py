@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activae.data.other_rows import refuse_unknown
 from activae.data.preparation import Preparation
 from activae.data.source import check_finite
 from activae.data.sources import arrays, tabular
@@ -40,8 +41,8 @@ def other_samples(
 
     Raises:
         ConfigError: the run's data are of another kind.
-        DataError: columns are missing or unknown, all of which are named, or the file cannot be
-            read, or its values are not finite or its samples of another shape.
+        DataError: columns are missing or unknown, all of which are named, or a category is, or the
+            file cannot be read, or its values are not finite or its samples of another shape.
     """
     if Path(path).suffix.lower() in TABLES or source["_target_"] != _ARRAY:
         table = other_table(path, source, spec, preparation)
@@ -124,7 +125,9 @@ def _of_columns(
 
     def samples(part: Table, first: int) -> Tensor:
         cells = part.cells() if file.suffix.lower() == ".parquet" else with_gaps(part.cells())
-        return preparation.transform(columns_of(part, cells, kinds)[0])
+        columns = columns_of(part, cells, kinds)[0]
+        refuse_unknown(columns, preparation, file)
+        return preparation.transform(columns)
 
     return SampleTable(table, samples)
 

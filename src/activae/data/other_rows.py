@@ -69,17 +69,15 @@ def frame_columns(frame: pd.DataFrame, source: Source, preparation: ColumnFeatur
     numbers = [_numbers(frame.iloc[:, places[name]], name) for name in preparation.numeric]
     has_words = Path(str(source.get("path"))).suffix.lower() != ".parquet"
     words = [_words(frame.iloc[:, places[name]], has_words) for name in preparation.categorical]
-    for name, kept, column in zip(
-        preparation.categorical, preparation.categories, words, strict=True
-    ):
-        _refuse_unknown(name, kept, column)
     rows = len(frame)
-    return Columns(
+    columns = Columns(
         preparation.numeric,
         np.array(numbers, dtype=np.float64).reshape(len(numbers), rows).T,
         preparation.categorical,
         np.array(words, dtype=object).reshape(len(words), rows).T,
     )
+    refuse_unknown(columns, preparation)
+    return columns
 
 
 def text_rows(texts: Sequence[Any]) -> NDArray[Any]:
@@ -162,12 +160,19 @@ def _words(column: pd.Series[Any], has_words: bool) -> list[str]:
     return [MISSING if has_words and cell.strip().lower() in GAPS else cell for cell in cells]
 
 
-def _refuse_unknown(name: str, kept: Sequence[str], column: Sequence[str]) -> None:
-    if kept[-1] == OTHER:
-        return
-    unknown = sorted({*column} - {*kept})
-    if unknown:
-        raise DataError(
-            f"column {name}: holds {shortened(unknown, 5)}; the run expects one of "
-            f"{shortened(kept)}."
-        )
+def refuse_unknown(columns: Columns, preparation: ColumnFeatures, file: Path | None = None) -> None:
+    """Raise DataError for a category that a run does not know, unless it knows rare ones as such.
+
+    file: where the rows lie, for the message.
+    """
+    where = "" if file is None else f"{file}, "
+    for name, kept in zip(preparation.categorical, preparation.categories, strict=True):
+        if kept[-1] == OTHER or name not in columns.categorical_names:
+            continue
+        cells = columns.categorical[:, columns.categorical_names.index(name)]
+        unknown = sorted({*cells} - {*kept})
+        if unknown:
+            raise DataError(
+                f"{where}column {name}: holds {shortened(unknown, 5)}; the run expects one of "
+                f"{shortened(kept)}."
+            )

@@ -41,8 +41,22 @@ def content(run: Run, path: Path) -> Any:
     if ending in ARRAYS:
         return _array(existing_file(path, ARRAYS))
     if isinstance(run.preparation, Expression):
-        return _cells(run, existing_file(path, (CELLS,)))
-    return _table(run, existing_file(path, TABLES))
+        return _cells(run, _ending_in(run, path, (CELLS,)))
+    return _table(run, _ending_in(run, path, TABLES))
+
+
+def _ending_in(run: Run, path: Path, endings: tuple[str, ...]) -> Path:
+    """The file, if it may hold what the run takes and is not empty. DataError otherwise."""
+    if path.suffix.lower() not in endings:
+        from activae.use.given import expectation
+
+        plain = () if run.preparation is not None else ARRAYS
+        some = (*plain, *endings, *(IMAGES if run.spec.is_image else ()))
+        raise DataError(
+            f"{path}: unknown ending '{path.suffix}'; give {', '.join(some)}. The run expects "
+            f"{expectation(run)}."
+        )
+    return existing_file(path, endings)
 
 
 def _cells(run: Run, file: Path) -> Any:

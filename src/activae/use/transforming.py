@@ -70,6 +70,8 @@ def write_sheet(run: Run, source: Path, target: Path) -> None:
     """
     check_sheet(run, target)
     found = given(run, source)
+    if not found.rows:
+        raise DataError(f"--sheet={target}: {source} has no samples to show")
     raw = found.raw(0, min(found.rows, SHEET_COLUMNS * SHEET_ROWS))
     normalised = run.normalisation(raw.to(run.device))
     again = run.from_network(run.reconstruct_normalised(normalised))

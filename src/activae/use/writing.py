@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Writer(ABC):
             part = part.to_frame()
         if not isinstance(part, pd.DataFrame):
             values = _array(part)
-            flat = values.reshape(len(values), -1)
+            flat = values.reshape(len(values), prod(values.shape[1:]))  # also of no rows
             label = {"encode": "code", "score": SCORE}.get(self.verb, "x")
             names = [label] if values.ndim == 1 else [f"{label}{n}" for n in range(flat.shape[1])]
             part = pd.DataFrame(flat, columns=names)
@@ -273,6 +274,8 @@ def writer(
             f"{target}: unknown ending '{ending}'; give {', '.join(filter(None, _KINDS))}, a "
             "picture's, or none for a folder"
         )
+    if kind is _Folder and target.exists() and not target.is_dir():
+        raise DataError(f"{target}: is no folder, which a name without an ending stands for")
     names = [str(file.relative_to(folder)) if folder else file.name for file in files]
     return kind(target, rows, verb, names)
 
