@@ -185,3 +185,9 @@ def test_the_page_is_true() -> None:
 
     assert outcome.attempted > 10
     assert outcome.failed == 0
+
+
+def test_values_whose_squares_overflow_are_refused_as_such() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 3)) * 1e200
+    with pytest.raises(ValueError, match=r"X: has values as large as [\d.]+e\+200, .*; scale them"):
+        AutoencoderTransformer(2, max_iter=1).fit(x)

@@ -55,3 +55,8 @@ def test_a_checkpoint_outside_of_a_run_is_refused(digits_folder: Path, tmp_path:
 
     with pytest.raises((ConfigError, DataError), match="is not the folder of a run"):
         AutoencoderModule.load_from_checkpoint(tmp_path / "best.ckpt")
+
+
+def test_a_checkpoint_that_is_not_there_is_named(digits_folder: Path) -> None:
+    with pytest.raises(DataError, match=r"nope\.ckpt: there is no such checkpoint \(looked in "):
+        AutoencoderModule.load_from_checkpoint(digits_folder / "nope.ckpt")

@@ -203,7 +203,12 @@ def test_no_samples_have_no_codes(digits: Run, images: np.ndarray) -> None:
         (np.zeros((2, 8, 8), complex), "an array of type complex128 was given"),
         (torch.zeros(2, 8, 8, dtype=torch.complex64), "a tensor of torch.complex64 was given"),
         ([[1, 2], [3]], "a list was given"),
-        (None, "an array of type object was given"),
+        (None, "None was given"),
+        ({1, 2}, "a set was given"),
+        ([["a", "b"]], "a list of type <U1 was given"),
+        (np.array([{}]), "an array of type object was given"),
+        (np.ma.masked_greater(np.ones((2, 8, 8)), 0), "an array with 128 masked values was given"),
+        (torch.zeros(2, 64).to_sparse(), "in layout torch.sparse_coo was given"),
     ],
     ids=str,
 )
@@ -216,6 +221,11 @@ def test_what_does_not_fit_is_named_beside_what_is_expected(
     assert said in str(error.value)
     assert "the run expects images [N, 1, 8, 8]" in str(error.value)
     assert "from 0 to 16" in str(error.value)
+
+
+def test_a_masked_array_that_masks_nothing_is_an_array(digits: Run, images: np.ndarray) -> None:
+    few = images[:3]
+    assert np.array_equal(digits.encode(np.ma.masked_array(few)), digits.encode(few))
 
 
 def test_a_picture_of_another_size_is_refused(digits: Run) -> None:

@@ -151,7 +151,9 @@ class AutoencoderModule(InPlainTrainer):
             from activae.training.assembly import restored_module
 
             folder = path.absolute().parents[1]
-            if path.is_file() and not (folder / CONFIG).is_file():
+            if not path.is_file():
+                raise DataError(f"{path}: there is no such checkpoint (looked in {Path.cwd()})")
+            if not (folder / CONFIG).is_file():
                 raise DataError(
                     f"{folder}: is not the folder of a run, whose {CONFIG} describes the network. "
                     "For a checkpoint that a pl.Trainer wrote, give a network of its kind: "

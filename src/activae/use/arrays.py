@@ -58,17 +58,32 @@ def expectation(spec: DataSpec, bounds: Bounds) -> str:
 
 def real(x: Any, spec: DataSpec, bounds: Bounds) -> Any:
     """x as an array or tensor of real numbers. Raises DataError where it is none."""
-    if not isinstance(x, (np.ndarray, Tensor)):
-        try:
-            x = np.asarray(x)
-        except ValueError as error:  # ragged lists
-            raise _unfit(f"a {type(x).__name__} was given ({error})", spec, bounds) from error
+    try:
+        return _plain(x)
+    except TypeError as error:
+        raise _unfit(str(error), spec, bounds) from None
+
+
+def _plain(x: Any) -> Any:
+    """x as an array or tensor of real numbers. Raises TypeError that says what was given."""
     if isinstance(x, Tensor):
         if x.is_complex() or x.is_quantized or x.layout != torch.strided:
-            raise _unfit(f"a tensor of {x.dtype} was given", spec, bounds)
+            kind = "" if x.layout == torch.strided else f" in layout {x.layout}"
+            raise TypeError(f"a tensor of {x.dtype}{kind} was given")
         return x.detach()
+    if isinstance(x, np.ma.MaskedArray):
+        if x.mask.any():
+            raise TypeError(f"an array with {int(x.mask.sum())} masked values was given")
+        x = x.data
+    is_array = isinstance(x, np.ndarray)
+    given = "an array" if is_array else "None" if x is None else f"a {type(x).__name__}"
+    try:
+        x = np.asarray(x)
+    except ValueError as error:  # ragged lists
+        raise TypeError(f"{given} was given ({error})") from error
     if x.dtype.kind not in "buif":
-        raise _unfit(f"an array of type {x.dtype} was given", spec, bounds)
+        kind = f" of type {x.dtype}" if is_array or x.dtype.kind != "O" else ""
+        raise TypeError(f"{given}{kind} was given")
     return x
 
 
@@ -162,14 +177,10 @@ def checked(raw: Tensor, spec: DataSpec, bounds: Bounds) -> Tensor:
 def codes(z: Any, shape: Sequence[int]) -> tuple[Tensor, bool]:
     """Codes [N, *shape], and whether one came without a batch dimension. Raises DataError."""
     wanted = f"the run expects codes [N, {', '.join(map(str, shape))}] of finite numbers"
-    if not isinstance(z, (np.ndarray, Tensor)):
-        try:
-            z = np.asarray(z)
-        except ValueError as error:
-            raise DataError(f"a {type(z).__name__} was given; {wanted}.") from error
-    is_real = not z.is_complex() if isinstance(z, Tensor) else z.dtype.kind in "buif"
-    if not is_real:
-        raise DataError(f"values of type {z.dtype} were given; {wanted}.")
+    try:
+        z = _plain(z)
+    except TypeError as error:
+        raise DataError(f"{error}; {wanted}.") from None
     single = tuple(z.shape) == tuple(shape)
     if not single and tuple(z.shape[1:]) != tuple(shape):
         raise DataError(f"an array of shape {list(z.shape)} was given; {wanted}.")

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from activae.activations.named import activation_factory
 from activae.data.layout import EpochOrder
 from activae.data.normalisation import fit_normalisation
-from activae.errors import ConfigError, UserError
+from activae.errors import ConfigError, DataError, UserError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.models.initialisation import fitted
 from activae.objectives import Objective, mse
@@ -46,6 +46,7 @@ Array = NDArray[Any]
 _SCHEDULE = partial(onecycle, warmup=0.3, div=25.0, final_div=1e4)
 _DTYPES = (np.float64, np.float32)
 _LARGEST_CODE = 32
+_LARGEST_VALUE = 1e150  # its square and the sum of a million of them are floats
 
 
 class _Estimator(BaseEstimator):
@@ -77,6 +78,11 @@ class _Estimator(BaseEstimator):
         """
         values = validate_data(self, X, dtype=_DTYPES)
         self._check_parameters()
+        largest = float(np.abs(values).max())
+        if largest > _LARGEST_VALUE:
+            raise DataError(
+                f"X: has values as large as {largest:.3g}, whose squares no float holds; scale them"
+            )
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31 - 1)

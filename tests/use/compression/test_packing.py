@@ -269,6 +269,9 @@ def test_what_cannot_be_is_said_in_words(digits: Run, images: np.ndarray) -> Non
             compress(digits, images[:20], **options)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="there is nothing to compress"):
         compress(digits, images[:0])
+    for batches in (iter([images[:9]]), [images[:9], images[9:20]]):
+        with pytest.raises(DataError, match="batches one after another were given"):
+            compress(digits, batches)
 
 
 def test_fractions_are_no_pixels(bytes_run: Run, pixels: np.ndarray) -> None:

@@ -56,16 +56,16 @@ def explore(options: argparse.Namespace) -> None:
     from activae.training.files import write_whole
     from activae.use.explore.page import explore_page
 
-    samples, labels, own = None, None, False
+    samples, labels, from_own = None, None, False
     if options.samples is not None:
         samples, labels = _samples(runs[0], options)
     elif not options.no_samples:
         samples, labels = _own_samples(runs[0])
-        own = samples is not None
+        from_own = True
     text = explore_page(runs, samples, labels).encode()
     write_whole(options.output, text)
     print(f"{options.output}: {len(text) / 1e6:.1f} MB")
-    if own:
+    if from_own and samples is not None:
         print(
             f"{len(samples)} samples of the validation split of {runs[0].spec.name} are in the "
             "page, for whoever has it; --no-samples leaves them out",

@@ -78,7 +78,6 @@ def restored(rest: Residual, predicted: Rows, what: str) -> Iterator[Pixels]:
             "pixel otherwise; decompress it with the version of torch that compressed it, or take "
             "the reconstruction alone: --lossy"
         )
-    return pixels
 
 
 def contexts_of(predicted: Pixels, contexts: int) -> NDArray[np.uint8]:

@@ -30,6 +30,7 @@ from activae.use.compression.rows import ReadRows, Rows, blocks, held_if_small
 from activae.use.forms import pictures
 from activae.use.given import given
 from activae.use.run import Run
+from activae.use.streams import is_stream
 from activae.use.writing import shows_images, writer
 
 ROWS = 256  # that float64 decodes at a time
@@ -104,6 +105,11 @@ def compress(
         UserError: a target cannot be reached, or the run cannot compress.
     """
     _check(run, bits, psnr, lossless)
+    if is_stream(x):
+        raise DataError(
+            "batches one after another were given, and samples are read several times: give one "
+            "array, table or file"
+        )
     found = given(run, x)
     if not found.rows:
         raise DataError("no samples were given: there is nothing to compress")

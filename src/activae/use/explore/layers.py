@@ -152,7 +152,8 @@ class Exported:
             return [], x
         if not isinstance(latent, Gaussian):
             raise self._refusal(latent, "what stands between encoder and decoder")
-        means = nn.Linear(latent.inputs, latent.inputs // 2, bias=False)  # the first half
+        size = x.shape[1]
+        means = nn.Linear(size, size // 2, bias=False)  # they are the first half
         with torch.no_grad():
             means.weight.copy_(torch.eye(*means.weight.shape))
         return self._layers(means, x)
