@@ -19,8 +19,9 @@ from PIL import Image
 
 import activae
 from activae.cli.use import main
-from activae.errors import ConfigError, DataError
+from activae.errors import ConfigError, DataError, UserError
 from activae.results.run import train
+from activae.use import publishing
 from activae.use.publishing import publish
 from activae.use.run import Run
 
@@ -226,3 +227,23 @@ def test_safetensors_that_is_not_installed_is_told_in_one_message(
         with pytest.raises(ConfigError, match=r"pip install 'activae\[share\]'"):
             act()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_was_interrupted_is_begun_again(
+    digits: Run, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publishing, "card", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish(digits, folder)
+    monkeypatch.undo()
+    with pytest.raises(UserError):
+        activae.load(folder)  # half of it is no run
+
+    publish(digits, folder)
+
+    assert np.array_equal(activae.load(folder).encode(images), digits.encode(images))

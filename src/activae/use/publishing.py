@@ -49,8 +49,8 @@ def publish(
     target.mkdir(exist_ok=True)
     for name in (DONE, METRICS, PICTURE):  # of an earlier export that had them
         (target / name).unlink(missing_ok=True)
-    _picture(run, samples, target / PICTURE)
     write_text(target / DATA, json.dumps(data, indent=1) + "\n")
+    _picture(run, samples, target / PICTURE)
     write_whole(target / CONFIG, (run.folder / CONFIG).read_bytes())
     if run.metrics:
         write_text(target / METRICS, json.dumps(run.metrics, indent=2) + "\n")
@@ -62,10 +62,16 @@ def publish(
 
 
 def _refuse_others(target: Path) -> None:
-    """Raise ConfigError for a folder that holds something, unless it was exported earlier."""
+    """Raise ConfigError for a folder that holds something, unless it was exported earlier.
+
+    Or began to be: then it holds nothing but what an export writes, DATA first of all.
+    """
     if target.exists() and not target.is_dir():
         raise ConfigError(f"{target}: is a file; give the name of a folder")
     is_ours = (target / WEIGHTS).is_file() and not (target / BEST).exists()
+    if target.is_dir() and not is_ours:
+        names = {each.name.removesuffix(".partial") for each in target.iterdir()}
+        is_ours = DATA in names and names <= {DATA, WEIGHTS, CONFIG, METRICS, CARD, PICTURE, DONE}
     if target.is_dir() and any(target.iterdir()) and not is_ours:
         raise ConfigError(f"{target}: holds something else than an exported run; give another name")
 
