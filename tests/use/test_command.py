@@ -299,6 +299,12 @@ def test_a_sheet_of_no_samples_is_refused(
     )
 
 
+def test_a_place_that_cannot_be_written_is_named(use_py: UsePy, digits: Run, x: Path) -> None:
+    for place in ("/proc/x.npy", "/proc/folder"):
+        found = use_py("encode", digits.folder, x, place)
+        assert (found.code, found.said) == (1, f"error: {place}: No such file or directory\n")
+
+
 def test_a_file_is_not_taken_for_a_folder(use_py: UsePy, digits: Run, x: Path) -> None:
     (x.parent / "notes").write_text("mine")
     found = use_py("encode", digits.folder, x, "notes", "--force")

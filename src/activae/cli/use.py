@@ -25,12 +25,20 @@ def main(arguments: Sequence[str] | None, description: str, program: str | None 
             with reader_may_leave():
                 options.act(options)
         except (UserError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {_told(error)}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return EXIT_INTERRUPTED
     return 0
+
+
+def _told(error: UserError | OSError) -> str:
+    """What is wrong; of a file that cannot be read or written, its name and the system's reason."""
+    match error:
+        case OSError(filename=str(file), strerror=str(reason)):
+            return f"{file}: {reason}"
+    return str(error)
 
 
 def _parser(description: str, program: str | None) -> argparse.ArgumentParser:

@@ -229,7 +229,10 @@ class _Folder(Writer):
     def _new_partial(self) -> Path:
         """A new folder on the target's disk, which is gone at the end."""
         parent = self.target if self.target.is_dir() else self.target.parent
-        found = Path(tempfile.mkdtemp(prefix=f".{self.target.name}.", dir=parent))
+        try:
+            found = Path(tempfile.mkdtemp(prefix=f".{self.target.name}.", dir=parent))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.target)) from error
         self.held.callback(shutil.rmtree, found, ignore_errors=True)
         found.chmod(0o777 & ~_umask())
         return found
