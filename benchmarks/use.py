@@ -1,7 +1,8 @@
-"""A finished run put to work by the clock: beside raw torch on the same network, and its memory.
+"""A finished run put to work by the clock: beside others on the same network, and its memory.
 
 Raw torch is what one would write by hand: to float, normalise, one call, back; all samples in one
-batch, nothing checked. Ours checks values, and gives each sample the same bits in any batch.
+batch, nothing checked. pythae's model, where it is installed, is given the same normalised batch.
+Ours checks values, and gives each sample the same bits in any batch.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,14 +33,13 @@ MOST_CALLS = 300
 
 @dataclass
 class UseTimes:
-    """Best seconds a call, ours and raw torch's, by verb and number of samples.
+    """Best seconds a call of each contender, by verb and number of samples.
 
     load: seconds of a fresh process from its start to a loaded run; peak_mb: memory of encoding a
     file of so many samples to another, without what is mapped.
     """
 
-    ours: dict[str, dict[int, float]] = field(default_factory=dict)
-    raw: dict[str, dict[int, float]] = field(default_factory=dict)
+    seconds: dict[str, dict[str, dict[int, float]]] = field(default_factory=dict)
     load: list[float] = field(default_factory=list)
     peak_mb: dict[int, float] = field(default_factory=dict)
 
@@ -60,7 +61,8 @@ def time_use(
     import activae
 
     run = activae.load(folder)
-    times = UseTimes({verb: {} for verb in VERBS}, {verb: {} for verb in VERBS})
+    others = {"raw": _by_hand, **({"pythae": _by_pythae} if find_spec("pythae") else {})}
+    times = UseTimes({who: {verb: {} for verb in VERBS} for who in ("ours", *others)})
     noise = np.random.default_rng(0)
     for size in sizes:
         low, high = run.spec.raw_range
@@ -70,8 +72,10 @@ def time_use(
         for verb in VERBS:
             tell(f"use: {verb} {size} samples")
             given = run.encode(x) if verb == "decode" else x
-            best = _race(getattr(run, verb), _by_hand(run, verb), given, rounds)
-            times.ours[verb][size], times.raw[verb][size] = best
+            calls = {"ours": getattr(run, verb)}
+            calls |= {who: make(run, verb) for who, make in others.items()}
+            for who, best in _race(calls, given, rounds).items():
+                times.seconds[who][verb][size] = best
     times.load = [_seconds_to_load(folder, scratch) for _ in range(rounds)]
     for size in STREAMED:
         if size <= max(sizes) * 10:
@@ -82,20 +86,22 @@ def time_use(
 
 def show_use(times: UseTimes, console: Console) -> None:
     """Print the figures."""
-    table = Table(title="a finished run: samples a second (time beside raw torch)")
-    for column in ("samples", *VERBS):
-        table.add_column(column, justify="right")
-    for size in times.ours[VERBS[0]]:
-        cells = [
-            f"{size / times.ours[verb][size]:,.0f} "
-            f"({times.ours[verb][size] / times.raw[verb][size]:.2f})"
-            for verb in VERBS
-        ]
-        table.add_row(f"{size:,}", *cells)
-    console.print(table)
+    ours, *others = times.seconds
+    for other in others:
+        table = Table(title=f"a finished run: samples a second (time beside {other}'s)")
+        for column in ("samples", *VERBS):
+            table.add_column(column, justify="right")
+        for size in times.seconds[ours][VERBS[0]]:
+            table.add_row(f"{size:,}", *(_cell(times, verb, size, other) for verb in VERBS))
+        console.print(table)
     console.print(f"load     {min(times.load):.2f} s in a fresh process", highlight=False)
     for size, peak in times.peak_mb.items():
         console.print(f"memory   {peak:.0f} MB to encode {size:,} samples", highlight=False)
+
+
+def _cell(times: UseTimes, verb: str, size: int, other: str) -> str:
+    best = times.seconds["ours"][verb][size]
+    return f"{size / best:,.0f} ({best / times.seconds[other][verb][size]:.2f})"
 
 
 def use_as_json(times: UseTimes | None) -> dict[str, Any]:
@@ -118,18 +124,49 @@ def _by_hand(run: Any, verb: str) -> Callable[[Any], Any]:
     return by_hand
 
 
+def _by_pythae(run: Any, verb: str) -> Callable[[Any], Any]:
+    """pythae's AE around the run's encoder and decoder, called as its documentation does."""
+    from pythae.models import AE, AEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    net, norm = run.network, run.normalisation
+
+    class Encoder(BaseEncoder):
+        def forward(self, x: torch.Tensor) -> Any:
+            return ModelOutput(embedding=net.encode(x))
+
+    class Decoder(BaseDecoder):
+        def forward(self, code: torch.Tensor) -> Any:
+            return ModelOutput(reconstruction=net.decode(code))
+
+    dim = run.config["encoding"]["dim"]
+    model = AE(AEConfig(input_dim=run.spec.shape, latent_dim=dim), Encoder(), Decoder()).eval()
+    decode = lambda code: model.decoder(code).reconstruction  # noqa: E731
+    function = {"encode": model.embed, "decode": decode, "reconstruct": model.reconstruct}[verb]
+
+    @torch.inference_mode()
+    def by_pythae(given: Any) -> Any:
+        x = torch.from_numpy(given)
+        out = function(x if verb == "decode" else (x - norm.offset) / norm.scale)
+        return (out if verb == "encode" else out * norm.scale + norm.offset).numpy()
+
+    return by_pythae
+
+
 def _race(
-    ours: Callable[[Any], Any], raw: Callable[[Any], Any], given: Any, rounds: int
-) -> tuple[float, float]:
+    contenders: Mapping[str, Callable[[Any], Any]], given: Any, rounds: int
+) -> dict[str, float]:
+    """The best seconds of each, called in turn."""
     calls = max(1, min(MOST_CALLS, SAMPLES_A_LAP // len(given)))
-    best = [float("inf"), float("inf")]
+    best = dict.fromkeys(contenders, float("inf"))
     for _ in range(rounds + 1):  # the first warms up, and is beaten
-        for place, function in enumerate((ours, raw)):
+        for who, function in contenders.items():
             for _ in range(calls):
                 started = perf_counter()
                 function(given)
-                best[place] = min(best[place], perf_counter() - started)
-    return best[0], best[1]
+                best[who] = min(best[who], perf_counter() - started)
+    return best
 
 
 def _seconds_to_load(folder: Path, scratch: Path) -> float:

@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import os
+import pickle
 import runpy
 import signal
 import subprocess
@@ -20,8 +21,11 @@ from typing import Any
 import hydra
 import pytest
 import torch
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -53,6 +57,30 @@ def pytest_collection_finish() -> None:
 def one_thread() -> None:
     """Tests run side by side, a process a core: more threads would wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def configs_parsed_once() -> Iterator[None]:
+    """Hydra parses thirty yaml files each time it composes; here each file once."""
+    parsed: dict[tuple[str, int], bytes] = {}
+    Plugins.instance()  # finds the sources
+    files: Any = SourcesRegistry.instance().resolve("file")
+    parse = files.load_config
+
+    def load_config(source: Any, config_path: str) -> ConfigResult:
+        file = Path(source.path) / source._normalize_file_name(config_path)
+        if ROOT not in file.parents or not file.exists():  # a test's own, which it may write again
+            mine: ConfigResult = parse(source, config_path)
+            return mine
+        key = (str(file), file.stat().st_mtime_ns)
+        if key not in parsed:
+            parsed[key] = pickle.dumps(parse(source, config_path))
+        found: ConfigResult = pickle.loads(parsed[key])
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "load_config", load_config)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,8 @@ def test_every_verb_is_timed_beside_raw_torch(
 
     times = time_use(trained(CONFIGS, tmp_path), tmp_path, [1, 30], 1, lambda text: None)
 
-    for found in (times.ours, times.raw):
+    assert {"ours", "raw"} <= set(times.seconds)
+    for found in times.seconds.values():
         assert list(found) == list(VERBS)
         assert all(list(each) == [1, 30] and min(each.values()) > 0 for each in found.values())
     assert len(times.load) == 1
@@ -30,9 +31,8 @@ def test_every_verb_is_timed_beside_raw_torch(
 
 
 def test_rates_are_shown_with_the_ratio_of_times(capsys: pytest.CaptureFixture[str]) -> None:
-    times = UseTimes(
-        {verb: {100: 0.2} for verb in VERBS}, {verb: {100: 0.1} for verb in VERBS}, [2.5], {9: 50.0}
-    )
+    seconds = {who: {verb: {100: s} for verb in VERBS} for who, s in (("ours", 0.2), ("raw", 0.1))}
+    times = UseTimes(seconds, [2.5], {9: 50.0})
     show_use(times, Console(width=120))
 
     shown = capsys.readouterr().out

@@ -48,7 +48,7 @@ def test_a_sample_has_the_same_numbers_whatever_else_is_given(
 ) -> None:
     codes, again, scores = digits.encode(images), digits.reconstruct(images), digits.score(images)
 
-    for place in (0, 1, 255, 256, 700, 1796):
+    for place in (0, 1, 255, 256, 1023, 1024, 1796):
         one = images[place : place + 1]
         assert np.array_equal(digits.encode(one)[0], codes[place])
         assert np.array_equal(digits.reconstruct(one)[0], again[place])
@@ -56,7 +56,8 @@ def test_a_sample_has_the_same_numbers_whatever_else_is_given(
         assert np.array_equal(
             digits.decode(codes[place : place + 1]), digits.decode(codes)[[place]]
         )
-    assert np.array_equal(digits.encode(images[3:40]), codes[3:40])
+    for first, rows in ((3, 37), (1, 300), (5, 600), (2, 0), (7, 1025), (100, 1600)):
+        assert np.array_equal(digits.encode(images[first : first + rows]), codes[first:][:rows])
 
 
 def test_threads_do_not_change_numbers(digits: Run, images: np.ndarray) -> None:

@@ -50,6 +50,7 @@ class InPlainTrainer(pl.LightningModule):
 
     # What `AutoencoderModule` has.
     net: Autoencoder
+    data: AutoencoderDataModule
     normalisation: nn.Module
     follows_data: bool
     given_steps: int | None
@@ -109,6 +110,11 @@ class InPlainTrainer(pl.LightningModule):
         """Ours, if the Trainer was given one of ours."""
         data = getattr(self.trainer, "datamodule", None)
         return data if isinstance(data, AutoencoderDataModule) else None
+
+    def own_data(self) -> AutoencoderDataModule | None:
+        """What the module trains on, if that is one of our DataModules."""
+        fitted: AutoencoderDataModule | None = getattr(self, "data", None)  # by our own fit
+        return self._data_module() if fitted is None and self._trainer is not None else fitted
 
     def plain_optimizers(self) -> dict[str, Any]:
         """The optimizer, and the schedule as one of torch's, asked at every step."""

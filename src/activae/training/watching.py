@@ -25,16 +25,16 @@ class _Complaining(Protocol):
 def figures_of(model: Any) -> dict[str, dict[str, float]]:
     """By latent and regulariser; empty for a run that has neither of such.
 
-    model: an `AutoencoderModule`, with its data.
+    model: an `AutoencoderModule`; without a DataModule of ours no samples are known to look at.
     """
-    watched = watched_in(model)
-    if not watched:
+    watched, data = watched_in(model), model.own_data()
+    if not watched or data is None:
         return {}
     net: Autoencoder = model.net
     was_training = net.training
     net.eval()
     try:
-        x = model.data.samples["val"][:SAMPLES]
+        x = data.samples["val"][:SAMPLES]
         x = x.to(next(net.parameters()))
         with torch.autocast(x.device.type, enabled=False):
             found = {

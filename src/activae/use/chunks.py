@@ -15,9 +15,10 @@ from torch import Tensor
 
 Function = Callable[[Tensor], Tensor]
 
-# Rows of the largest chunk: from here on larger ones are no faster.
-LARGEST = {"cpu": 256}
+# Rows of the largest chunk: larger ones are no faster.
+LARGEST = {"cpu": 1024}
 LARGEST_ON_GPU = 8192
+MOST_PADDING = 64  # rows that cost less than one more call
 SMALLEST = 4  # what a product of fewer rows sums, it sums in another order
 _ALIGNED = 64  # bytes; products may round otherwise where rows begin elsewhere
 
@@ -70,7 +71,7 @@ class Chunked:
     def _parts(self, x: Tensor) -> Iterator[Tensor]:
         sizes = self.sizes
         with _threads(1 if self._one_thread else None), torch.inference_mode():
-            for part in x.split(sizes[-1]):
+            for part in x.split(_cut(len(x), sizes)):
                 rows = len(part)
                 size = next(size for size in sizes if size >= rows)
                 if rows < size:
@@ -108,6 +109,19 @@ class Chunked:
     def _random(self, rows: int) -> Tensor:
         noise = torch.Generator().manual_seed(0)
         return torch.rand(rows, *self.shape, generator=noise).to(self.like)
+
+
+def _cut(rows: int, sizes: Sequence[int]) -> list[int]:
+    """Into how many rows each so many are cut: chunks of the sizes, the last one with padding."""
+    whole, left = divmod(rows, sizes[-1])
+    cut = [sizes[-1]] * whole
+    while left:
+        padded = next(size for size in sizes if size >= left)
+        smaller = [size for size in sizes if size < left]
+        fits = padded - left <= MOST_PADDING or not smaller
+        cut.append(left if fits else smaller[-1])
+        left -= cut[-1]
+    return cut
 
 
 @contextmanager
