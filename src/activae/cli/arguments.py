@@ -14,6 +14,7 @@ from activae.config.wording import home_expanded
 
 _ONE_PATH = ("resume", "hydra.sweep.dir", "hydra.run.dir")  # a sweep cannot vary these
 _PATHS = ("data.path", "data.root", "init_from")
+_FILE_OR_NUMBER = "lr"
 _GRAMMAR = re.compile(r"[,()\[\]{}]|\$\{")  # of sweeps, lists and interpolations
 _INFO = ("-i", "--info")
 # Hydra has no word for every option of a group.
@@ -50,7 +51,7 @@ def shows_only(arguments: Sequence[str]) -> bool:
 def with_home(argument: str) -> str:
     """The argument with the home folder for the ~ of a path, which a shell leaves after a =."""
     key, equals, value = argument.partition("=")
-    if key not in (*_ONE_PATH, *_PATHS):
+    if key not in (*_ONE_PATH, *_PATHS, _FILE_OR_NUMBER):
         return argument
     paths = value.split(",") if key in _PATHS else [value]
     return f"{key}{equals}{','.join(map(home_expanded, paths))}"
@@ -79,9 +80,13 @@ def _quoted(argument: str) -> str:
     """
     key, _, value = argument.partition("=")
     # One that exists is taken as it is, whatever characters it has.
-    literal = key in ("resume", "hydra.sweep.dir") or (
-        key in ("hydra.run.dir", *_PATHS)
-        and ("${" not in value and (not _GRAMMAR.search(value) or Path(value).exists()))
+    literal = (
+        key in ("resume", "hydra.sweep.dir")
+        or (
+            key in ("hydra.run.dir", *_PATHS)
+            and ("${" not in value and (not _GRAMMAR.search(value) or Path(value).exists()))
+        )
+        or (key == _FILE_OR_NUMBER and Path(value).exists())
     )
     if not literal or not value or value == "null" or value[0] in "'\"":
         return argument
