@@ -17,6 +17,8 @@ _PATHS = ("data.path", "data.root", "init_from")
 _FILE_OR_NUMBER = "lr"
 _GRAMMAR = re.compile(r"[,()\[\]{}]|\$\{")  # of sweeps, lists and interpolations
 _INFO = ("-i", "--info")
+# As it may be said, and as the config calls it: ids of runs go by that.
+_ALIASES = {"data.source.label": "data.source.label_column"}
 # Hydra has no word for every option of a group.
 _EVERY = {"activation=all": "activation=glob(*)"}
 _GLOB = re.compile(r"(activation(?:@[\w.]+)?)=glob\((?!.*exclude)(.+)\)")
@@ -32,7 +34,13 @@ def for_hydra(arguments: Sequence[str]) -> list[str]:
         # Hydra takes it from the folder of the module that decorates the task function.
         flags.append(f"--config-path={Path(parsed.config_path).expanduser().absolute()}")
     given = any(key_of(each).endswith(".function") for each in overrides)
-    return [*flags, *(_quoted(_without_custom(each, given)) for each in overrides)]
+    return [*flags, *(_quoted(_without_custom(_renamed(each), given)) for each in overrides)]
+
+
+def _renamed(argument: str) -> str:
+    """The argument with the config's own name for its key."""
+    key, equals, value = argument.partition("=")
+    return f"{_ALIASES.get(key, key)}{equals}{value}"
 
 
 def _without_custom(argument: str, given: bool) -> str:
