@@ -62,6 +62,20 @@ def test_other_arguments_are_left_as_they_are(
     assert for_hydra(*arguments) == arguments
 
 
+def test_a_label_may_be_named_by_the_shorter_key(for_hydra: Callable[..., list[str]]) -> None:
+    assert for_hydra("data.source.label=species") == ["data.source.label_column=species"]
+
+
+def test_a_learning_rate_is_a_number_or_a_file(
+    for_hydra: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "a,lr=1.yaml"
+    file.touch()
+    assert for_hydra("lr=1e-3") == ["lr=1e-3"]
+    assert for_hydra("lr=1e-3,1e-2") == ["lr=1e-3,1e-2"]
+    assert for_hydra(f"lr={file}") == [f'lr="{file}"']
+
+
 def test_the_flag_of_a_sweep_may_stand_anywhere(for_hydra: Callable[..., list[str]]) -> None:
     assert for_hydra("a=1,2", "-m", "seed=0,1") == ["-m", "a=1,2", "seed=0,1"]
 

@@ -49,6 +49,13 @@ def test_the_width_of_a_table_sets_the_code_unless_the_user_does(
         assert settled(*labelled, "data.source.drop=[c2,c3]").encoding.dim == 4
 
 
+def test_labels_of_text_are_no_part_of_the_width(tmp_path: Path, settled: Any) -> None:
+    (tmp_path / "t.csv").write_text("species,a,b,c,d,e,f,g\nx,1,2,3,4,5,6,8\ny,2,3,5,4,5,6,9\n")
+    own = f"data.path={tmp_path / 't.csv'}"
+    assert settled("data=array", own).encoding.dim == 2
+    assert settled("data=tabular", own).encoding.dim == 4
+
+
 def test_wide_data_keep_the_code_and_the_id_that_they_had(tmp_path: Path, settled: Any) -> None:
     own = ("data=array", f"data.path={table(tmp_path / 't.csv', 80)}")
     written_out = ("encoding.dim=32", "data.normalisation=standardise")

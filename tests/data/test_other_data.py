@@ -108,6 +108,18 @@ def test_what_a_run_left_out_may_be_there_or_not(
     assert again(MIXED, "csv").equal(again(MIXED[["height", "mass"]], "csv"))
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_labels_of_text_that_were_found_may_be_there_or_not(
+    ending: str, reader: Callable[..., Again]
+) -> None:
+    labelled = NUMBERS.assign(species=["x", "y"] * 20)
+    again = reader(labelled, "array")
+
+    assert again(labelled, ending).equal(again(NUMBERS, ending))
+    with pytest.raises(DataError, match="has the unknown target"):
+        again(NUMBERS.assign(target=3.0), ending)
+
+
 def test_a_table_without_names_is_refused_where_the_run_knows_some(
     reader: Callable[..., Again], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -379,6 +380,39 @@ def test_a_parquet_file_with_double_names_is_refused(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "mine.parquet")
     with pytest.raises(DataError, match=r"columns 1 and 2 are both named 'a'"):
         array(tmp_path / "mine.parquet")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_one_column_of_text_is_read_as_labels_if_it_is_called_so(
+    ending: str, tmp_path: Path
+) -> None:
+    columns: dict[str, Any] = {"a": [1.0, 2.0, 3.0], "species": ["x", "y", "x"], "b": [4.0, 5, 7]}
+    file = tmp_path / f"mine.{ending}"
+
+    def written(**others: Any) -> Path:
+        frame = pd.DataFrame(columns | others)
+        frame.to_parquet(file, index=False) if ending == "parquet" else frame.to_csv(
+            file, index=False
+        )
+        return file
+
+    source = array(written())
+
+    assert source.features == ("a", "b")
+    assert source.train_labels is not None
+    assert source.train_labels.tolist() == [0, 1, 0]
+    assert "Column species holds text: it is read as labels, not trained on" in source.note
+    with pytest.raises(DataError):  # two columns of text: which are the labels?
+        array(written(city=["x", "y", "z"]))
+    columns["city"] = columns.pop("species")
+    with pytest.raises(DataError, match=r"city.*data\.source\.label_column"):
+        array(written())
+
+
+def test_a_sample_is_not_taken_for_names_because_its_label_is_a_word(path: Path) -> None:
+    path.write_text("1,2,species\n3,4,y\n5,6,z\n")
+    with pytest.raises(DataError, match="'y' is not a number"):
+        array(path)
 
 
 def test_columns_that_seem_labels_or_numbers_of_rows_are_noted(path: Path) -> None:

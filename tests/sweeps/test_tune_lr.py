@@ -137,7 +137,7 @@ def test_the_test_split_is_left_to_the_runs_that_compare(
 
 
 def test_it_ends_with_the_commands_that_use_the_rates_best_first(
-    tuned: Tune, caplog: pytest.LogCaptureFixture
+    tuned: Tune, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     def landscape(activation: str, lr: float, seed: int) -> float:
         best = {"relu": 0.008, "tanh": 0.016}[activation]
@@ -148,6 +148,8 @@ def test_it_ends_with_the_commands_that_use_the_rates_best_first(
 
     shown = [line for line in caplog.messages if line.startswith("use ")]
     assert shown == [
+        "use    python train.py -m activation=relu,tanh trainer=debug "
+        f"lr={tmp_path / 'tuned_lr.yaml'} 'seed=range(5)'",
         "use    python train.py activation=tanh trainer=debug optimizer.lr=0.016",
         "use    python train.py activation=relu trainer=debug optimizer.lr=0.008",
     ]
@@ -225,10 +227,14 @@ def test_a_failed_job_is_named_at_the_end_and_ends_the_extending(
     assert (rows[0]["lr"], rows[0]["at_edge"], rows[0]["extended"]) == (0.001, "lowest", "no")
 
 
-def test_other_values_make_other_conditions_and_seeds_can_be_given(tuned: Tune) -> None:
+def test_other_values_make_other_conditions_and_seeds_can_be_given(
+    tuned: Tune, tmp_path: Path
+) -> None:
     rows, launcher = tuned(valley(0.008), "activation=relu,tanh", "encoder=mlp,conv", "seed=1,2,3")
 
     assert list(rows) == ["relu,mlp", "relu,conv", "tanh,mlp", "tanh,conv"]
+    kept = OmegaConf.load(tmp_path / "tuned_lr.yaml")  # by key, so that lr=FILE finds them
+    assert list(kept)[1] == "activation=relu encoder=conv"
     assert {job["seed"] for job in launcher.batches[0]} == {"1", "2", "3"}
 
 
@@ -254,6 +260,8 @@ def test_a_grid_that_cannot_tell_the_best_is_refused(
 def test_what_is_tuned_cannot_be_given_too(tuned: Tune) -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.lr=0\.1: optimizer\.lr is what is tuned"):
         tuned(valley(1), "activation=relu", "optimizer.lr=0.1")
+    with pytest.raises(ConfigError, match=r"lr=0\.1: the learning rate is what is tuned"):
+        tuned(valley(1), "activation=relu", "lr=0.1")
     with pytest.raises(ConfigError, match=r"only listed values can be combined"):
         tuned(valley(1), "data.train_fraction=interval(0,1)")
 
@@ -377,6 +385,36 @@ def test_the_experiment_tunes_from_the_command_line_and_trains_nothing_twice(
     assert again.code == 0, again.text
     assert json.loads((sweep / "tuned_lr.json").read_text()) == table
     assert {file: file.stat().st_mtime_ns for file in sweep.glob("*/DONE")} == done
+
+
+def test_a_sweep_and_a_run_take_the_rates_of_a_file(
+    train_py: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "tuned_lr.yaml").write_text("relu: 0.008\ntanh: 0.016\n")
+    quick = ("trainer=debug", "logger=minimal", "data.train_fraction=0.1")
+
+    def swept(*rates: str) -> Any:
+        how = ("-m", "sweep=s", "hydra.launcher.workers=1", *quick)
+        return train_py(*how, "activation=relu,tanh,elu", *rates)
+
+    outcome = swept("lr=tuned_lr.yaml")
+
+    assert outcome.code == 1
+    assert "lr=tuned_lr.yaml: has no rate for activation=elu" in outcome.text.splitlines()[-1]
+    configs = (tmp_path / "outputs/sweeps/s").glob("*/config.yaml")
+    rates = {file.parent.name: OmegaConf.load(file).optimizer.lr for file in configs}
+    assert rates == {"activation=relu": 0.008, "activation=tanh": 0.016}
+
+    again = train_py("-m", "sweep=s", *quick, "activation=relu", "optimizer.lr=0.008")
+    assert "1 runs, 0 to train, 1 done" in again.text  # written out it is the same run
+
+    (tmp_path / "tuned_lr.yaml").write_text("relu: 0.008\ntanh: 0.016\nelu: 0.004\n")
+    again = train_py("resume=outputs/sweeps/s")
+    assert "3 runs, 1 to train, 2 done" in again.text
+
+    alone = train_py(*quick, "activation=tanh", "lr=tuned_lr.yaml", "hydra.run.dir=alone")
+    assert alone.code == 0, alone.text
+    assert OmegaConf.load(tmp_path / "alone/config.yaml").optimizer.lr == 0.016
 
 
 def test_ctrl_c_between_two_batches_says_how_to_go_on(

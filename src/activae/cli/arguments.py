@@ -14,8 +14,11 @@ from activae.config.wording import home_expanded
 
 _ONE_PATH = ("resume", "hydra.sweep.dir", "hydra.run.dir")  # a sweep cannot vary these
 _PATHS = ("data.path", "data.root", "init_from")
+_FILE_OR_NUMBER = "lr"
 _GRAMMAR = re.compile(r"[,()\[\]{}]|\$\{")  # of sweeps, lists and interpolations
 _INFO = ("-i", "--info")
+# As it may be said, and as the config calls it: ids of runs go by that.
+_ALIASES = {"data.source.label": "data.source.label_column"}
 # Hydra has no word for every option of a group.
 _EVERY = {"activation=all": "activation=glob(*)"}
 _GLOB = re.compile(r"(activation(?:@[\w.]+)?)=glob\((?!.*exclude)(.+)\)")
@@ -31,7 +34,13 @@ def for_hydra(arguments: Sequence[str]) -> list[str]:
         # Hydra takes it from the folder of the module that decorates the task function.
         flags.append(f"--config-path={Path(parsed.config_path).expanduser().absolute()}")
     given = any(key_of(each).endswith(".function") for each in overrides)
-    return [*flags, *(_quoted(_without_custom(each, given)) for each in overrides)]
+    return [*flags, *(_quoted(_without_custom(_renamed(each), given)) for each in overrides)]
+
+
+def _renamed(argument: str) -> str:
+    """The argument with the config's own name for its key."""
+    key, equals, value = argument.partition("=")
+    return f"{_ALIASES.get(key, key)}{equals}{value}"
 
 
 def _without_custom(argument: str, given: bool) -> str:
@@ -50,7 +59,7 @@ def shows_only(arguments: Sequence[str]) -> bool:
 def with_home(argument: str) -> str:
     """The argument with the home folder for the ~ of a path, which a shell leaves after a =."""
     key, equals, value = argument.partition("=")
-    if key not in (*_ONE_PATH, *_PATHS):
+    if key not in (*_ONE_PATH, *_PATHS, _FILE_OR_NUMBER):
         return argument
     paths = value.split(",") if key in _PATHS else [value]
     return f"{key}{equals}{','.join(map(home_expanded, paths))}"
@@ -79,9 +88,13 @@ def _quoted(argument: str) -> str:
     """
     key, _, value = argument.partition("=")
     # One that exists is taken as it is, whatever characters it has.
-    literal = key in ("resume", "hydra.sweep.dir") or (
-        key in ("hydra.run.dir", *_PATHS)
-        and ("${" not in value and (not _GRAMMAR.search(value) or Path(value).exists()))
+    literal = (
+        key in ("resume", "hydra.sweep.dir")
+        or (
+            key in ("hydra.run.dir", *_PATHS)
+            and ("${" not in value and (not _GRAMMAR.search(value) or Path(value).exists()))
+        )
+        or (key == _FILE_OR_NUMBER and Path(value).exists())
     )
     if not literal or not value or value == "null" or value[0] in "'\"":
         return argument

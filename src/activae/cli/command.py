@@ -26,6 +26,7 @@ from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.names import key_of
 from activae.config.program import training
+from activae.config.rates import put_rate
 from activae.config.settling import container, read, settle
 from activae.config.trust import refuse_untrusted, trusting
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
@@ -224,6 +225,8 @@ def _train(composed: DictConfig, folder: Path) -> float:
         raise ConfigError(
             f"experiment=race: is a race of many runs, for which {training()} needs -m"
         )
+    if not composed.resume:
+        put_rate(composed, HydraConfig.get())
     cfg = _config_of_run(composed, folder) if composed.resume else composed
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a launcher that is not ours
         refuse_several_in_a_sweep(cfg.trainer)

@@ -77,6 +77,7 @@ _MATTERS = {
     "logger.progress_bar": "",
     "logger.others": "stack",
     "race": "",
+    "lr": "",
     "version": "",
     "sweep": "",
     "resume": "",

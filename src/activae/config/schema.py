@@ -143,6 +143,7 @@ class TrainConfig:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     callbacks: dict[str, Any] = field(default_factory=dict)
     race: dict[str, Any] = field(default_factory=dict)  # of a sweep that is one
+    lr: Any = None  # put at optimizer.lr before a config is settled: activae.config.rates
     init_from: str | None = None
     freeze: str | None = None
     sweep: str | None = None

@@ -144,6 +144,8 @@ def _expand_home(node: Any) -> None:
 
 def _misplaced(values: dict[str, Any]) -> Iterator[str]:
     """A line for each node that should describe a factory and does not."""
+    if values.get("lr") is not None:  # activae.config.rates, which commands go through
+        yield f"lr={shown(values['lr'])}: is for commands; give optimizer.lr here"
     for key, group in _FACTORIES.items():
         yield from _not_a_factory(key, group, _select(values, key))
     for key in _PLACES:

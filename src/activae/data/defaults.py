@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from activae.data.sources.hints import text_labels
 from activae.data.sources.numpy_files import map_npy, samples_of
+from activae.data.sources.table import Table
 from activae.data.sources.tables import ENDINGS as TABLES
 from activae.data.sources.tables import open_table
 from activae.errors import UserError
@@ -28,18 +30,22 @@ def code_dim(
     columns: Sequence[str] | None = None,
     label: str | int | None = None,
     drop: Sequence[str] | None = None,
+    reader: str = "activae.data.array",
 ) -> int:
     """The largest power of 2 that is at most half the width of a sample, and 32 at the most.
 
     Three columns get 2, because a category takes several values of a sample.
 
-    columns: those chosen, if they were; label and drop: those that are no features.
+    columns: those chosen, if they were; label and drop: those that are no features. reader: what
+    reads them; `array` finds labels of text by itself.
     """
     width = len(columns) if columns else _width(Path(path or ""))
     if width is None:
         return LARGEST_CODE
     if not columns:
-        width -= (label is not None) + len(drop or ())
+        finds = label is None and reader.endswith(".array")
+        width -= _has_text_labels(Path(path or "")) if finds else label is not None
+        width -= len(drop or ())
     if width <= 2:
         return 1
     return max(2, min(LARGEST_CODE, 1 << (width // 2).bit_length() - 1))
@@ -58,9 +64,20 @@ def _width(file: Path) -> int | None:
         head = _array_of(file)
         return None if head is None else len(head.dtype.names or ()) or prod(head.shape[1:])
     try:
-        return len(open_table(file, has_header=lambda cells: True).names)
+        return len(_table(file).names)
     except _UNREADABLE:
         return None
+
+
+def _has_text_labels(file: Path) -> bool:
+    try:
+        return file.suffix.lower() in TABLES and text_labels(_table(file)) is not None
+    except _UNREADABLE:
+        return False
+
+
+def _table(file: Path) -> Table:
+    return open_table(file, has_header=lambda cells: True)
 
 
 def _array_of(file: Path) -> NDArray[Any] | None:

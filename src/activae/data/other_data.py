@@ -19,6 +19,7 @@ from activae.data.source import check_finite
 from activae.data.sources import arrays, tabular
 from activae.data.sources.columns import columns_of, with_gaps
 from activae.data.sources.files import existing_file
+from activae.data.sources.hints import text_labels
 from activae.data.sources.matching import places_of
 from activae.data.sources.numbers import chosen_columns
 from activae.data.sources.numpy_files import map_npy
@@ -51,7 +52,7 @@ def other_samples(
     named = map_npy(file).dtype.names if file.suffix.lower() == ".npy" else None
     is_matched = named is not None and spec.features is not None
     if is_matched:
-        _match(file, spec.features or (), list(named or ()), source)
+        _match(file, spec.features or (), list(named or ()), source, None)
     content = arrays.read(file, spec.features if is_matched else None, None)
     samples = arrays.to_samples(file, content.train, source.get("image_shape"))
     return _checked(file, samples, spec)
@@ -133,13 +134,14 @@ def _of_columns(
 
 
 def _of_numbers(file: Path, source: Mapping[str, Any], spec: DataSpec) -> SampleTable:
-    names = _names(file, spec.features or ())
+    table = _table(file, spec.features or ())
+    names, found = table.names, text_labels(table)
     label = source.get("label_column")
     if spec.features is None:  # nothing to match by
         is_label = len(names) == spec.shape[0] + 1 and len(spec.shape) == 1
         chosen = chosen_columns(file, label if is_label else None, None, has_settings=False)
     else:
-        _match(file, spec.features, names, source)
+        _match(file, spec.features, names, source, None if found is None else names[found])
         chosen = chosen_columns(file, None, spec.features, has_settings=False)
 
     def samples(part: Table, first: int) -> Tensor:
@@ -150,16 +152,23 @@ def _of_numbers(file: Path, source: Mapping[str, Any], spec: DataSpec) -> Sample
     return SampleTable(chosen.table, samples)
 
 
-def _match(file: Path, known: Sequence[str], names: Sequence[str], source: Any) -> None:
-    """Raise DataError unless the file has the columns that the run knows, and no strange ones."""
+def _match(
+    file: Path, known: Sequence[str], names: Sequence[str], source: Any, labels: str | None
+) -> None:
+    """Raise DataError unless the file has the columns that the run knows, and no strange ones.
+
+    labels: the column that the run's reader would take for labels, which may be there too.
+    """
     label = source.get("label_column")
     if isinstance(label, int) and -len(names) <= label < len(names):
         label = names[label]
+    if label is None:
+        label = labels
     places_of(str(file), known, names, names if source.get("columns") is not None else [label])
 
 
-def _names(file: Path, known: Sequence[str]) -> list[str]:
-    """The names of a table's columns; DataError where it has none although the run knows some."""
+def _table(file: Path, known: Sequence[str]) -> Table:
+    """A table; DataError where its columns have no names although the run knows some."""
 
     def has_header(cells: list[str]) -> bool:
         return not all(map(is_number, cells)) or bool({*known} & {*cells})
@@ -170,4 +179,4 @@ def _names(file: Path, known: Sequence[str]) -> list[str]:
             f"{file}: its columns have no names, by which those of the run's data are found; add "
             f"them in a first line: {','.join(known)}"
         )
-    return table.names
+    return table

@@ -17,6 +17,7 @@ from torch import Tensor
 from activae.data.sources.cells import Cells, Expression, in_rows
 from activae.data.sources.columns import GAPS, GAPS_AMONG_NUMBERS, MISSING, Columns
 from activae.data.sources.files import shortened
+from activae.data.sources.hints import is_called_labels
 from activae.data.sources.matching import places_of
 from activae.data.sources.tabular import OTHER, ColumnFeatures
 from activae.data.sources.texts import WordCounts, as_rows
@@ -46,8 +47,13 @@ def frame_numbers(frame: pd.DataFrame, source: Source, spec: DataSpec) -> NDArra
             )
         places = list(range(len(names)))
     else:
-        chosen = source.get("columns") is not None
-        places = places_of(_ROWS, spec.features, names, names if chosen else _left_out(source))
+        left_out = names if source.get("columns") is not None else _left_out(source)
+        labels = [
+            name
+            for name, kind in zip(names, frame.dtypes, strict=True)
+            if kind.kind not in "biuf" and is_called_labels(name)
+        ]
+        places = places_of(_ROWS, spec.features, names, [*left_out, *labels])
     for place in places:
         if frame.dtypes.iloc[place].kind not in "biuf":
             raise DataError(

@@ -22,6 +22,7 @@ from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.identity import ID_LENGTH, job_id
 from activae.config.names import key_of, varying
 from activae.config.program import config_flags, training
+from activae.config.rates import put_rate
 from activae.config.settling import container, settle
 from activae.config.trust import trusting
 from activae.config.wording import wrapped
@@ -175,6 +176,11 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
     refuse_several_in_a_sweep(config.trainer)
     resumed = config.resume
     config.resume = None  # names the sweep; the job's own folder tells whether it is resumed
+    wrong: UserError | None = None
+    try:
+        put_rate(config, config.hydra)
+    except UserError as error:
+        wrong = error
     with open_dict(config):
         lines = [line for line in _lines(config.hydra.overrides.task) if key_of(line) in keys]
         if lines:  # else there is one job, or it is what the others are compared with
@@ -187,6 +193,8 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
         composed: Any = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
         del config["hydra"]
     try:
+        if wrong is not None:
+            raise wrong
         if resumed and Path(resumed).resolve() != sweep.path.resolve():
             raise ConfigError(f"resume={resumed}: continues one run; leave out --multirun")
         # A resumed sweep's lines come from its folder; its commands give no trusted_modules.

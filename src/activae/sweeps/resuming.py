@@ -39,7 +39,8 @@ _HOW = ("hydra.", "hydra/", "trusted_modules=", _BUDGET)
 # Said at each launch, by the user.
 _EACH_TIME = ("resume", "trusted_modules")
 _KEYS = {field.name for field in fields(TrainConfig)} - set(_EACH_TIME)
-_SCALARS = ("seed", "sweep", "version", "init_from", "freeze")  # without a dot and yet no group
+# Without a dot and yet no group.
+_SCALARS = ("seed", "lr", "sweep", "version", "init_from", "freeze")
 _OPTIONS = {
     "hydra/launcher": ("basic", "ray", "slurm", "stacked", "submitit_local"),
     "hydra/sweeper": ("basic", "grid", "lr_grid", "optuna", "race"),

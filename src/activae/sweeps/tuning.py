@@ -23,6 +23,8 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from activae.config.names import key_of
+from activae.config.program import training
+from activae.config.rates import KEY
 from activae.config.settling import container
 from activae.config.wording import clipped_apart, fits, wrapped
 from activae.errors import ConfigError
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 TABLE = "tuned_lr.json"
 _SHOWN = 3  # commands, at the end
+_OF_THE_TUNING = ("experiment=tune_lr", "sweep=", "score.test=")
 _FINALISTS = 3  # the best by the first seed, and, in a valley, its neighbours
 
 
@@ -89,6 +92,7 @@ class Condition:
 
     name: str
     overrides: tuple[str, ...]
+    entry: str  # what it is called in the file of rates: see activae.config.rates
     results: dict[int, list[Result]] = field(default_factory=dict)
     finalists: list[int] = field(default_factory=list)
 
@@ -172,7 +176,7 @@ def tune(
     if scoring:
         _score(batches, conditions, grid, scoring)
     else:
-        tell_use(conditions, grid)
+        tell_use(conditions, grid, folder)
     batches.conclude()
 
 
@@ -252,6 +256,8 @@ def _refuse_what_is_set_here(
             f"{overrides[grid.key].input_line}: {grid.key} is what is tuned; its grid is set with "
             "hydra.sweeper.start, .factor and .points"
         )
+    if "lr" in overrides and grid.key == KEY:
+        raise ConfigError(f"{overrides['lr'].input_line}: the learning rate is what is tuned")
     given = [line for line in lines if key_of(line) == key_of(WITH_TEST)]
     if given and grid.score_seeds:
         raise ConfigError(
@@ -286,7 +292,9 @@ def conditions_of(overrides: Mapping[str, Override], config: DictConfig) -> list
         chosen = dict(zip(overrides, lines, strict=True))
         values = [chosen[key].partition("=")[2] for key in combined]
         name = ",".join(values) or str(config.hydra.runtime.choices.activation)
-        conditions.append(Condition(name, lines))
+        by_name = combined in ([], ["activation"])
+        entry = name if by_name else " ".join(quote(chosen[key]) for key in combined)
+        conditions.append(Condition(name, lines, entry))
     return conditions
 
 
@@ -304,7 +312,7 @@ def _lines(override: Override) -> list[str]:
 def tell_rates(conditions: Sequence[Condition], grid: Grid, seeds: int, folder: Path) -> None:
     """Tell the best rate of each by so many seeds, and keep the table in the folder."""
     rows = [each.row(grid) for each in conditions]
-    tuned = {row["condition"]: row["lr"] for row in rows}
+    tuned = {each.entry: row["lr"] for each, row in zip(conditions, rows, strict=True)}
     write_text(folder / TUNED, OmegaConf.to_yaml(OmegaConf.create(tuned)))
     write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")
     width = min(30, max(len(row["condition"]) for row in rows))
@@ -324,13 +332,29 @@ def tell_rates(conditions: Sequence[Condition], grid: Grid, seeds: int, folder: 
     log.info("kept   %s", folder / TUNED)
 
 
-def tell_use(conditions: Sequence[Condition], grid: Grid) -> None:
-    """Print the command of a run with its tuned rate, for the best conditions, best first."""
+def tell_use(conditions: Sequence[Condition], grid: Grid, folder: Path) -> None:
+    """Print the commands that use the rates: all of them on fresh seeds, and each of the best."""
     known = [c for c in conditions if not c.failed and math.isfinite(c.mean(c.best()))]
-    own = ("experiment=tune_lr", "sweep", "score.test")  # of the tuning, not of what is tuned
+    if len(known) > 1 and grid.key == KEY:
+        lines = [*_combined(known), f"lr={folder / TUNED}", "seed=range(5)"]
+        log.info("use    %s -m %s", training(), " ".join(map(quote, lines)))
     for each in sorted(known, key=lambda c: c.mean(c.best()))[:_SHOWN]:
-        lines = [line for line in each.job(grid.line(each.best())) if not line.startswith(own)]
-        log.info("use    python train.py %s", " ".join(map(quote, lines)))
+        lines = _of_what_is_tuned(each.job(grid.line(each.best())))
+        log.info("use    %s %s", training(), " ".join(map(quote, lines)))
+
+
+def _combined(conditions: Sequence[Condition]) -> list[str]:
+    """The override lines that combine to the conditions: each key with all its values."""
+    values: dict[str, dict[str, None]] = {}
+    for line in _of_what_is_tuned([line for each in conditions for line in each.overrides]):
+        key, _, value = line.partition("=")
+        values.setdefault(key, {})[value] = None
+    return [f"{key}={','.join(found)}" for key, found in values.items()]
+
+
+def _of_what_is_tuned(lines: Sequence[str]) -> list[str]:
+    """The lines without those of the tuning itself."""
+    return [line for line in lines if not line.startswith(_OF_THE_TUNING)]
 
 
 def _wrong(key: str, value: Any, wanted: str) -> ConfigError:

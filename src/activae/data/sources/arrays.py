@@ -18,7 +18,7 @@ from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
 from activae.data.sources.files import available_bytes, encode_labels, existing_file
 from activae.data.sources.hints import note_on_labels, note_on_row_numbers
-from activae.data.sources.numbers import read_numbers
+from activae.data.sources.numbers import chosen_columns
 from activae.data.sources.numpy_files import Content, map_npy, read_numpy
 from activae.data.sources.tables import ENDINGS as TABLES
 from activae.errors import ConfigError, DataError
@@ -69,7 +69,8 @@ def array(
         image_shape: `[C, H, W]` or `[H, W]`: makes vectors into images, or, of a 4-dimensional
             array, says which dimension is the channels.
         columns: of a table or structured array: the names of the columns to take, in this order.
-        label_column: of a table: name or index (from 0) of the column that holds labels.
+        label_column: of a table: name or index (from 0) of the column that holds labels; null: a
+            single column of text, if it is called as labels are.
         in_memory: whether an `.npy` is loaded whole; null: where that takes at most half of the
             memory available.
         buffer_mb: of an `.npy`: megabytes (2^20) for rows that are read ahead and shuffled
@@ -117,13 +118,25 @@ def read(file: Path, columns: Sequence[str] | None, label_column: str | int | No
     Raises ConfigError for columns that there are not, DataError for what cannot be read.
     """
     if file.suffix.lower() in TABLES:
-        values, labels, features = read_numbers(file, label_column, columns)
-        note = _note_on_columns(values, labels, features)
-        if labels is not None:
-            note = f"Column {label_column} is read as labels, not trained on. {note}".strip()
-        return Content(values, labels, features=features, note=note)
+        chosen = chosen_columns(file, label_column, columns)
+        table, label, features = chosen.table, chosen.label, chosen.features
+        labels = None if label is None else table.labels(label)
+        values = table.numbers(chosen.columns)
+        notes = [_note_on_columns(values, labels, features)]
+        if label is not None:
+            notes.insert(0, _note_on_labels(table.names[label], label_column))
+        return Content(values, labels, features=features, note=" ".join(notes).strip())
     _refuse_label_column(file, label_column)
     return read_numpy(file, columns)
+
+
+def _note_on_labels(name: str, said: str | int | None) -> str:
+    if said is not None:
+        return f"Column {said} is read as labels, not trained on."
+    return (
+        f"Column {name} holds text: it is read as labels, not trained on, as with "
+        f"data.source.label_column={name} (data=tabular would train on its categories)."
+    )
 
 
 def _note_on_columns(values: Array, labels: Array | None, features: tuple[str, ...] | None) -> str:

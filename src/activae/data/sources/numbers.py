@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from activae.config.wording import did_you_mean
 from activae.data.sources.csv_table import CsvTable
 from activae.data.sources.files import shortened
+from activae.data.sources.hints import text_labels
 from activae.data.sources.table import Table, is_number, number
 from activae.data.sources.tables import open_table
 from activae.errors import ConfigError, DataError
@@ -25,7 +26,8 @@ def read_numbers(
 ) -> tuple[Array, Array | None, tuple[str, ...] | None]:
     """The chosen columns as numbers [rows, columns], the labels [rows] if asked for, their names.
 
-    The names are None where the file has no header.
+    The names are None where the file has no header. A single column of text that is called as
+    labels are is read as labels where neither they nor columns are given.
 
     Args:
         path: the file; a CSV file in UTF-8, with a header or without.
@@ -74,7 +76,7 @@ def chosen_columns(
         has_header=lambda cells: columns is not None or _is_header(cells, label_column),
         has_settings=has_settings,
     )
-    names, label = table.names, None
+    names, label = table.names, text_labels(table) if columns is None else None
     if label_column is not None:
         label = table.index("data.source.label_column", label_column)
         if columns is not None and names[label] in columns:
