@@ -3,5 +3,6 @@
 In: a run and samples. Out: a file whose every bit counts, and samples of it again. `quantiser`
 turns codes into integers with a step for each dimension that `allocation` and `rate` choose;
 `coder` turns integers into words; `container` is the file; `lossless` adds what makes 8-bit images
-exact.
+exact, `exact` through a run's decoder. `rows` reads samples block by block; `packing` goes from
+samples to a file and back.
 """

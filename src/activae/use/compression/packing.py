@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from math import inf, prod
 from pathlib import Path
@@ -23,9 +22,10 @@ from activae.use.arrays import BYTES, declared_range
 from activae.use.compression.allocation import spread_rows
 from activae.use.compression.coder import decode_rows
 from activae.use.compression.container import HASH_BYTES, Archive, Residual, from_bytes, to_bytes
-from activae.use.compression.lossless import Pixels, residual, residual_bits, restored
+from activae.use.compression.exact import exact_archive, exact_decoder, whole_pixels
+from activae.use.compression.lossless import Pixels, restored
 from activae.use.compression.quantiser import Codes
-from activae.use.compression.rate import JUDGED, Coding
+from activae.use.compression.rate import Coding
 from activae.use.compression.rows import ReadRows, Rows, blocks, held_if_small
 from activae.use.forms import pictures
 from activae.use.given import given
@@ -33,7 +33,6 @@ from activae.use.run import Run
 from activae.use.streams import is_stream
 from activae.use.writing import shows_images, writer
 
-ROWS = 256  # that float64 decodes at a time
 PICTURED = 1000  # images that are written as PNG, to compare
 WRITTEN = 4096  # samples that are decompressed into a file at a time
 SHARE_OF_MEMORY = 0.5  # that is free, which decompressed samples may take
@@ -116,7 +115,9 @@ def compress(
     raw = held_if_small(ReadRows(found.rows, lambda a, b: found.raw(a, b).cpu().numpy()))
     coding = coding_of(run, raw)
     if lossless:
-        archive = _lossless(run, coding, ReadRows(len(raw), lambda a, b: _pixels(raw[a:b])))
+        archive = exact_archive(
+            run, coding, ReadRows(len(raw), lambda a, b: whole_pixels(raw[a:b]))
+        )
     elif bits is not None:
         archive = coding.for_bits(bits)
     else:
@@ -186,7 +187,7 @@ def _written(run: Run, source: Path, archive: Archive, *, lossy: bool) -> Iterat
 
 def _restored(run: Run, rest: Residual, codes: Codes, what: str) -> Iterator[Pixels]:
     """The exact pixels of codes and what a file holds beside them, in blocks."""
-    decode = _exact_decoder(run)
+    decode = exact_decoder(run)
     return restored(rest, ReadRows(len(codes), lambda a, b: decode(codes[a:b])), what)
 
 
@@ -305,53 +306,6 @@ def _check_fit(
             f"{what}: says that it holds {archive.count} samples, which take {needed / 1e9:.3g} GB "
             f"to decompress, and {free / 1e9:.3g} GB may be used here"
         )
-
-
-def _lossless(run: Run, coding: Coding, pixels: Rows) -> Archive:
-    """The smallest archive of all slopes, codes and residual together."""
-    decode = _exact_decoder(run)
-    numbers = spread_rows(np.arange(len(pixels)), JUDGED)
-    some, seen = pixels[numbers], coding.codes[numbers]
-    share = len(seen) / len(coding.codes)
-
-    def bits(slope: float) -> float:
-        quantiser = coding.quantiser(slope)
-        values = quantiser.values(quantiser.symbols(seen))
-        return share * coding.curves.bits_at(slope) + residual_bits(some, decode(values))
-
-    low, high = coding.curves.slopes()
-    best = min(np.geomspace(low, high, 28).tolist(), key=bits)
-    best = min([best * 2.0**octaves for octaves in (-2, -1, 0, 1, 2)], key=bits)
-    archive = coding.archive(best)
-    values = archive.quantiser.values(archive.quantiser.symbols(coding.codes))
-    predicted = held_if_small(ReadRows(len(pixels), lambda a, b: decode(values[a:b])))
-    return replace(archive, residual=residual(pixels, predicted))
-
-
-def _pixels(raw: np.ndarray) -> Pixels:
-    rounded = raw.astype(np.uint8)
-    if not np.array_equal(rounded.astype(raw.dtype), raw):
-        raise DataError("lossless: is for whole pixels from 0 to 255, and some are fractions")
-    return rounded
-
-
-def _exact_decoder(run: Run) -> Callable[[Codes], Pixels]:
-    """Codes [n, D] to pixels: in float64 on the CPU, where machines differ least."""
-    net = copy.deepcopy(run.network).cpu().double().eval()
-    inverse: Any = copy.deepcopy(run.normalisation).cpu().double().inverse
-
-    @torch.inference_mode()
-    def decode(codes: Codes) -> Pixels:
-        parts = []
-        for first in range(0, len(codes), ROWS):
-            rows = torch.zeros(ROWS, codes.shape[1], dtype=torch.float64)
-            part = torch.from_numpy(codes[first : first + ROWS])
-            rows[: len(part)] = part
-            raw = inverse(net.decode(rows.reshape(ROWS, *run.code_shape)))
-            parts.append(raw[: len(part)].round().clamp(*BYTES).to(torch.uint8))
-        return torch.cat(parts).numpy()
-
-    return decode
 
 
 def _zlib_bytes(raw: Rows, values: int) -> int:
