@@ -30,11 +30,14 @@ def figures_of(model: Any) -> dict[str, dict[str, float]]:
     watched = watched_in(model)
     if not watched:
         return {}
+    data = getattr(model, "data", None) or model.data_module()
+    if data is None:  # a pl.Trainer may have loaders of the user's own
+        return {}
     net: Autoencoder = model.net
     was_training = net.training
     net.eval()
     try:
-        x = model.data.samples["val"][:SAMPLES]
+        x = data.samples["val"][:SAMPLES]
         x = x.to(next(net.parameters()))
         with torch.autocast(x.device.type, enabled=False):
             found = {
