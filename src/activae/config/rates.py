@@ -25,7 +25,7 @@ from activae.errors import ConfigError
 KEY = "optimizer.lr"
 
 
-def put_rate(config: DictConfig, hydra: DictConfig) -> None:
+def put_rate(config: DictConfig, hydra: Any) -> None:
     """Put what `lr` of a composed config means at optimizer.lr; `hydra`: what composed it.
 
     Raises ConfigError where both keys are given, and for a file that cannot be read or has no rate
