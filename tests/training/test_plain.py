@@ -24,6 +24,7 @@ from activae.data.loaders import TrainingBatches
 from activae.data.module import STEPS_PER_CHUNK
 from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
+from activae.objectives import CodeL1, HutchinsonContractive, corruptions
 from activae.results.recording import Recorders
 from activae.training.assembly import build_data, build_model
 from activae.training.endings import Diverged
@@ -84,6 +85,49 @@ def test_three_lines_train_log_and_count(tmp_path: Path) -> None:
     again = trainer(tmp_path).validate(model, datamodule=arrays(), verbose=False)[0]
     assert again["SE/val"] == pytest.approx(used.callback_metrics["SE/val"].item())
     assert weights(model).ne(weights(AutoencoderModule(network()))).any()
+
+
+IN_A_SCRIPT: dict[str, tuple[tuple[str, ...], Callable[[], dict[str, Any]]]] = {
+    "corruption": (
+        ("corruption=salt_and_pepper", "corruption.probability=0.3"),
+        lambda: {"corruption": partial(corruptions.salt_and_pepper, probability=0.3)},
+    ),
+    "regularisers": (
+        ("regulariser=[code_l1,contractive_hutchinson]", "regulariser.code_l1.weight=0.01"),
+        lambda: {
+            "regularisers": {
+                "code_l1": CodeL1(0.01),
+                "contractive_hutchinson": HutchinsonContractive(1e-3, probes=1),
+            }
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_A_SCRIPT)
+def test_what_joins_the_loss_in_a_script_is_what_a_config_says(
+    case: str, compose: Compose, tmp_path: Path
+) -> None:
+    overrides, given = IN_A_SCRIPT[case]
+    own = ("scheduler=constant", "trainer.max_epochs=2")
+    cfg = settle(compose("trainer=cpu", "data.train_fraction=0.2", *own, *overrides))
+    data = build_data(cfg)
+    ours = build_model(cfg, data)
+    net = build_model(settle(compose("trainer=cpu", "data.train_fraction=0.2")), data).net
+    script = AutoencoderModule(net, lr=cfg.optimizer.lr, **given())
+
+    for model in (ours, script):
+        trainer(tmp_path, max_epochs=2).fit(model, datamodule=build_data(cfg))
+
+    assert weights(script).equal(weights(ours))
+
+
+def test_what_does_not_suit_the_loss_is_refused_when_the_module_is_made() -> None:
+    with pytest.raises(ConfigError, match=r"corruption\.probability=2"):
+        AutoencoderModule(network(), corruption=partial(corruptions.masking, probability=2))
+    penalty: Any = nn.L1Loss()
+    with pytest.raises(ConfigError, match="regularisers: mine: is a L1Loss, not an"):
+        AutoencoderModule(network(), regularisers={"mine": penalty})
 
 
 OWN_FITS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from math import inf, isfinite
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from activae.config.settling import CONFIG
 from activae.data.loaders import Chunk
 from activae.data.module import AutoencoderDataModule
-from activae.errors import DataError
+from activae.errors import ConfigError, DataError
 from activae.models.autoencoder import Autoencoder, SeenOnce
 from activae.objectives import Objective as Reconstruction
-from activae.objectives import mse
+from activae.objectives import Regularised, Regulariser, mse
 from activae.objectives.batch import Batch, Noise, samples_of
 from activae.objectives.declared import (
     Objective,
@@ -33,6 +33,7 @@ from activae.objectives.declared import (
     varies,
 )
 from activae.training.compiled_step import CompiledStep, Graph
+from activae.training.declaring import Corruption, joined
 from activae.training.eager_step import EagerStep
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
 from activae.training.epoch_sums import Sums, clone_tensors, over_steps
@@ -72,7 +73,11 @@ class AutoencoderModule(InPlainTrainer):
             `activae.training.schedules.onecycle`; constant by default.
         total_steps: the length that the schedule goes by; that of the Trainer's fit by default.
         clip_norm: the largest norm of a gradient; a Trainer's gradient_clip_val overrules it.
-        noise: draws what the steps need (corruption, random numbers of the objective).
+        corruption: of what the encoder sees in training, such as
+            partial(activae.objectives.corruptions.masking, probability=0.3).
+        regularisers: penalties by name, such as {"code_l1": activae.objectives.CodeL1(1e-3)}.
+        seed: of the random numbers of corruption, regularisers and the network's latent.
+        noise: draws these in place of the module; `objective` has all that joins it then.
         graph, phases: for the project's own fit.
     """
 
@@ -87,6 +92,9 @@ class AutoencoderModule(InPlainTrainer):
         schedule: Schedule = constant,
         total_steps: int | None = None,
         clip_norm: float | None = None,
+        corruption: Corruption | None = None,
+        regularisers: Mapping[str, Regulariser] | None = None,
+        seed: int = 0,
         graph: Graph | None = None,
         noise: Noise | None = None,
         phases: Sequence[Phase] | None = None,
@@ -97,6 +105,14 @@ class AutoencoderModule(InPlainTrainer):
         self.follows_data = normalisation is None
         self.normalisation = normalisation or like_the_data(net.shape)
         objective = objective or Reconstruction(mse)
+        if noise is None and not isinstance(objective, Regularised):
+            added = (corruption, regularisers or {}, seed)
+            objective, noise = joined(objective, net, self.normalisation, *added)
+        elif corruption is not None or regularisers:
+            raise ConfigError(
+                "corruption, regularisers: are for a loss that nothing joins yet; leave out noise, "
+                "and give the objective alone"
+            )
         self.whole_objective = objective
         self.optimizer_factory = optimizer or partial(torch.optim.Adam, lr=lr)
         self.schedule: Schedule = schedule
