@@ -90,7 +90,7 @@ class InPlainTrainer(pl.LightningModule):
         """Learn the DataModule's normalisation. Raises ConfigError for what Lightning cannot do."""
         if not self.automatic_optimization:
             return
-        data = self.data_module()
+        data = self._data_module()
         if data is not None and self.follows_data:
             self.normalisation.load_state_dict(data.normalisation.state_dict())
         if stage != "fit":
@@ -106,7 +106,7 @@ class InPlainTrainer(pl.LightningModule):
                 "pl.Trainer has one; train with activae.train or train.py"
             )
 
-    def data_module(self) -> AutoencoderDataModule | None:
+    def _data_module(self) -> AutoencoderDataModule | None:
         """Ours, if the Trainer was given one of ours."""
         data = getattr(self.trainer, "datamodule", None)
         return data if isinstance(data, AutoencoderDataModule) else None
@@ -143,7 +143,7 @@ class InPlainTrainer(pl.LightningModule):
 
     def start_plain_fit(self) -> None:
         """Put the data beside the network; go on from what a checkpoint kept."""
-        data = self.data_module()
+        data = self._data_module()
         if data is not None:
             # Half of single precision is rounded a batch at a time: the samples stay what they are.
             kind = torch.promote_types(next(self.net.parameters()).dtype, torch.float32)
@@ -237,7 +237,7 @@ class InPlainTrainer(pl.LightningModule):
 
     def plain_validation_step(self, batch: Any, loader: int) -> None:
         """Score a batch of the validation samples, or of another loader's."""
-        ours = self.data_module() is not None and loader == 1
+        ours = self._data_module() is not None and loader == 1
         stage = "train" if ours else f"val{loader or ''}"
         x = _samples(batch)
         self.score(stage, self.evaluation_batch(x), 1.0, len(x))

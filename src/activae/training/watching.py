@@ -30,9 +30,6 @@ def figures_of(model: Any) -> dict[str, dict[str, float]]:
     watched, data = watched_in(model), model.own_data()
     if not watched or data is None:
         return {}
-    data = getattr(model, "data", None) or model.data_module()
-    if data is None:  # a pl.Trainer may have loaders of the user's own
-        return {}
     net: Autoencoder = model.net
     was_training = net.training
     net.eval()
