@@ -45,7 +45,7 @@ def test_unknown_option(override: str, said: list[str], complaint: Complain) -> 
         ("+optimizer.lrr=1", ["optimizer.lrr", "torch.optim.Adam", "Did you mean lr?", "amsgrad"]),
         ("encoding.dimm=3", ["encoding.dimm", "Did you mean dim?", "dim, activation"]),
         ("optimiser=adam", ["optimiser", "Did you mean optimizer?", "seed, activation, init"]),
-        ("lr=0.1", ["lr", "Did you mean optimizer.lr?"]),
+        ("weight_decay=0.1", ["weight_decay", "Did you mean optimizer.weight_decay?"]),
         ("hidden=[8]", ["hidden", "Did you mean encoder.hidden or decoder.hidden?"]),
         ("encoder.channels=[8]", ["encoder.channels", "hidden, activation"]),
         ("+data.foo=1", ["data.foo", "batch_size, normalisation"]),
