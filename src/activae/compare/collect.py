@@ -141,6 +141,7 @@ def _read(folder: Path) -> _Run:
         config = migrated(values, file)
     except UserError as error:
         raise DataError(f"{error}; it was left out") from error
+    config.pop("lr", None)  # how the rate was given: it is at optimizer.lr
     _tell_code(config)
     return _Run(folder, config, _metrics(folder / METRICS), _chosen(folder / _OVERRIDES))
 
