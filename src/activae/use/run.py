@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from activae.config.settling import container
@@ -22,6 +24,9 @@ from activae.use.chunks import Chunked
 from activae.use.forms import give
 from activae.use.given import Given, expectation, given, given_codes, with_totals
 from activae.use.streams import each_in_turn, is_stream
+
+if TYPE_CHECKING:
+    from activae.use.sampling import Sampler
 
 BLOCK_BYTES = 1 << 21  # of normalised samples at a time: larger temporaries leave the cache
 
@@ -106,6 +111,32 @@ class Run:
         if is_stream(z):
             return each_in_turn(self.decode, z)
         return self.given_back("decode", given_codes(self, z, sample_totals))
+
+    def sample(self, n: int, seed: int = 0, label: str | int | None = None) -> Any:
+        """n new samples, in the form and units of `decode`, from the sampler kept with the run.
+
+        label: of this class alone, where the sampler was fitted to labels. The same seed gives the
+        same samples. Raises UserError where no sampler is fitted (`scripts/use.py fit-sampler`), or
+        it has no such label; DataError for a sampler that is damaged or another network's.
+        """
+        from activae.use.sampling import sample
+
+        return sample(self, n, seed, label, self.sampler)
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """The density of codes kept with the run. Raises as `sample` does."""
+        from activae.use.sampling import read
+
+        return read(self)
+
+    def log_prob(self, x: Any) -> NDArray[np.float64]:
+        """ln of the density that the run's sampler gives to the code of each sample: nats, [N].
+
+        It is a density of codes, not of samples. Raises as `sample` and `encode` do.
+        """
+        codes = self.encode_normalised(self.to_network(x)).cpu()
+        return self.sampler.mixture.log_prob(codes.reshape(len(codes), -1)).numpy()
 
     def interpolate(self, a: Any, b: Any, n: int = 10) -> Any:
         """n samples from the reconstruction of a to that of b, evenly spaced between their codes.

@@ -6,10 +6,12 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from activae.data.sources.files import files_below
 from activae.data.sources.numbers import chosen_columns
@@ -81,6 +83,18 @@ def write_sheet(run: Run, source: Path, target: Path) -> None:
     write_whole(target, content.getvalue())
 
 
+def write_samples(run: Run, made: Any, target: Path) -> None:
+    """Write samples that a run made, by the ending; images in one PNG are a sheet."""
+    if run.spec.is_image and target.suffix.lower() == ".png":
+        content = io.BytesIO()
+        _tiled(pictures(torch.from_numpy(made), run.spec.raw_range)).save(content, "png")
+        write_whole(target, content.getvalue())
+        return
+    with closing(writer(target, len(made), "sample", [], None)) as out:
+        out.add(made)
+        out.finish()
+
+
 def _parts(run: Run, verb: str, found: Given, at_a_time: int | None) -> Iterator[Any]:
     """Results in the like of what was given, part by part; at once where parts cannot be told."""
     if not found.form.streams:
@@ -113,21 +127,22 @@ def _codes(run: Run, source: Path) -> Given:
     raise DataError(f"{source}: unknown ending '{ending}'; give codes as .npy, .npz or a table.")
 
 
-def _tiled(originals: list[Any], again: list[Any]) -> Any:
-    """One image: rows of originals, each over its reconstruction."""
+def _tiled(*parts: list[Any]) -> Any:
+    """One image: rows of images, each over the one at its place in the next part."""
     from PIL import Image
 
-    width, height = originals[0].size
+    width, height = parts[0][0].size
     scale = max(1, -(-SMALLEST_TILE // max(width, height)))
     tile, gap = (width * scale, height * scale), 4
-    columns = min(SHEET_COLUMNS, len(originals))
-    rows = -(-len(originals) // columns)
-    size = (columns * (tile[0] + gap) + gap, rows * (2 * tile[1] + 3 * gap) + gap)
-    sheet = Image.new("RGB", size, "white")
-    for number, pair in enumerate(zip(originals, again, strict=True)):
+    count = len(parts[0])
+    columns = min(max(SHEET_COLUMNS, isqrt(count)), count)
+    rows = -(-count // columns)
+    row_height = len(parts) * (tile[1] + gap) + gap
+    sheet = Image.new("RGB", (columns * (tile[0] + gap) + gap, rows * row_height + gap), "white")
+    for number, alike in enumerate(zip(*parts, strict=True)):
         row, column = divmod(number, columns)
-        left, top = gap + column * (tile[0] + gap), gap + row * (2 * tile[1] + 3 * gap)
-        for below, image in enumerate(pair):
+        left, top = gap + column * (tile[0] + gap), gap + row * row_height
+        for below, image in enumerate(alike):
             enlarged = image.resize(tile, Image.Resampling.NEAREST)
             sheet.paste(enlarged, (left, top + below * (tile[1] + gap)))
     return sheet

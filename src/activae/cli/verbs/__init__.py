@@ -12,4 +12,12 @@ To add a verb, write its module and name it in MODULES. `common` has what verbs 
 should not wait for them.
 """
 
-MODULES = ("transform", "probe", "compression", "rate_distortion", "export", "explore")
+MODULES = (
+    "transform",
+    "probe",
+    "compression",
+    "rate_distortion",
+    "export",
+    "explore",
+    "sampling",
+)

@@ -78,32 +78,16 @@ def _own_samples(run: Run) -> tuple[Any, Any]:
 
     None where the data are not on this machine; says which it is.
     """
-    from activae.config.identity import data_changed
-    from activae.training.assembly import build_data
+    from activae.use.own_data import own_data
 
     try:
-        if not _is_here(run.config["data"]["source"]):
-            raise UserError(f"{run.spec.name}: has not been downloaded here")
-        if data_changed(run.config, run.metrics.get("data_content")):
-            raise UserError(f"{run.spec.name}: has changed since the run was trained")
-        data = build_data(run.restored.config)
+        data = own_data(run)
     except UserError as error:
         print(f"no samples in the page: {error}; --samples FILE gives some", file=sys.stderr)
         return None, None
     few = data.samples["val"][:MOST_SAMPLES]
     raw, labels = data.normalisation.inverse(few), data.labels["val"]
     return _rounded(raw.cpu().numpy()), None if labels is None else labels[: len(raw)].numpy()
-
-
-def _is_here(source: dict[str, Any]) -> bool:
-    """Whether nothing has to be downloaded for these data."""
-    from activae.data.sources.images import FOLDERS
-    from activae.data.sources.texts import CACHE
-
-    if source.get("root") is None:
-        return True
-    place = Path(source["root"]).expanduser() / FOLDERS.get(source.get("name", ""), CACHE)
-    return place.is_file() or any(file.is_file() for file in place.rglob("*"))
 
 
 def _rounded(raw: Any) -> Any:

@@ -1,0 +1,112 @@
+"""The verbs that make new samples: fit-sampler and sample."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from activae.cli.verbs.common import Verbs, new_verb, opened, refuse_existing
+from activae.errors import UserError
+
+_FITTING = """\
+    python scripts/use.py fit-sampler RUN
+    python scripts/use.py fit-sampler RUN --sampler kde
+    python scripts/use.py fit-sampler RUN --components bic
+
+The density of the codes of the run's own training split, which is read again, or of INPUT: gmm
+(normal distributions with full covariances), gaussian (one), kde (one around each code), or prior
+(of a run that was trained towards one, as a vae). Where the data have labels, one for each label
+too. It is kept in RUN, as sampler.pt.
+"""
+_DRAWING = """\
+    python scripts/use.py sample RUN 100 digits.png
+    python scripts/use.py sample RUN 100000 digits.npy --seed 1
+    python scripts/use.py sample RUN 20 threes.png --label 3
+
+Codes are drawn from the sampler of RUN (fit-sampler makes it) and decoded, in the units of the
+data. Images in one .png are a sheet; any other OUTPUT is as for decode.
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Make the two verbs known."""
+    fitting = new_verb(verbs, "fit-sampler", fit, "a density of codes, to sample from", _FITTING)
+    fitting.add_argument("input", type=Path, nargs="?", metavar="INPUT")
+    fitting.add_argument(
+        "--sampler", default="gmm", metavar="KIND", help="gmm, gaussian, kde, prior"
+    )
+    fitting.add_argument(
+        "--components", default="10", metavar="N", help="of gmm; bic: as many as BIC chooses"
+    )
+    fitting.add_argument("--seed", type=int, default=0, metavar="N")
+    drawing = new_verb(verbs, "sample", sample, "new samples, in the units of the data", _DRAWING)
+    drawing.add_argument("n", type=int, metavar="N", help="how many")
+    drawing.add_argument("output", type=Path, metavar="OUTPUT")
+    drawing.add_argument("--seed", type=int, default=0, metavar="N")
+    drawing.add_argument("--label", metavar="NAME", help="of this class alone")
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fit and keep the sampler. Raises UserError."""
+    run = opened(options)
+    from activae.use.sampling import FILE, KINDS, save
+    from activae.use.sampling import fit as fitted
+
+    refuse_existing(run.folder / FILE, options)
+    if options.sampler not in KINDS:
+        raise UserError(f"--sampler={options.sampler}: choose one of {', '.join(KINDS)}")
+    codes, labels = _codes(run, options.input)
+    found = fitted(
+        run,
+        codes,
+        options.sampler,
+        labels=labels,
+        components=_components(options.components),
+        seed=options.seed,
+    )
+    file = save(found, run.folder)
+    for note in found.notes:
+        print(f"note   {note}", file=sys.stderr)
+    number = len(found.mixture.log_weights)
+    classes = f", and of each of {len(found.by_class)} labels" if found.by_class else ""
+    print(f"{file}: {found.kind} of {number} normal distributions, of {found.codes} codes{classes}")
+
+
+def sample(options: argparse.Namespace) -> None:
+    """Draw, decode and write. Raises UserError."""
+    refuse_existing(options.output, options)
+    run = opened(options)
+    from activae.use.transforming import write_samples
+
+    made = run.sample(options.n, options.seed, options.label)
+    write_samples(run, made, options.output)
+
+
+def _components(text: str) -> int | None:
+    if text == "bic":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--components={text}: give a whole number of 1 or more, or bic")
+    return int(text)
+
+
+def _codes(run: Any, source: Path | None) -> tuple[Any, Any]:
+    """Codes to fit to, and their labels where they are known."""
+    if source is not None:
+        return run.encode_normalised(run.to_network(source)), None
+    from activae.use.own_data import own_data
+
+    try:
+        data = own_data(run)
+    except UserError as error:
+        raise UserError(f"{error}; give INPUT, samples like those it was trained on") from error
+    labels = data.labels["train"]
+    names = data.source.class_names
+    known = None if labels is None else labels.numpy()
+    if known is not None and names:
+        import numpy as np
+
+        known = np.array(names)[known]
+    return run.encode_normalised(data.samples["train"][:]), known

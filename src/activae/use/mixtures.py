@@ -1,0 +1,160 @@
+"""Mixtures of normal distributions: to draw codes from, and to tell how likely a code is."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from math import log, pi
+
+import torch
+from torch import Tensor
+
+from activae.errors import UserError
+
+COMPONENTS = 10  # Ghosh et al. 2020, From variational to deterministic autoencoders, section 5
+CANDIDATES = (1, 2, 3, 5, 10, 20, 40)  # numbers of components that BIC chooses from
+MOST_NEIGHBOURS = 10_000  # codes that a kernel density keeps
+_FLOOR = 1e-6  # of the mean variance, added to each: a dimension that never varies has none
+_ROWS = 1024  # whose densities are found at a time
+_MOST_STEPS = 200  # of expectation maximisation
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """K normal distributions in d dimensions, float64.
+
+    log_weights [K]: logarithms of their shares; means [K, d]; factors [K, d, d], or [1, d, d] for
+    all: lower triangular, factor @ factor.T being the covariance.
+    """
+
+    log_weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """n codes [n, d], single precision."""
+        weights = self.log_weights.exp()
+        chosen = torch.multinomial(weights, n, replacement=True, generator=generator)
+        normal = torch.randn(n, self.means.shape[1], generator=generator)
+        means, factors = self.means.float(), self.factors.float()
+        if len(factors) == 1:
+            return torch.addmm(means[chosen], normal, factors[0].T)
+        codes = torch.empty_like(normal)
+        for number, factor in enumerate(factors):
+            (rows,) = torch.nonzero(chosen == number, as_tuple=True)
+            codes[rows] = torch.addmm(means[number], normal[rows], factor.T)
+        return codes
+
+    def log_prob(self, codes: Tensor) -> Tensor:
+        """ln of the density at codes [N, d], in nats: [N], float64."""
+        parts = [self._log_prob(part) for part in codes.double().split(_ROWS)]
+        return torch.cat(parts) if parts else codes.new_empty(0, dtype=torch.float64)
+
+    def _log_prob(self, codes: Tensor) -> Tensor:
+        width = codes.shape[1]
+        if len(self.factors) == 1:  # distances of what is whitened once
+            white, centres = (
+                torch.linalg.solve_triangular(self.factors[0], x.T, upper=False).T
+                for x in (codes, self.means)
+            )
+            distances = torch.cdist(white, centres).square()
+        else:
+            differences = codes[None] - self.means[:, None]  # [K, N, d]
+            white = torch.linalg.solve_triangular(self.factors, differences.mT, upper=False)
+            distances = white.square().sum(1).T
+        volume = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        each = self.log_weights - volume - distances / 2 - width * log(2 * pi) / 2
+        return each.logsumexp(1)
+
+
+def standard(width: int) -> Mixture:
+    """The standard normal distribution."""
+    means = torch.zeros(1, width, dtype=torch.float64)
+    return Mixture(means.new_zeros(1), means, torch.eye(width).double()[None])
+
+
+def gaussian(codes: Tensor) -> Mixture:
+    """The normal distribution with the mean and covariance of codes [N, d].
+
+    Raises UserError where all codes are equal, or there is one alone.
+    """
+    codes = _usable(codes)
+    mean = codes.mean(0, keepdim=True)
+    return Mixture(codes.new_zeros(1), mean, _factor(_covariance(codes))[None])
+
+
+def kernel_density(codes: Tensor, generator: torch.Generator) -> Mixture:
+    """One normal distribution around each of codes [N, d], or of 10,000 of them drawn at random.
+
+    Their covariance is that of all, times N ** (-2 / (d + 4)): Scott 1992, Multivariate density
+    estimation, section 6.3. Raises UserError as `gaussian` does.
+    """
+    codes = _usable(codes)
+    kept = codes[torch.randperm(len(codes), generator=generator)[:MOST_NEIGHBOURS]]
+    width = len(kept) ** (-1 / (codes.shape[1] + 4))
+    weights = kept.new_full((len(kept),), -log(len(kept)))
+    return Mixture(weights, kept, width * _factor(_covariance(codes))[None])
+
+
+def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[Mixture, list[str]]:
+    """Normal distributions with full covariances, by expectation maximisation, and notes on them.
+
+    components: how many; None: of 1 to 40 those with the least BIC (Schwarz 1978). Raises UserError
+    as `gaussian` does, and for fewer codes than components.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    codes = _usable(codes)
+    if components is not None and len(codes) < components:
+        raise UserError(
+            f"{len(codes)} codes are fewer than the {components} components of the mixture; give "
+            "fewer components, or the sampler gaussian"
+        )
+    values, notes = codes.numpy(), []
+    floor = _FLOOR * codes.var(0, correction=0).mean().item()
+    numbers = [components] if components else [n for n in CANDIDATES if 2 * n <= len(codes)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # told below, of the one taken
+        tried = [
+            GaussianMixture(n, reg_covar=floor, max_iter=_MOST_STEPS, random_state=seed).fit(values)
+            for n in numbers
+        ]
+    best = tried[0] if len(tried) == 1 else min(tried, key=lambda each: each.bic(values))
+    if not best.converged_:
+        notes.append(f"the mixture had not converged after {_MOST_STEPS} steps")
+    weights, means, covariances = (
+        torch.from_numpy(each) for each in (best.weights_, best.means_, best.covariances_)
+    )
+    collapsed = int((weights * len(codes) < codes.shape[1] + 1).sum())
+    if collapsed and len(weights) > 1:
+        notes.append(
+            f"{collapsed} of {len(weights)} components hold fewer codes than they have dimensions: "
+            "what is drawn there repeats training samples; give fewer components"
+        )
+    factors = torch.linalg.cholesky(covariances)
+    return Mixture(weights.log(), means, factors), notes
+
+
+def _usable(codes: Tensor) -> Tensor:
+    """Codes in double precision. UserError where no density can be fitted to them."""
+    codes = codes.double()
+    if not codes.isfinite().all():
+        raise UserError("the network's codes are not all finite: no sampler fits them")
+    if len(codes) < 2 or (codes == codes[:1]).all():
+        raise UserError(
+            f"{len(codes)} codes that are all equal have no spread to draw from: the network tells "
+            "no two samples apart; train it for longer, or at another rate"
+        )
+    return codes
+
+
+def _covariance(codes: Tensor) -> Tensor:
+    width = codes.shape[1]
+    return torch.cov(codes.T, correction=1).reshape(width, width)
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    floor = _FLOOR * covariance.diagonal().mean()
+    factor: Tensor = torch.linalg.cholesky(covariance + floor * torch.eye(len(covariance)).double())
+    return factor

@@ -1,0 +1,213 @@
+"""New samples of a finished run: by its own sampler, in the units of its data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import activae
+from activae.cli.use import main
+from activae.errors import DataError, UserError
+from activae.use import sampling
+from activae.use.run import Run
+from activae.use.sampling import FILE, Sampler, fit, save
+
+Trained = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def codes(digits: Run, images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(digits.encode(images))
+
+
+@pytest.fixture(scope="module")
+def labels() -> np.ndarray:
+    from sklearn.datasets import load_digits
+
+    return np.array(load_digits().target)
+
+
+@pytest.fixture(scope="module")
+def sampler(digits: Run, codes: torch.Tensor, labels: np.ndarray) -> Sampler:
+    return fit(digits, codes, components=3, labels=labels)
+
+
+@pytest.fixture
+def run(digits: Run, sampler: Sampler, tmp_path: Path) -> Run:
+    """A run with a sampler of its own."""
+    folder = tmp_path / "run"
+    shutil.copytree(digits.folder, folder)
+    save(sampler, folder)
+    return activae.load(folder)
+
+
+def test_samples_come_in_the_units_of_the_data_and_repeat_with_their_seed(run: Run) -> None:
+    made = run.sample(50, seed=3)
+
+    assert made.shape == (50, 1, 8, 8)
+    assert 0 <= made.min() < 1
+    assert 8 < made.max() <= 16
+    assert np.array_equal(made, activae.load(run.folder).sample(50, seed=3))
+    assert not np.array_equal(made, run.sample(50, seed=4))
+
+
+def test_codes_of_a_label_are_those_of_its_class(
+    sampler: Sampler, codes: torch.Tensor, labels: np.ndarray, run: Run
+) -> None:
+    own = codes[torch.from_numpy(labels == 3)]
+    drawn = sampler.of(3).sample(4000, torch.Generator().manual_seed(0))
+
+    error = own.std(0) * (1 / len(own) + 1 / 4000) ** 0.5
+    assert ((drawn.mean(0) - own.mean(0)).abs() < 4 * error).all()
+    assert len(sampler.by_class) == 10
+    assert run.sample(2, label="3").shape == run.sample(2, label=3).shape == (2, 1, 8, 8)
+    with pytest.raises(UserError, match=r"label=x: the sampler's labels are 0, 1, 2"):
+        run.sample(2, label="x")
+
+
+def test_samples_of_the_data_are_likelier_than_noise(run: Run, images: np.ndarray) -> None:
+    noise = np.random.default_rng(0).uniform(0, 16, (50, 8, 8))
+
+    assert run.log_prob(images[:50]).shape == (50,)
+    assert np.median(run.log_prob(images[:50])) > np.median(run.log_prob(noise))
+
+
+def test_the_file_holds_tensors_and_plain_values(run: Run) -> None:
+    kept = torch.load(run.folder / FILE, weights_only=True)
+
+    assert (kept["kind"], kept["codes"]) == ("gmm", 1797)
+
+
+def test_a_run_without_a_sampler_says_how_to_fit_one(digits: Run) -> None:
+    with pytest.raises(UserError, match=r"no sampler is fitted to this run.*fit-sampler"):
+        digits.sample(3)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.0, True, "3"])
+def test_a_number_of_samples_that_cannot_be_is_named(n: object, run: Run) -> None:
+    with pytest.raises(UserError, match=f"n={n!r}: give a whole number"):
+        run.sample(n)  # type: ignore[arg-type]
+
+
+def test_a_sampler_that_is_damaged_or_of_another_network_is_refused(
+    run: Run, trained: Trained
+) -> None:
+    other = trained("data=digits", "seed=9")
+    shutil.copy(run.folder / FILE, other / FILE)
+    with pytest.raises(DataError, match="was fitted to another network"):
+        activae.load(other).sample(1)
+    content = (run.folder / FILE).read_bytes()
+    for bad in (b"", content[:300], b"not a checkpoint"):
+        (run.folder / FILE).write_bytes(bad)
+        with pytest.raises(DataError, match=f"{FILE}: is damaged.*fit it again"):
+            run.sample(1)
+
+
+def test_a_sampler_of_another_width_is_refused(run: Run) -> None:
+    kept = torch.load(run.folder / FILE, weights_only=True)
+    kept["mixtures"][0]["means"] = kept["mixtures"][0]["means"][:, :2]
+    torch.save(kept, run.folder / FILE)
+
+    with pytest.raises(DataError, match="densities of another width"):
+        run.sample(1)
+
+
+def test_a_prior_is_for_runs_that_were_trained_towards_one(
+    digits: Run, codes: torch.Tensor, trained: Trained, images: np.ndarray
+) -> None:
+    with pytest.raises(UserError, match="nothing trained this run's codes towards a prior"):
+        fit(digits, codes, "prior")
+    vae = activae.load(trained("data=digits", "experiment=vae"))
+    found = fit(vae, vae.encode_normalised(vae.to_network(images)), "prior")
+
+    assert found.mixture.means.abs().max() == 0
+    assert found.mixture.factors[0].equal(torch.eye(vae.code_shape[0]).double())
+
+
+def test_codes_on_a_sphere_are_drawn_on_it(trained: Trained, images: np.ndarray) -> None:
+    run = activae.load(trained("data=digits", "latent=spherical", "encoding.dim=4"))
+    found = fit(run, run.encode_normalised(run.to_network(images)), "gaussian")
+    decoded: list[np.ndarray] = []
+    run.decode = lambda z: decoded.append(z)  # type: ignore[method-assign]
+
+    sampling.sample(run, 20, 0, None, found)
+
+    assert np.linalg.norm(decoded[0], axis=1) == pytest.approx(2.0, rel=1e-5)
+
+
+def test_words_of_a_codebook_are_no_density(trained: Trained, images: np.ndarray) -> None:
+    run = activae.load(trained("data=digits", "experiment=vq_vae"))
+
+    with pytest.raises(UserError, match="codes of latent=vq are words of a codebook"):
+        fit(run, run.encode_normalised(run.to_network(images)))
+
+
+def test_what_cannot_be_fitted_is_named(digits: Run, codes: torch.Tensor) -> None:
+    with pytest.raises(UserError, match="sampler=flow: choose one of gmm, gaussian, kde, prior"):
+        fit(digits, codes, "flow")
+    with pytest.raises(UserError, match="components=0"):
+        fit(digits, codes, components=0)
+
+
+def test_tables_are_made_with_their_words(trained: Trained, home: Path) -> None:
+    rows = ["height,kind"] + [f"{150 + i % 40},{'red' if i % 3 else 'blue'}" for i in range(200)]
+    (home / "sampled.csv").write_text("\n".join(rows))
+    run = activae.load(
+        trained("data=tabular", f"data.path={home / 'sampled.csv'}", "encoding.dim=2")
+    )
+    found = fit(run, run.encode_normalised(run.to_network(home / "sampled.csv")), "gaussian")
+
+    made = sampling.sample(run, 30, 0, None, found)
+
+    assert list(made.columns) == ["height", "kind"]
+    assert set(made["kind"]) <= {"red", "blue"}
+
+
+class TestOnTheCommandLine:
+    """fit-sampler, then sample."""
+
+    def test_a_sampler_is_fitted_to_the_runs_own_data_and_drawn_from(
+        self, digits: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder = shutil.copytree(digits.folder, tmp_path / "run")
+
+        assert main(["fit-sampler", str(folder), "--components", "2"], "") == 0
+        assert "gmm of 2 normal distributions, of 1258 codes, and of each of 10 labels" in (
+            capsys.readouterr().out
+        )
+        assert main(["sample", str(folder), "12", str(tmp_path / "x.png")], "") == 0
+        with Image.open(tmp_path / "x.png") as sheet:
+            assert sheet.size == (524, 116)
+        file = str(tmp_path / "x.npy")
+        assert main(["sample", str(folder), "5", file, "--seed", "1", "--label", "7"], "") == 0
+        wanted = activae.load(folder).sample(5, seed=1, label=7)
+        assert np.array_equal(np.load(file), wanted)
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--components", "few"], "--components=few"),
+            (["--sampler", "flow"], "--sampler=flow: choose one of"),
+            (["nothing.npy"], "nothing.npy: there is no such file"),
+        ],
+    )
+    def test_mistakes_are_named(
+        self, arguments: list[str], said: str, digits: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["fit-sampler", str(digits.folder), *arguments], "") == 1
+        assert said in capsys.readouterr().err
+
+    def test_one_that_is_there_is_kept_without_force(
+        self, run: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = (run.folder / FILE).read_bytes()
+
+        assert main(["fit-sampler", str(run.folder)], "") == 1
+        assert "exists already" in capsys.readouterr().err
+        assert (run.folder / FILE).read_bytes() == before
