@@ -10,6 +10,8 @@
     python scripts/use.py probe outputs/RUN
     python scripts/use.py rate_distortion outputs/sweeps/NAME page.html
     python scripts/use.py explore outputs/RUN outputs/OTHER page.html
+    python scripts/use.py fit-sampler outputs/RUN
+    python scripts/use.py sample outputs/RUN 100 new.png
 
 RUN is a run's folder, or a sweep's: the best run by validation is taken, and named. Each verb has
 its own --help. In Python: activae.load(RUN).

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from activae.config.program import using
 from activae.errors import DataError, UserError
 from activae.randomness import generator
 from activae.training.files import write_whole
@@ -124,13 +126,21 @@ def read(run: Run) -> Sampler:
     file = run.folder / FILE
     if not file.is_file():
         raise UserError(
-            f"{run.folder}: no sampler is fitted to this run; run `python scripts/use.py "
-            f"fit-sampler {run.folder}`"
+            f"{run.folder}: no sampler is fitted to this run; run "
+            f"`{using()} fit-sampler {quote(str(run.folder))}`"
         )
     try:
         kept = torch.load(file, map_location="cpu", weights_only=True)
         found = _from_parts(kept, int(torch.Size(run.code_shape).numel()))
-    except (RuntimeError, UnpicklingError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (
+        RuntimeError,
+        UnpicklingError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        AttributeError,
+    ) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
             f"{file}: is damaged, or no sampler of this activae ({why}); fit it again"
