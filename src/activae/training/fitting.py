@@ -91,9 +91,7 @@ def fit(
         return
     if watchers is None:
         watchers = recorders.progress(cfg)
-    callbacks = run_callbacks(
-        cfg, folder, [Metrics(), *watchers, *recorders.callbacks(cfg, folder)]
-    )
+    callbacks = run_callbacks(cfg, folder, [*watchers, *recorders.callbacks(cfg, folder)])
     restore_callbacks(callbacks, snapshot, folder / LAST)
     loggers = recorders.loggers(cfg, folder, model.step)
     trainer = new_trainer(
@@ -307,7 +305,7 @@ def new_trainer(
             precision=cfg.trainer.precision,
             max_epochs=epochs - model.step // data.steps_per_epoch,
             logger=loggers or False,
-            callbacks=[*callbacks, OwnSigterm()],
+            callbacks=[Metrics(), *callbacks, OwnSigterm()],
             detect_anomaly=cfg.trainer.detect_anomaly,
             deterministic=cfg.trainer.deterministic,
             benchmark=cfg.trainer.benchmark,

@@ -37,10 +37,12 @@ CASES = {
         "phases=encoder_then_decoder",
         "trainer.precision=64-true",  # a kink of relu makes much of a rounding error
     ),
-    "lbfgs, which evaluates the loss several times a step": (
+    "lbfgs, which evaluates the loss several times a step; a callback that monitors SE/val": (
         "optimizer=lbfgs",
         "activation=tanh",
         "trainer.precision=64-true",
+        "+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping",
+        "+callbacks.stop.monitor=SE/val",
     ),
 }
 STEPS_PER_EPOCH = 6
