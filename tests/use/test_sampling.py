@@ -54,6 +54,7 @@ def test_samples_come_in_the_units_of_the_data_and_repeat_with_their_seed(run: R
     assert 0 <= made.min() < 1
     assert 8 < made.max() <= 16
     assert np.array_equal(made, activae.load(run.folder).sample(50, seed=3))
+    assert np.array_equal(made, run.sample(np.int64(50), seed=3))  # type: ignore[arg-type]
     assert not np.array_equal(made, run.sample(50, seed=4))
 
 

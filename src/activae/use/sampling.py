@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from pickle import UnpicklingError
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,10 @@ from torch import Tensor
 
 from activae.config.program import using
 from activae.errors import DataError, UserError
+from activae.objectives.generative import prior_of
 from activae.randomness import generator
 from activae.training.files import write_whole
+from activae.training.restoring import read_tensors
 from activae.use import mixtures
 from activae.use.compression.packing import decoder_hash
 from activae.use.mixtures import Mixture
@@ -90,15 +92,12 @@ def fit(
     return Sampler(kind, mixture, len(flat), decoder_hash(run), by_class, tuple(notes))
 
 
-def sample(run: Run, n: int, seed: int, label: str | int | None, sampler: Sampler | None) -> Any:
+def sample(run: Run, n: int, seed: int, label: str | int | None, sampler: Sampler) -> Any:
     """n samples in the units of the data: see `Run.sample`."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise UserError(f"n={n!r}: give a whole number of 1 or more")
-    chosen = sampler or read(run)
-    codes = chosen.of(label).sample(n, generator(seed, "samples"))
-    latent = run.network.latent
-    if latent is not None and latent.kind == "spherical":
-        codes = latent.prior(codes)  # onto the sphere, where codes lie
+    drawn = sampler.of(label).sample(int(n), generator(seed, "samples"))
+    codes = prior_of(run.network, drawn)  # of a spherical latent, onto the sphere
     return run.decode(codes.reshape(n, *run.code_shape).numpy())
 
 
@@ -130,18 +129,9 @@ def read(run: Run) -> Sampler:
             f"`{using()} fit-sampler {quote(str(run.folder))}`"
         )
     try:
-        kept = torch.load(file, map_location="cpu", weights_only=True)
-        found = _from_parts(kept, int(torch.Size(run.code_shape).numel()))
-    except (
-        RuntimeError,
-        UnpicklingError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        AttributeError,
-    ) as error:
-        why = (str(error) or type(error).__name__).splitlines()[0]
+        found = _from_parts(read_tensors(file), int(torch.Size(run.code_shape).numel()))
+    except Exception as error:  # whatever unpickling damaged bytes comes upon
+        why = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
         raise DataError(
             f"{file}: is damaged, or no sampler of this activae ({why}); fit it again"
         ) from error
