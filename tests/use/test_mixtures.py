@@ -124,6 +124,13 @@ def test_codes_without_a_spread_are_refused(x: Tensor, said: str) -> None:
             fit(x)
 
 
+def test_bic_chooses_no_more_components_than_codes_can_carry() -> None:
+    mixture, notes = gaussian_mixture(torch.randn(40, 8, generator=noise()), None, 0)
+
+    assert len(mixture.means) * 9 <= 40
+    assert notes == []
+
+
 def test_fewer_codes_than_components_are_refused() -> None:
     with pytest.raises(UserError, match="4 codes are fewer than the 5 components"):
         gaussian_mixture(codes((2, 2)), 5, 0)

@@ -72,6 +72,23 @@ def test_codes_of_a_label_are_those_of_its_class(
         run.sample(2, label="x")
 
 
+def test_a_label_without_a_spread_is_left_out_and_doubts_name_their_label(
+    digits: Run, codes: torch.Tensor, labels: np.ndarray
+) -> None:
+    few = np.where(labels == 9, 8, labels)
+    few[0] = 9  # the only one
+    outliers = codes.clone()
+    outliers[torch.from_numpy(few == 3).nonzero()[:2, 0]] += 900
+
+    found = fit(digits, outliers, components=3, labels=few)
+
+    assert list(found.by_class) == [str(label) for label in range(9)]
+    assert "label 9: left out: 1 codes are too few to have a spread; give 2 samples or more" in (
+        found.notes
+    )
+    assert any(note.startswith("label 3: 1 of 3 components hold fewer") for note in found.notes)
+
+
 def test_samples_of_the_data_are_likelier_than_noise(run: Run, images: np.ndarray) -> None:
     noise = np.random.default_rng(0).uniform(0, 16, (50, 8, 8))
 

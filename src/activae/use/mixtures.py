@@ -113,7 +113,8 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
         )
     values, notes = codes.numpy(), []
     floor = _FLOOR * codes.var(0, correction=0).mean().item()
-    numbers = [components] if components else [n for n in CANDIDATES if 2 * n <= len(codes)]
+    most = max(1, len(codes) // (codes.shape[1] + 1))  # with enough codes each for a covariance
+    numbers = [components] if components else [n for n in CANDIDATES if n <= most]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # told below, of the one taken
         tried = [
@@ -141,7 +142,9 @@ def _usable(codes: Tensor) -> Tensor:
     codes = codes.double()
     if not codes.isfinite().all():
         raise UserError("the network's codes are not all finite: no sampler fits them")
-    if len(codes) < 2 or (codes == codes[:1]).all():
+    if len(codes) < 2:
+        raise UserError(f"{len(codes)} codes are too few to have a spread; give 2 samples or more")
+    if (codes == codes[:1]).all():
         raise UserError(
             f"{len(codes)} codes that are all equal have no spread to draw from: the network tells "
             "no two samples apart; train it for longer, or at another rate"

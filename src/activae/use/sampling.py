@@ -73,8 +73,9 @@ def fit(
     """A density of codes [N, ...] of the run, and of the codes of each label [N].
 
     kind: gmm (so many `components`; None: chosen by BIC), gaussian, kde, or prior: that of a latent
-    which is trained towards one. Of more than 50,000 codes so many are drawn at random. Raises
-    UserError for a kind that does not suit the run, and where codes have no spread or are too few.
+    which is trained towards one. Of more than 50,000 codes so many are drawn at random. A label
+    whose codes have no spread is left out, with a note. Raises UserError for a kind that does not
+    suit the run, and where all codes have no spread or are too few.
     """
     _check(run, kind, components)
     flat = codes.detach().cpu().reshape(len(codes), -1)
@@ -88,7 +89,11 @@ def fit(
         for name in sorted(set(known.tolist()), key=lambda each: (len(each), each)):
             own = flat[torch.from_numpy(known == name)]
             fewer = None if components is None else min(components, max(1, len(own) // 20))
-            by_class[name] = _fitted(own, kind, fewer, seed)[0]
+            try:
+                by_class[name], doubts = _fitted(own, kind, fewer, seed)
+            except UserError as error:
+                doubts = [f"left out: {error}"]
+            notes += [f"label {name}: {doubt}" for doubt in doubts]
     return Sampler(kind, mixture, len(flat), decoder_hash(run), by_class, tuple(notes))
 
 
