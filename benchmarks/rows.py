@@ -171,7 +171,7 @@ def train_on(overrides: Sequence[str], configs: Path, steps: int, laps: Laps) ->
         data = build_data(cfg)
         model = build_model(cfg, data)
         optimizer = model.current_optimizer()
-        step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+        step = EagerStep(model.net, model.objective, optimizer, model.clipping)
         batches = data.batches(0, sys.maxsize)
         laps.begin()
         while True:

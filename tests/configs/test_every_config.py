@@ -63,7 +63,7 @@ def take_a_step(cfg: DictConfig) -> None:
     before = {name: p.detach().clone() for name, p in model.net.named_parameters()}
     indices = batch_order(cfg.seed, 0, len(data.samples["train"]))[: cfg.data.batch_size]
 
-    step = EagerStep(model.net, model.objective, optimizer, model.clip_norm)
+    step = EagerStep(model.net, model.objective, optimizer, model.clipping)
     batch = model.training_batch(data.samples["train"][indices], 0)
     terms = step(batch, model.schedule(0, model.total_steps))
 

@@ -31,6 +31,7 @@ from activae.objectives.objective import draws_of, with_declared
 from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.module import AutoencoderModule
+from activae.training.optimizers import Clipping
 from activae.training.parallel.fleet import refuse_unsuited
 from activae.training.schedules import constant
 from activae.training.step import FunctionalStep
@@ -212,7 +213,7 @@ def state(model: AutoencoderModule) -> dict[str, Tensor]:
 def alone(case: str, kind: str, seed: int) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
     """Terms of each step, and everything trained, of one module."""
     model = module(case, seed)
-    parts = (model.net, model.objective, model.optimizer, 1.0)
+    parts = (model.net, model.objective, model.optimizer, Clipping(1.0))
     step: EagerStep | CompiledStep = EagerStep(*parts, model.player_optimizer)
     if kind != "eager":
         size = {"batch_size": BATCH, "steps_taken": 0}
@@ -234,7 +235,7 @@ def together(case: str, seeds: tuple[int, ...]) -> tuple[list[Any], list[dict[st
     players: list[Any] = [m.player_optimizer for m in models] if models[0].player else []
     optimizers = [model.optimizer for model in models]
     nets = [model.net for model in models]
-    step = FunctionalStep(nets, objectives, optimizers, 1.0, players, stacked=True)
+    step = FunctionalStep(nets, objectives, optimizers, Clipping(1.0), players, stacked=True)
     found: list[Any] = [[] for _ in seeds]
     for number, each in enumerate(zip(*map(batches, models, seeds), strict=True)):
         scalars = {}

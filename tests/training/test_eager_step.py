@@ -14,7 +14,7 @@ from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.objectives import Objective, mse
 from activae.objectives.declared import total
 from activae.training.eager_step import EagerStep, needs_closure
-from activae.training.optimizers import make_optimizer
+from activae.training.optimizers import Clipping, make_optimizer
 
 
 def small_network() -> Autoencoder:
@@ -26,7 +26,7 @@ def small_network() -> Autoencoder:
     )
 
 
-def eager_step(net: Autoencoder, lr: float, clip: float | None = None) -> EagerStep:
+def eager_step(net: Autoencoder, lr: float, clip: Clipping | None = None) -> EagerStep:
     optimizer = make_optimizer(partial(torch.optim.SGD, lr=lr), net)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
@@ -52,7 +52,7 @@ def test_clipping_bounds_the_norm_of_the_gradient(factor: float) -> None:
     net, x = small_network(), 10 * torch.rand(16, 12)
     before = [p.detach().clone() for p in net.parameters()]
 
-    eager_step(net, lr=2.0, clip=0.01)(x, factor)
+    eager_step(net, lr=2.0, clip=Clipping(0.01))(x, factor)
 
     moved = [(p - old).flatten() for p, old in zip(net.parameters(), before, strict=True)]
     assert torch.cat(moved).norm().item() == pytest.approx(2.0 * factor * 0.01, rel=1e-3)
@@ -62,7 +62,7 @@ def test_gradients_below_the_bound_stay_as_they_are() -> None:
     nets = [small_network(), small_network()]
     x = torch.rand(16, 12)
 
-    eager_step(nets[0], lr=0.1, clip=1e6)(x, 1.0)
+    eager_step(nets[0], lr=0.1, clip=Clipping(1e6))(x, 1.0)
     eager_step(nets[1], lr=0.1)(x, 1.0)
 
     assert all(map(torch.equal, nets[0].parameters(), nets[1].parameters()))
@@ -100,7 +100,7 @@ def test_terms_are_those_before_the_update_and_carry_no_graph() -> None:
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
-def searching_step(net: Autoencoder, clip: float | None = None, **chosen: Any) -> EagerStep:
+def searching_step(net: Autoencoder, clip: Clipping | None = None, **chosen: Any) -> EagerStep:
     chosen = {"lr": 1.0, "line_search_fn": "strong_wolfe", "history_size": 4, **chosen}
     optimizer = make_optimizer(partial(torch.optim.LBFGS, **chosen), net)
     optimizer.param_groups[0]["initial_lr"] = optimizer.param_groups[0]["lr"]
@@ -164,7 +164,7 @@ def test_a_line_search_sees_clipped_gradients() -> None:
     net, x = small_network(), 10 * torch.rand(16, 12)
     before = [p.detach().clone() for p in net.parameters()]
 
-    searching_step(net, clip=0.01, max_iter=1, line_search_fn=None, lr=0.5)(x, 1.0)
+    searching_step(net, clip=Clipping(0.01), max_iter=1, line_search_fn=None, lr=0.5)(x, 1.0)
 
     # The first direction is minus the gradient, and its length lr as long as that one is small.
     moved = [(p - old).flatten() for p, old in zip(net.parameters(), before, strict=True)]

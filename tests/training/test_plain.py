@@ -29,7 +29,7 @@ from activae.results.recording import Recorders
 from activae.training.assembly import build_data, build_model
 from activae.training.endings import Diverged
 from activae.training.fitting import fit
-from activae.training.optimizers import make_optimizer
+from activae.training.optimizers import Clipping, make_optimizer
 from activae.training.phases import Phase
 from activae.training.plain import unfused
 from activae.training.process import process_state
@@ -305,7 +305,7 @@ def test_accumulated_batches_are_a_larger_batch(tmp_path: Path) -> None:
 
 def test_clipping_by_the_trainer_is_that_of_the_module(tmp_path: Path) -> None:
     by_trainer, _ = trained(tmp_path, gradient_clip_val=1e-3)
-    by_module = AutoencoderModule(network(), lr=1e-2, clip_norm=1e-3)
+    by_module = AutoencoderModule(network(), lr=1e-2, clipping=Clipping(1e-3))
     trainer(tmp_path).fit(by_module, datamodule=arrays())
     free, _ = trained(tmp_path)
 

@@ -20,7 +20,7 @@ from activae.objectives import Objective, mse
 from activae.results.run import train
 from activae.training.compiled_step import CompiledStep, CompileFailed, Graph
 from activae.training.eager_step import EagerStep
-from activae.training.optimizers import make_optimizer
+from activae.training.optimizers import Clipping, make_optimizer
 from activae.training.update_rules import rule_for
 
 BATCH = 8
@@ -80,7 +80,7 @@ def run(step: EagerStep | CompiledStep, data: list[Tensor], first: int = 0) -> l
 
 def prepared(
     factory: partial,
-    clip: float | None,
+    clip: Clipping | None,
     kind: str,
     graph: Graph | None = None,
     l2: float = 1e-3,
@@ -116,8 +116,12 @@ def assert_same_state(one: torch.optim.Optimizer, other: torch.optim.Optimizer) 
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("clip", [None, 0.05], ids=["unclipped", "clipped"])
-def test_every_rule_is_its_optimizer(name: str, clip: float | None) -> None:
+@pytest.mark.parametrize(
+    "clip",
+    [None, Clipping(0.05), Clipping(1e-3, by_value=True)],
+    ids=["unclipped", "clipped", "by value"],
+)
+def test_every_rule_is_its_optimizer(name: str, clip: Clipping | None) -> None:
     eager_net, eager_optimizer, eager = prepared(OPTIMIZERS[name], clip, "eager")
     net, optimizer, step = prepared(OPTIMIZERS[name], clip, "compiled")
     expected, found = run(eager, batches(12)), run(uncompiled(step), batches(12))
@@ -176,8 +180,8 @@ def test_a_resumed_step_goes_on_as_if_it_had_not_stopped() -> None:
 @pytest.mark.filterwarnings("default")  # the compiler's own, which change from release to release
 def test_the_compiled_graph_gives_what_the_eager_step_gives() -> None:
     factory = OPTIMIZERS["adamw"]
-    _, _, eager = prepared(factory, 0.05, "eager")
-    _, _, compiled = prepared(factory, 0.05, "compiled")
+    _, _, eager = prepared(factory, Clipping(0.05), "eager")
+    _, _, compiled = prepared(factory, Clipping(0.05), "compiled")
     assert run(compiled, batches(12)) == pytest.approx(run(eager, batches(12)), rel=1e-5)
     assert compiled.graph.compiled is not None
 
@@ -204,8 +208,8 @@ def test_one_graph_serves_runs_that_differ_in_what_it_is_given(name: str) -> Non
     for number, (decay, l2) in enumerate(strengths, start=1):
         decays = {"weight_decay": decay} if name != "rmsprop" else {}
         factory = partial(OPTIMIZERS[name], lr=1e-3 * number, **decays)
-        net, _, shared = prepared(factory, 0.05, "compiled", graph, l2)
-        alone, _, eager = prepared(factory, 0.05, "eager", l2=l2)
+        net, _, shared = prepared(factory, Clipping(0.05), "compiled", graph, l2)
+        alone, _, eager = prepared(factory, Clipping(0.05), "eager", l2=l2)
 
         assert run(shared, data) == pytest.approx(run(eager, data), rel=1e-5)
         for one, other in zip(alone.parameters(), net.parameters(), strict=True):

@@ -16,6 +16,8 @@ from activae.config.settling import settle
 from activae.results.run import train
 from activae.sweeps.stack import train_stack, why_not_stackable
 from activae.training.assembly import build_data, build_model
+from activae.training.checkpoint import LAST, load_checkpoint
+from activae.training.module import AutoencoderModule, Interrupted
 
 Compose = Callable[..., DictConfig]
 
@@ -69,6 +71,77 @@ def test_limits_hold_in_a_run_and_in_a_stack(settled: Compose, tmp_path: Path) -
         found = {key: float(value) for key, value in theirs.items()}
         assert found == pytest.approx({key: float(v) for key, v in ours.items()}, rel=1e-4)
     assert float(plain[-1]["SE/val"]) != pytest.approx(metrics["val"]["SE"])  # of 3 batches, of all
+
+
+def test_splits_are_scored_every_so_many_epochs_and_at_the_end(
+    settled: Compose, tmp_path: Path
+) -> None:
+    rare = ("trainer.max_epochs=5", "trainer.check_val_every_n_epoch=2", LIMITED[0])
+    cfg, other = settled(*rare), settled(*rare, "seed=1")
+    train(settled(*rare, "trainer.check_val_every_n_epoch=1"), tmp_path / "each")
+    metrics = train(cfg, tmp_path / "run")
+    train_stack([(cfg, tmp_path / "a"), (other, tmp_path / "b")])
+
+    each, plain, stacked = (history(tmp_path / name) for name in ("each", "run", "a"))
+    assert [row["epoch"] for row in plain] == ["1", "3", "4"]
+    for row, same, theirs in zip(plain, [each[1], each[3], each[4]], stacked, strict=True):
+        assert (row["SE/val"], row["step"]) == (same["SE/val"], same["step"])
+        assert float(theirs["SE/val"]) == pytest.approx(float(row["SE/val"]), rel=1e-4)
+        assert theirs["epoch"] == row["epoch"]
+    first_two = (float(each[0]["loss/train"]) + float(each[1]["loss/train"])) / 2
+    assert float(plain[0]["loss/train"]) == pytest.approx(first_two, rel=1e-5)
+    assert metrics["best_epoch"] in (2, 4, 5)
+
+
+def test_a_run_resumed_between_two_scored_epochs_ends_as_if_it_had_not_been(
+    settled: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = settled("trainer.max_epochs=4", "trainer.check_val_every_n_epoch=4", LIMITED[0])
+    train(cfg, tmp_path / "whole")
+    take = AutoencoderModule._take_steps
+
+    def until_step_3(self: AutoencoderModule, batches: Any) -> None:
+        self.stop_requested = self.step >= 2
+        take(self, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoencoderModule, "_take_steps", until_step_3)
+        with pytest.raises(Interrupted):
+            train(cfg, tmp_path / "run")
+    train(cfg, tmp_path / "run")
+
+    assert history(tmp_path / "run") == history(tmp_path / "whole")
+
+
+def test_patience_counts_scored_epochs(settled: Compose, tmp_path: Path) -> None:
+    stuck = ("optimizer.lr=1e-30", "trainer.early_stopping_patience=1", "trainer.max_epochs=9")
+    cfg = settled(*stuck, LIMITED[0], "trainer.check_val_every_n_epoch=2")
+
+    assert train(cfg, tmp_path)["steps"] == 8
+
+
+def test_accumulated_batches_are_one_larger_batch(settled: Compose) -> None:
+    four = settled("trainer.accumulate_grad_batches=4", "data.batch_size=8")
+
+    assert (four.data.batch_size, four.trainer.accumulate_grad_batches) == (32, None)
+    assert job_id(four) == job_id(settled("data.batch_size=32"))
+
+
+@pytest.mark.parametrize("step", ["eager", "stacked"])
+def test_gradients_are_clipped_by_value(settled: Compose, tmp_path: Path, step: str) -> None:
+    tiny = ("trainer.gradient_clip_val=1e-3", "trainer.gradient_clip_algorithm=value")
+    plain = ("optimizer=sgd", "optimizer.lr=1", "trainer.max_steps=1")
+    cfg, other = (settled(*tiny, *plain, f"seed={seed}") for seed in (0, 1))
+    if step == "stacked":
+        train_stack([(cfg, tmp_path / "a"), (other, tmp_path / "b")])
+    else:
+        train(cfg, tmp_path / "a")
+
+    before = build_model(cfg, build_data(cfg)).net.state_dict()
+    after = load_checkpoint(tmp_path / "a" / LAST)["state_dict"]
+    moved = torch.cat([(after[f"net.{k}"] - v).flatten().abs() for k, v in before.items()])
+    assert moved.max() == pytest.approx(1e-3, rel=1e-3)
+    assert (moved > 0.99e-3).sum() > 100  # within the norm's limit, none
 
 
 def test_fast_dev_run_is_so_many_steps(settled: Compose) -> None:
@@ -149,9 +222,10 @@ def test_short_names_of_precisions_are_lightnings(settled: Compose, short: str, 
     [
         ("+trainer.ckpt_path=a", "resume=RUN"),
         ("trainer.enable_progress_bar=false", "logger.progress_bar=false"),
-        ("trainer.accumulate_grad_batches=4", "data.batch_size"),
-        ("trainer.gradient_clip_algorithm=value", "trainer.gradient_clip_val"),
-        ("trainer.check_val_every_n_epoch=5", "trainer.limit_val_batches"),
+        ("trainer.gradient_clip_algorithm=mean", "one of norm, value"),
+        ("trainer.accumulate_grad_batches=0", "a whole number of 1 or more"),
+        ("trainer.check_val_every_n_epoch=0", "a whole number of 1 or more"),
+        ("trainer.val_check_interval=0.5", "trainer.check_val_every_n_epoch"),
         ("trainer.overfit_batches=1", "trainer.limit_train_batches"),
         ("trainer.num_nodes=2", "hydra/launcher=slurm"),
         ("trainer.precision=16-mixed", "bf16-mixed"),

@@ -63,6 +63,7 @@ _MATTERS = {
     "trainer.compile": "stack",
     "trainer.max_*": "identity condition",
     "trainer.min_epochs": "identity condition",
+    "trainer.check_val_every_n_epoch": "identity condition",
     "trainer.log_every_n_steps": "stack",
     "trainer.deterministic": "stack",
     "trainer.benchmark": "stack",
@@ -148,7 +149,16 @@ def stack_key(settled: Any) -> str:
 
 
 # Of the trainer's keys, those that there were not always: at these values a run is what it was.
-_ADDED = ("limit_train_batches", "limit_val_batches", "fast_dev_run", "min_epochs", "max_time")
+_ADDED = (
+    "limit_train_batches",
+    "limit_val_batches",
+    "check_val_every_n_epoch",
+    "accumulate_grad_batches",
+    "gradient_clip_algorithm",
+    "fast_dev_run",
+    "min_epochs",
+    "max_time",
+)
 
 
 def _part(settled: Any, purpose: str) -> dict[str, Any]:

@@ -59,8 +59,9 @@ class TrainerConfig:
     limit_*_batches: an epoch takes so many batches, or such a share of them, of a new order each;
     of val always the first. max_time: DD:HH:MM:SS of training, then the epoch is the last.
     min_epochs: before which neither time nor patience ends the run. profiler: simple, advanced or
-    pytorch, written to the run's folder. What other keys of the Trainer's are:
-    activae.config.trainer_keys.
+    pytorch, written to the run's folder. check_val_every_n_epoch: after how many epochs the splits
+    are scored, a row of the history written and the best checkpoint chosen; patience counts these.
+    What other keys of the Trainer's are: activae.config.trainer_keys.
     """
 
     accelerator: str = "auto"
@@ -70,12 +71,15 @@ class TrainerConfig:
     max_epochs: int = 50
     max_steps: int | None = None
     gradient_clip_val: float | None = None
+    gradient_clip_algorithm: str | None = None
+    accumulate_grad_batches: int | None = None
     early_stopping_patience: int | None = None
     detect_anomaly: bool = False
     compile: bool = False
     threads: int | None = None
     limit_train_batches: Any = None
     limit_val_batches: Any = None
+    check_val_every_n_epoch: int | None = None
     fast_dev_run: Any = False
     min_epochs: int | None = None
     max_time: Any = None

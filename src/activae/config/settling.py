@@ -60,7 +60,7 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
             refuse_untrusted(values, trusted)
         values["race"] = {}  # says how a sweep goes on, and nothing of a run
         _expand_home(values["data"])
-        trainer_keys.spelt_out(values["trainer"])
+        trainer_keys.spelt_out(values["trainer"], values["data"])
         if values.get("init_from"):
             values["init_from"] = home_expanded(values["init_from"])
         _refuse(_misplaced(values))
@@ -270,6 +270,8 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("trainer.max_epochs", *_POSITIVE_INT),
     ("trainer.max_steps", *_POSITIVE_INT),
     ("trainer.gradient_clip_val", *_POSITIVE),
+    ("trainer.gradient_clip_algorithm", *_one_of(("norm", "value"))),
+    ("trainer.accumulate_grad_batches", *_POSITIVE_INT),
     ("trainer.early_stopping_patience", *_POSITIVE_INT),
     ("trainer.threads", *_POSITIVE_INT),
     ("trainer.accelerator", *_one_of(ACCELERATORS)),
@@ -283,6 +285,7 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ),
     ("trainer.limit_train_batches", *_LIMIT),
     ("trainer.limit_val_batches", *_LIMIT),
+    ("trainer.check_val_every_n_epoch", *_POSITIVE_INT),
     ("trainer.fast_dev_run", "true, false or a number of steps", trainer_keys.is_dev_run),
     ("trainer.min_epochs", *_POSITIVE_INT),
     (

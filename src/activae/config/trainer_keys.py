@@ -12,10 +12,6 @@ from datetime import timedelta
 from math import isfinite
 from typing import Any
 
-_EACH_EPOCH = (
-    "every epoch ends with a pass over the validation split, by which the checkpoint is chosen; "
-    "trainer.limit_val_batches=N makes it shorter"
-)
 _ALONE = "predict and test take no part in a run; score.test=false leaves the test split alone"
 # What does the work of a key that is not taken.
 INSTEAD = {
@@ -29,13 +25,10 @@ INSTEAD = {
     "logger": "it is a group beside trainer: logger=tensorboard, logger=minimal",
     "callbacks": "they stand beside trainer: +callbacks.NAME._target_=MODULE.CLASS",
     "default_root_dir": "the folder of a run is hydra.run.dir=FOLDER, that of a sweep sweep=NAME",
-    "accumulate_grad_batches": "use data.batch_size, times as large: the step is the same, for "
-    "losses are means over the samples of a batch",
     "overfit_batches": "use trainer.limit_train_batches=N, which takes so many batches an epoch; "
     "data.train_fraction=0.01 keeps the same samples",
-    "gradient_clip_algorithm": "gradients are clipped by their norm: trainer.gradient_clip_val=1",
-    "check_val_every_n_epoch": _EACH_EPOCH,
-    "val_check_interval": _EACH_EPOCH,
+    "val_check_interval": "the validation split is scored at the end of an epoch; "
+    "trainer.check_val_every_n_epoch=N says of which",
     "num_sanity_val_steps": "data, network and loss are checked before the first step anyway",
     "limit_test_batches": _ALONE,
     "limit_predict_batches": _ALONE,
@@ -52,15 +45,29 @@ INSTEAD = {
     "batch_size": "use data.batch_size",
 }
 _PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
+_DEFAULTS = {
+    "check_val_every_n_epoch": 1,
+    "accumulate_grad_batches": 1,
+    "gradient_clip_algorithm": "norm",
+}
 _TIME = re.compile(r"(\d+):(\d+):(\d+):(\d+)")
 _PARTS = ("weeks", "days", "hours", "minutes", "seconds")
 
 
-def spelt_out(trainer: dict[str, Any]) -> None:
-    """Put what Lightning's short forms stand for into the values of `trainer`.
+def spelt_out(trainer: dict[str, Any], data: dict[str, Any]) -> None:
+    """Put what Lightning's short forms stand for into the values of `trainer` and `data`.
 
-    fast_dev_run=N is N steps, with N batches of validation.
+    fast_dev_run=N is N steps, with N batches of validation. Gradients accumulated over N batches
+    are those of a batch N times as large, for losses are means over samples. What a key does at
+    its default is left out, so that the run is the same with and without it.
     """
+    for key, default in _DEFAULTS.items():
+        if trainer.get(key) == default:
+            trainer[key] = None
+    batches = trainer["accumulate_grad_batches"]
+    if _is_whole(batches) and _is_whole(data.get("batch_size")):
+        data["batch_size"] *= batches
+        trainer["accumulate_grad_batches"] = None
     precision = str(trainer["precision"])
     trainer["precision"] = _PRECISIONS.get(precision, precision)
     steps = int(trainer["fast_dev_run"]) if is_dev_run(trainer["fast_dev_run"]) else 0
@@ -100,6 +107,10 @@ def seconds_of(value: Any) -> float | None:
         return None
     days, hours, minutes, seconds = map(int, found.groups())
     return timedelta(days, seconds, hours=hours, minutes=minutes).total_seconds()
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _is_number(value: Any) -> bool:

@@ -83,14 +83,22 @@ class StageBatches:
 
 
 class TrainingChunks:
-    """What chooses several batches at a time, from the model's step to the end of its epoch."""
+    """What chooses several batches at a time, from the model's step to the next scored epoch's end.
+
+    To Lightning that is one epoch, whatever `trainer.check_val_every_n_epoch` is.
+    """
 
     def __init__(self, data: AutoencoderDataModule, model: pl.LightningModule) -> None:
         self.data = data
         self.model = model
 
     def __iter__(self) -> Iterator[Chunk]:
-        return self.data.chunks(int(self.model.step), int(self.model.total_steps))  # type: ignore[arg-type]
+        step, total = int(self.model.step), int(self.model.total_steps)  # type: ignore[arg-type]
+        an_epoch, to_check = self.data.steps_per_epoch, self.data.steps_per_check
+        until = min(total, step - step % to_check + to_check)
+        while step < until:
+            yield from self.data.chunks(step, until)
+            step += an_epoch - step % an_epoch
 
 
 class EvaluationChunks:

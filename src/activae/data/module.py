@@ -76,6 +76,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.split_seed = split_seed
         self.seed = seed
         self.limit_train_batches: int | float | None = None
+        self.check_every = 1  # epochs
         self.limit_val_batches: int | float | None = None
         self.val_rows = 0  # so many of the source's last rows are the validation split, and all
         self.samples: dict[str, Samples] = {}
@@ -222,6 +223,11 @@ class AutoencoderDataModule(pl.LightningDataModule):
         Fewer where `limit_train_batches` says so.
         """
         return batches_of(len(self.samples["train"]), self.batch_size, self.limit_train_batches)
+
+    @property
+    def steps_per_check(self) -> int:
+        """Optimizer steps between two epochs that are scored and recorded."""
+        return self.check_every * self.steps_per_epoch
 
     def evaluated(self, stage: str) -> int:
         """How many samples of a stage are scored each epoch; of train as many as of val."""

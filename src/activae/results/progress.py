@@ -75,7 +75,8 @@ class Progress(pl.Callback):
                 self._draw(pl_module.step)
             return
         epochs = -(-total // pl_module.data.steps_per_epoch)
-        if (pl_module.epoch + 1) % max(1, epochs // LINES_IN_A_LOG) == 0 or done:
+        since = (pl_module.epoch + 1) % max(1, epochs // LINES_IN_A_LOG)
+        if since < pl_module.data.check_every or done:
             log.info("step   %d of %d  %s", pl_module.step, total, self._figures)
 
     def _draw(self, step: int) -> None:

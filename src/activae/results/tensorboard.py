@@ -89,7 +89,8 @@ class TensorBoardLog(pl.Callback):
                 writer.add_scalar(name, value, step)
         if "phase" in pl_module.row:
             self._show_phase(writer, pl_module, step)
-        if pl_module.epoch in self._epochs:
+        passed = range(pl_module.epoch + 1 - pl_module.data.check_every, pl_module.epoch + 1)
+        if not self._epochs.isdisjoint(passed):
             with drawing(writer.log_dir):
                 self._snapshot(writer, pl_module, step)
 

@@ -31,7 +31,7 @@ from activae.training.compiled_step import Graph
 from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
 from activae.training.network import build_network, initialise
-from activae.training.optimizers import make_optimizer
+from activae.training.optimizers import Clipping, make_optimizer
 from activae.training.restoring import load_checkpoint, load_network
 from activae.training.schedules import make_schedule
 
@@ -72,6 +72,7 @@ def build_model(
     """The LightningModule around a freshly initialised network; `graph` may be shared."""
     data.limit_train_batches = cfg.trainer.limit_train_batches
     data.limit_val_batches = cfg.trainer.limit_val_batches
+    data.check_every = cfg.trainer.check_val_every_n_epoch or 1
     net = build_network(cfg, data.spec)
     initialise(cfg, net, lambda: init_samples(cfg.seed, data, net))
     check_batches(net, data)
@@ -129,11 +130,16 @@ def module_around(
         optimizer=optimizer,
         schedule=schedule,
         total_steps=total_steps,
-        clip_norm=cfg.trainer.gradient_clip_val,
+        clipping=_clipping(cfg.trainer),
         graph=graph or (Graph() if cfg.trainer.compile else None),
         noise=noise,
         phases=phases,
     )
+
+
+def _clipping(trainer: DictConfig) -> Clipping | None:
+    limit, how = trainer.gradient_clip_val, trainer.get("gradient_clip_algorithm")
+    return None if limit is None else Clipping(limit, by_value=how == "value")
 
 
 def steps_in_all(cfg: DictConfig, samples: int) -> int:

@@ -13,6 +13,7 @@ from activae.models import Autoencoder
 from activae.objectives.batch import Batch, samples_of
 from activae.objectives.declared import Objective, Terms
 from activae.training.eager_step import needs_closure
+from activae.training.optimizers import Clipping
 from activae.training.step import FunctionalStep, unwritten_buffer
 
 
@@ -54,7 +55,7 @@ class CompiledStep(FunctionalStep):
         net: Autoencoder,
         objective: Objective,
         optimizer: torch.optim.Optimizer,
-        clip_norm: float | None,
+        clipping: Clipping | None,
         graph: Graph,
         player_optimizer: torch.optim.Optimizer | None = None,
         *,
@@ -74,7 +75,7 @@ class CompiledStep(FunctionalStep):
                 "its line search takes, which makes no one graph: use trainer.compile=false"
             )
         players = () if player_optimizer is None else (player_optimizer,)
-        super().__init__([net], [objective], [optimizer], clip_norm, players)
+        super().__init__([net], [objective], [optimizer], clipping, players)
         self.batch_size = batch_size
         self.steps_taken = steps_taken
         self.graph = graph

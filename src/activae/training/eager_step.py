@@ -9,11 +9,12 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from activae.models import Autoencoder
 from activae.objectives.batch import Batch, samples_of
 from activae.objectives.declared import Objective, Terms, evaluated, player_of, total
+from activae.training.optimizers import Clipping
 
 
 class EagerStep:
@@ -29,13 +30,13 @@ class EagerStep:
         net: Autoencoder,
         objective: Objective,
         optimizer: torch.optim.Optimizer,
-        clip_norm: float | None,
+        clipping: Clipping | None,
         player_optimizer: torch.optim.Optimizer | None = None,
     ) -> None:
         self.net = net
         self.objective = objective
         self.optimizer = optimizer
-        self.clip_norm = clip_norm
+        self.clipping = clipping
         self.player = player_of(objective)
         self.player_optimizer = player_optimizer
         self.strengths: Tensor | None = None
@@ -89,8 +90,8 @@ class EagerStep:
     def _differentiate(self, batch: Batch) -> Terms:
         """The terms, once the parameters hold the clipped gradient of their sum."""
         terms = self._backward(batch)
-        if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        if self.clipping is not None:
+            self.clipping.apply(self.parameters)
         return terms
 
     def _backward(self, batch: Batch) -> Terms:

@@ -297,13 +297,13 @@ def new_trainer(
 ) -> pl.Trainer:
     """Lightning's Trainer for the rest of the run, on one device: a given GPU, or any."""
     model.automatic_optimization = False  # many steps a call: see AutoencoderModule
-    epochs = ceil(model.total_steps / data.steps_per_epoch)
+    checks = ceil(model.total_steps / data.steps_per_check)
     try:
         return pl.Trainer(
             accelerator=accelerator,
             devices=1 if device is None else [device],
             precision=cfg.trainer.precision,
-            max_epochs=epochs - model.step // data.steps_per_epoch,
+            max_epochs=checks - model.step // data.steps_per_check,
             logger=loggers or False,
             callbacks=[Metrics(), *callbacks, OwnSigterm()],
             detect_anomaly=cfg.trainer.detect_anomaly,

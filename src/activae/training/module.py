@@ -38,7 +38,7 @@ from activae.training.eager_step import EagerStep
 from activae.training.endings import Diverged, Interrupted, raise_if_diverged
 from activae.training.epoch_sums import Sums, clone_tensors, over_steps
 from activae.training.files import parts_of
-from activae.training.optimizers import check_state, make_optimizer
+from activae.training.optimizers import Clipping, check_state, make_optimizer
 from activae.training.parallel.step import ParallelStep
 from activae.training.parallel.team import Team
 from activae.training.phases import Phase
@@ -72,7 +72,8 @@ class AutoencoderModule(InPlainTrainer):
         schedule: (step, total_steps) -> what lr is multiplied by, such as
             `activae.training.schedules.onecycle`; constant by default.
         total_steps: the length that the schedule goes by; that of the Trainer's fit by default.
-        clip_norm: the largest norm of a gradient; a Trainer's gradient_clip_val overrules it.
+        clipping: of gradients, such as `activae.training.optimizers.Clipping(1.0)`; a Trainer's
+            gradient_clip_val overrules it.
         corruption: of what the encoder sees in training, such as
             partial(activae.objectives.corruptions.masking, probability=0.3).
         regularisers: penalties by name, such as {"code_l1": activae.objectives.CodeL1(1e-3)}.
@@ -91,7 +92,7 @@ class AutoencoderModule(InPlainTrainer):
         optimizer: OptimizerFactory | None = None,
         schedule: Schedule = constant,
         total_steps: int | None = None,
-        clip_norm: float | None = None,
+        clipping: Clipping | None = None,
         corruption: Corruption | None = None,
         regularisers: Mapping[str, Regulariser] | None = None,
         seed: int = 0,
@@ -121,7 +122,7 @@ class AutoencoderModule(InPlainTrainer):
             self.whole_schedule = deepcopy(schedule)
         self.given_steps = total_steps
         self.total_steps = total_steps or 0  # a plain Trainer's fit sets it
-        self.clip_norm = clip_norm
+        self.clipping = clipping
         self.graph = graph
         self.noise = noise
         playing = player_of(objective)
@@ -265,7 +266,7 @@ class AutoencoderModule(InPlainTrainer):
         self.sync_optimizer = self.take_step.sync
 
     def _make_step(self) -> EagerStep | CompiledStep:
-        parts = (self.net, self.objective, self.optimizer, self.clip_norm)
+        parts = (self.net, self.objective, self.optimizer, self.clipping)
         if self.team is not None:
             return ParallelStep(*parts, self.team, self, self.data.seed, self.step)
         if self.graph is None:
@@ -280,7 +281,7 @@ class AutoencoderModule(InPlainTrainer):
 
     def eager_step(self, optimizer: torch.optim.Optimizer) -> EagerStep:
         """Steps of this phase by torch's own means."""
-        parts = (self.net, self.objective, optimizer, self.clip_norm)
+        parts = (self.net, self.objective, optimizer, self.clipping)
         return EagerStep(*parts, self.player_optimizer)
 
     def on_train_epoch_start(self) -> None:
@@ -295,10 +296,14 @@ class AutoencoderModule(InPlainTrainer):
         """Count epochs by the step reached."""
         self.epoch = self.step // self.data.steps_per_epoch
 
+    def note_epoch(self) -> None:
+        """At its end, which epoch it is: several may have passed since the last was recorded."""
+        self.epoch = (self.step - 1) // self.data.steps_per_epoch
+
     @property
-    def at_epoch_end(self) -> bool:
-        """Whether the step reached is the last of an epoch, or of the run."""
-        return self.step % self.data.steps_per_epoch == 0 or self.step >= self.total_steps
+    def at_check(self) -> bool:
+        """Whether the step reached ends an epoch that is scored and recorded, or the run."""
+        return self.step % self.data.steps_per_check == 0 or self.step >= self.total_steps
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """The loss of a batch; or a step for each batch of a chunk, which chooses samples."""
@@ -401,13 +406,14 @@ class AutoencoderModule(InPlainTrainer):
         self._started = perf_counter()
         scores = [self._evaluation[stage].take() for stage in ("train", "val")]
         train, val = scores if self.team is None else self.team.summed(scores)
+        self.note_epoch()
         self.finish_epoch(self.epoch_sums.take(), train, val)
 
     def finish_epoch(self, terms: Row, train: Row, val: Row) -> None:
         """Gather the epoch's figures in `row`.
 
-        terms: the objective's, mean over the epoch's samples; train, val: `loss` and `SE` of the
-        weights as they are now. Raises Diverged where SE/val is not finite.
+        terms: the objective's, mean over the samples since the last row; train, val: `loss` and
+        `SE` of the weights as they are now. Raises Diverged where SE/val is not finite.
         """
         self.row = {
             "epoch": self.epoch,

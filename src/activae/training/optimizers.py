@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+
+CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """Keeps gradients within a limit: their norm, or by value each of their numbers."""
+
+    limit: float
+    by_value: bool = False
+
+    def of(self, gradient: Tensor) -> Tensor:
+        """Flat gradients [..., P], clipped along the last dimension."""
+        if self.by_value:
+            return gradient.clamp(-self.limit, self.limit)
+        norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
+        return gradient * (self.limit / (norm + CLIP_EPSILON)).clamp(max=1.0)
+
+    def apply(self, parameters: list[nn.Parameter]) -> None:
+        """Clip the gradients that parameters hold, which have one norm together."""
+        if self.by_value:
+            nn.utils.clip_grad_value_(parameters, self.limit)
+        else:
+            nn.utils.clip_grad_norm_(parameters, self.limit)
 
 
 def make_optimizer(

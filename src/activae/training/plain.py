@@ -29,6 +29,7 @@ from activae.objectives.batch import Batch, samples_of
 from activae.objectives.declared import Objective, Terms, evaluated, total
 from activae.training.endings import Diverged, raise_if_diverged
 from activae.training.epoch_sums import Sums, over_steps
+from activae.training.optimizers import Clipping
 from activae.training.phases import Phase
 from activae.training.process import choose_threads
 from activae.training.schedules import Adaptive, Schedule, constant
@@ -55,7 +56,7 @@ class InPlainTrainer(pl.LightningModule):
     follows_data: bool
     given_steps: int | None
     total_steps: int
-    clip_norm: float | None
+    clipping: Clipping | None
     optimizer_factory: Callable[..., torch.optim.Optimizer]
     optimizer: torch.optim.Optimizer
     schedule: Schedule
@@ -123,7 +124,7 @@ class InPlainTrainer(pl.LightningModule):
         self.phase, self.step = self.phases[0], 0
         self.schedule = deepcopy(self.whole_schedule)
         trainer: Any = self.trainer
-        clips = trainer.gradient_clip_val is not None or self.clip_norm is not None
+        clips = trainer.gradient_clip_val is not None or self.clipping is not None
         if clips and str(trainer.precision).endswith("mixed"):
             self.optimizer_factory = unfused(self.optimizer_factory)
         optimizer = self.new_optimizer()
@@ -187,12 +188,12 @@ class InPlainTrainer(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """As the Trainer says, or else to `clip_norm`."""
-        if gradient_clip_val is not None or self.clip_norm is None:
+        """As the Trainer says, or else by `clipping`."""
+        if gradient_clip_val is not None or self.clipping is None:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         trained = [p for p in self.net.parameters() if p.requires_grad]
-        nn.utils.clip_grad_norm_(trained, self.clip_norm)
+        self.clipping.apply(trained)
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, idx: int) -> None:

@@ -33,10 +33,10 @@ from activae.objectives.declared import (
     varies,
 )
 from activae.training.flat import Layout, Trainee
+from activae.training.optimizers import Clipping
 from activae.training.update_rules import Rule
 
 PENALTIES = ("l1", "l2")  # the first strengths of our own objectives, taken in closed form
-CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Turn:
     rule: Rule | None
     decoupled: bool | None  # of weight decay; None: no weights decay
     penalties: tuple[str, ...] = ()
-    clip_norm: float | None = None
+    clipping: Clipping | None = None
 
 
 class FunctionalStep:
@@ -65,7 +65,7 @@ class FunctionalStep:
         nets: Sequence[Autoencoder],
         objectives: Sequence[Objective],
         optimizers: Sequence[torch.optim.Optimizer],
-        clip_norm: float | None,
+        clipping: Clipping | None,
         player_optimizers: Sequence[torch.optim.Optimizer] = (),
         *,
         stacked: bool = False,
@@ -81,7 +81,7 @@ class FunctionalStep:
         if fixed:
             self.flats["fixed"] = self.fixed.moved(nets, stacked)
         self.penalised = tuple(n for n in PENALTIES if any(penalty(o, n) for o in objectives))
-        turns = [Turn("net", net.layout, net.rule, net.decoupled, self.penalised, clip_norm)]
+        turns = [Turn("net", net.layout, net.rule, net.decoupled, self.penalised, clipping)]
         if player_optimizers:
             players = [player.module for o in objectives if (player := player_of(o))]
             names = {name for name, _ in players[0].named_parameters()}
@@ -175,9 +175,8 @@ def pure_step(
             if turn.penalties:
                 terms = _in_order(terms, _penalties(turn, fixed, flats, strengths))
                 _add_slopes(turn, values, gradient, strengths)
-            if turn.clip_norm is not None:
-                norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
-                gradient = gradient * (turn.clip_norm / (norm + CLIP_EPSILON)).clamp(max=1.0)
+            if turn.clipping is not None:
+                gradient = turn.clipping.of(gradient)
             if turn.decoupled is not None:
                 weights = turn.layout.weights
                 if turn.decoupled:  # Loshchilov & Hutter 2019

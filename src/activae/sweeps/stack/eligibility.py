@@ -104,7 +104,7 @@ def _trial_objection(model: AutoencoderModule) -> str | None:
         warnings.simplefilter("ignore")  # of operations that it knows only one member at a time
         try:
             step = FunctionalStep(
-                nets, objectives, optimizers, model.clip_norm, players, stacked=True
+                nets, objectives, optimizers, model.clipping, players, stacked=True
             )
             scalars = {name: x.new_ones(9, 2, 1) for name in step.trainees}
             strengths = step.strengths([0, 0])

@@ -123,7 +123,7 @@ class StackFit:
         at_end = [
             place
             for place, member in enumerate(members)
-            if taken and not member.ended and member.model.at_epoch_end
+            if taken and not member.ended and member.model.at_check
         ]
         with _default_dtype(stack.flat.dtype):
             scores = stack.evaluate(at_end)

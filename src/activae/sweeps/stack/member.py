@@ -124,6 +124,7 @@ class Member:
     def end_epoch(self, terms: Row, scores: dict[str, Row]) -> None:
         """Record the epoch. Raises Diverged where SE/val is not finite."""
         model = self.model
+        model.note_epoch()
         model.finish_epoch(terms, scores["train"], scores["val"])
         self.call("on_train_epoch_end")
         self.finished = self.should_stop or model.step >= model.total_steps

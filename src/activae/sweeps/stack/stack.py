@@ -35,7 +35,7 @@ class Stack:
             [model.net for model in models],
             objectives,
             [model.optimizer for model in models],
-            models[0].clip_norm,
+            models[0].clipping,
             players,
             stacked=True,
         )

@@ -11,6 +11,7 @@ from activae.objectives.batch import Batch
 from activae.objectives.declared import Objective, Terms, total
 from activae.randomness import step_seed
 from activae.training.eager_step import EagerStep
+from activae.training.optimizers import Clipping
 from activae.training.parallel.team import Team
 from activae.training.process import Stoppable
 
@@ -29,13 +30,13 @@ class ParallelStep(EagerStep):
         net: Autoencoder,
         objective: Objective,
         optimizer: torch.optim.Optimizer,
-        clip_norm: float | None,
+        clipping: Clipping | None,
         team: Team,
         fit: Stoppable,
         seed: int,
         step: int,
     ) -> None:
-        super().__init__(net, objective, optimizer, clip_norm)
+        super().__init__(net, objective, optimizer, clipping)
         self.team = team
         self.fit = fit
         self.seed = seed
