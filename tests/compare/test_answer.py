@@ -526,12 +526,55 @@ def test_a_condition_is_not_named_by_a_key_that_it_lacks(
     assert sorted(found.table["condition"]) == ["gelu", "relu", "silu (gradient_clip_val 1.0)"]
 
 
-def test_long_names_stay_different_in_the_table(write_run: WriteRun, tmp_path: Path) -> None:
-    for slope in (0.12345, 0.12346):
-        for seed in range(6):
-            given = {"negative_slope_of_the_left_half": slope, "same": 1}
-            write_run(f"{slope}{seed}", 1e3 * slope + OWN[0][seed], parameters=given, seed=seed)
-    lines = shown(answered(tmp_path)).splitlines()
-    assert max(map(len, lines)) <= 80
-    table = lines[lines.index("") + 2 :][:2]
-    assert [line[:8] for line in table] == ["rel...5)", "rel...6)"]
+class TestPrintedTable:
+    """Its first column, within 80 columns: names are whole."""
+
+    def table(self, path: Path, *by: str) -> list[str]:
+        lines = shown(answered(path, by=by)).splitlines()
+        assert max(map(len, lines)) <= 80
+        start = lines.index("") + 1
+        end = next(i for i, line in enumerate(lines) if line.startswith("difference: to"))
+        return lines[start:end]
+
+    def test_short_names_stand_beside_their_figures(self, sweep: Callable[..., Path]) -> None:
+        title, best, other = self.table(sweep({"relu": 11, "gelu": 10}))
+        assert [line.split()[:2] for line in (best, other)] == [["gelu", "8"], ["relu", "8"]]
+        assert title.split()[:2] == ["activation", "n"]
+
+    def test_of_several_keys_the_heading_has_the_keys_and_the_names_have_values(
+        self, sweep: Callable[..., Path]
+    ) -> None:
+        keys = ["encoding.dim", "trainer.early_stopping_patience"]
+        for number in (2, 8):
+            path = sweep({"relu": 11 - number}, **dict.fromkeys(keys, number))
+
+        above, title, best, other = self.table(path, *keys)
+
+        assert above == "dim, early_stopping_patience"
+        assert title.split()[:2] == ["n", "test/SE"]
+        assert [line.split()[:3] for line in (best, other)] == [["8,", "8", "8"], ["2,", "2", "8"]]
+
+    def test_a_long_name_stands_above_its_figures(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        for slope in (0.12345, 0.12346):
+            for seed in range(6):
+                given = {"negative_slope_of_the_left_half": slope, "same": 1}
+                write_run(f"{slope}{seed}", 1e3 * slope + OWN[0][seed], parameters=given, seed=seed)
+
+        above, title, *rows = self.table(tmp_path)
+
+        assert above == "activation"
+        names = [f"relu(negative_slope_of_the_left_half=0.1234{digit})" for digit in "56"]
+        assert rows[::2] == names
+        assert [line.split()[0] for line in rows[1::2]] == ["6", "6"]
+        assert title.index("n") == rows[1].index("6")
+
+
+def test_runs_may_be_chosen_by_a_key_that_is_null(sweep: Callable[..., Path]) -> None:
+    sweep({"relu": 11, "gelu": 10}, **{"trainer.gradient_clip_val": 1.0})
+    path = sweep({"relu": 21, "gelu": 22}, **{"trainer.gradient_clip_val": None})
+
+    assert "=1.0,null" in " ".join(answered(path).caveats)
+    found = answered(path, where=["trainer.gradient_clip_val=null"])
+    assert found.reference == "relu"

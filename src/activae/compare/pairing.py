@@ -142,7 +142,7 @@ def _selected(runs: Runs, where: Sequence[str]) -> pd.DataFrame:
         columns = [_having(table, key, value) for value in choice]
         for value, column in zip(choice, columns, strict=True):
             if not column.any():
-                found = ", ".join(dict.fromkeys(map(str, table[key])))
+                found = ", ".join(dict.fromkeys(map(_said, table[key])))
                 raise UserError(f"--where {key}={value}: no run has it; {key} is: {found}")
         table = table[np.logical_or.reduce(columns)]
     return table
@@ -188,12 +188,12 @@ def _of_one(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
 
 
 def _same(found: Any, wanted: str) -> bool:
-    if str(found).casefold() == wanted.strip("'\"").casefold():
+    if _said(found).casefold() == wanted.strip("'\"").casefold():
         return True
     try:
         return not isinstance(found, bool) and float(found) == float(wanted)
     except (TypeError, ValueError):
-        return found is None and wanted == "null"
+        return False
 
 
 def _known(key: str, keys: Sequence[str], option: str) -> None:
@@ -324,7 +324,12 @@ def short_names(keys: Sequence[str]) -> list[str]:
 
 def _labels(table: pd.DataFrame, factor: Sequence[str]) -> list[str]:
     columns = [table[key] for key in factor]
-    return [", ".join(map(str, values)) for values in zip(*columns, strict=True)]
+    return [", ".join(map(_said, values)) for values in zip(*columns, strict=True)]
+
+
+def _said(value: Any) -> str:
+    """A cell of the table as `--where` takes it; null also stands for a key that a run lacks."""
+    return "null" if value is None or value != value else str(value)
 
 
 def _fill(paired: Paired, blocks: Sequence[str]) -> None:
@@ -364,7 +369,7 @@ def _cells(paired: Paired, blocks: Sequence[str]) -> _Cells:
     cells: dict[tuple[Any, tuple[str, ...], str], float] = {}
     repeated = without = 0
     for _, run in paired.runs.iterrows():
-        key = (run[SEED], tuple(str(run[block]) for block in blocks), run["condition"])
+        key = (run[SEED], tuple(_said(run[block]) for block in blocks), run["condition"])
         score = np.inf if run["status"] == DIVERGED else paired.sign * float(run[paired.metric])
         without += np.isnan(score)
         repeated += key in cells

@@ -10,10 +10,8 @@ from typing import Any
 from activae.compare.answer import Answer, percent
 from activae.compare.interaction import in_words, interaction
 from activae.compare.pairing import counted, short_names
-from activae.config.wording import clipped_apart
 
 WIDTH = 80
-_SHORTEST_NAME = 8
 _NO_BREAK = "\u00a0"
 # Below the table.
 NOTE = (
@@ -95,12 +93,22 @@ def heading(answer: Answer) -> str:
 
 
 def _table(answer: Answer) -> Iterator[str]:
+    """The conditions, and their figures beside them: below a name that leaves them no room.
+
+    Names of several keys are their values alone where they would not fit.
+    """
     lines = cells(answer)
-    widths = [max(len(line[column]) for line in lines) for column in range(1, len(lines[0]))]
+    widths = [max(map(len, column)) for column in zip(*(line[1:] for line in lines), strict=True)]
     room = WIDTH - sum(2 + width for width in widths)
-    longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in lines)))
-    names = clipped_apart([line[0] for line in lines], longest)
-    for name, line in zip(names, lines, strict=True):
+    title, *names = (line[0] for line in lines)
+    if len(answer.paired.factor) > 1 and max(map(len, names)) > room:
+        names = [answer.paired.bare[name] for name in names]
+        title = ", ".join(short_names(answer.paired.factor))
+    longest = max((len(name) for name in [title, *names] if len(name) <= room), default=0)
+    for name, line in zip([title, *names], lines, strict=True):
+        if len(name) > longest:  # it has a line of its own, above its figures
+            yield from wrap(name, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+            name = ""
         rest = (cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
         yield "  ".join([name.ljust(longest), *rest]).rstrip()
 
