@@ -37,7 +37,7 @@ def test_a_run_says_what_it_does_and_leaves_a_folder(train_py: TrainPy, tmp_path
     assert "Tanh on digits" in outcome.text
     assert f"run    {run}" in outcome.text
     assert re.fullmatch(
-        r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_activation=tanh,logger=minimal,trainer=debug",
+        r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_tanh,logger=minimal,trainer=debug",
         str(run.relative_to(tmp_path)),
     )
     left = {str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()}
@@ -76,7 +76,7 @@ def test_the_members_of_a_sweep_are_named_by_what_tells_them_apart(
     assert outcome.code == 0
     [sweep] = (tmp_path / "outputs" / "sweeps").iterdir()
     assert [run.name for run in runs(sweep)] == [
-        f"activation={activation},seed={seed}" for activation in ("relu", "tanh") for seed in (0, 1)
+        f"{activation},seed={seed}" for activation in ("relu", "tanh") for seed in (0, 1)
     ]
 
 
@@ -89,7 +89,7 @@ def test_paths_long_lists_and_quotes_are_names_too(train_py: TrainPy, tmp_path: 
 
     assert outcome.code == 0, outcome.text
     [run] = runs(tmp_path)
-    assert run.name.startswith("data.path=-")
+    assert run.name.startswith("array,path=-")
     assert f"data.path={file}".replace('"', "") in "".join(overrides_of(run)).replace('"', "")
 
 

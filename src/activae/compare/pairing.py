@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from activae.compare.collect import ACTIVATION, DIVERGED, DONE, UNFINISHED, Runs
 from activae.compare.statistics import Array
 from activae.config.identity import matters_to_condition
+from activae.config.names import short_names
 from activae.config.program import training
 from activae.errors import UserError
 
@@ -314,12 +315,6 @@ def named(table: pd.DataFrame, keys: Sequence[str]) -> list[pd.Series[str]]:
         ((f"{short} " if "." in key else "") + table[key].map(str)).where(table[key].notna(), "")
         for key, short in zip(keys, short_names(keys), strict=True)
     ]
-
-
-def short_names(keys: Sequence[str]) -> list[str]:
-    """The last part of each key, or all of it where two have the same."""
-    last = [key.rpartition(".")[2] for key in keys]
-    return [part if last.count(part) == 1 else key for part, key in zip(last, keys, strict=True)]
 
 
 def _labels(table: pd.DataFrame, factor: Sequence[str]) -> list[str]:

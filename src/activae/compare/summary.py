@@ -18,7 +18,7 @@ from activae.compare.report.curves import TRAINING, VALIDATION, curves
 from activae.compare.report.facets import at_best_lr, facets
 from activae.compare.report.paper import png
 from activae.compare.terminal import NOTE, cells
-from activae.config.names import run_name
+from activae.config.names import folder_name
 from activae.results.events import Events
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _folders(names: Sequence[str]) -> Iterator[str]:
     """A folder's name for each condition: no two alike, and none that leads elsewhere."""
     taken: set[str] = set()
     for name in names:
-        wanted = run_name(name.replace(", ", ",")).strip(".") or "condition"
+        wanted = folder_name(name.replace(", ", ",")).strip(".") or "condition"
         number = 1
         found = wanted
         while found.casefold() in taken:

@@ -9,7 +9,8 @@ from typing import Any
 
 from activae.compare.answer import Answer, percent
 from activae.compare.interaction import in_words, interaction
-from activae.compare.pairing import counted, short_names
+from activae.compare.pairing import counted
+from activae.config.names import short_names
 
 WIDTH = 80
 _NO_BREAK = "\u00a0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,35 +15,84 @@ from omegaconf import OmegaConf
 
 from activae.config.dotted_path import resolve
 from activae.config.program import training
+from activae.config.schema import TrainConfig
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
 
 _OF_HYDRAS_SWEEP = "multirun.yaml"
 LONGEST_NAME = 150  # bytes; file systems allow 255, and a time or a number is added
 LONGEST_SWEEP_NAME = 48  # so that `tensorboard --logdir outputs/sweeps/NAME` stays on a line
+# Groups whose options say what they are without the group's name.
+MAIN = ("activation", "data", "encoding", "objective", "optimizer", "scheduler", "experiment")
+_GROUPS = {field.name for field in fields(TrainConfig)} - {"lr"}  # which is optimizer.lr
 
 
 def run_name(overrides: str) -> str:
-    """A folder name from a job's overrides: slashes and blanks replaced, overlong ones hashed.
+    """What a run is called, by its overrides as Hydra joins them: gelu,lr=0.003,seed=4.
 
-    The seed stays in it, so that the runs of one condition can be told apart.
+    Main choices go first, by their value alone, then other keys by the last parts that tell them
+    apart. The seed is at the end, where it stays when a long name is cut in the middle.
     """
-    name = _valid(overrides)
-    if len(name.encode()) > LONGEST_NAME:
-        seed = re.search(r"(?:^|,)(seed=\d+)(?=,|$)", name)
-        kept = f"..,{seed[1]}" if seed and len(name[: seed.end()].encode()) > LONGEST_NAME else ""
-        name = _cut(name, LONGEST_NAME - len(kept), overrides, kept)
-    return name or "defaults"
+    lines = _LINES.split(overrides) if overrides else []
+    keys = [key_of(line).lstrip("+").rpartition("@")[2] for line in lines]  # where they set it
+    told = [
+        _told(key, short, line.partition("=")[2])
+        for key, short, line in sorted(
+            zip(keys, short_names(keys), lines, strict=True), key=lambda part: _rank(part[0])
+        )
+    ]
+    seed = f",{told.pop()}" if "seed" in keys and len(told) > 1 else ""
+    return folder_name(",".join(told), LONGEST_NAME - len(seed)) + _valid(seed)
 
 
-def _valid(overrides: str) -> str:
-    return re.sub(r"[^\w@.,=+\[\]-]+", "-", re.sub("[\"']", "", overrides))
+_LINES = re.compile(r",(?=~|\+*[\w./@-]+=)")  # where one override ends and another begins
 
 
-def _cut(name: str, longest: int, overrides: str, kept: str = "") -> str:
-    """At most so many bytes of the name, what is kept, and a hash of all that it stands for."""
-    digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
-    return f"{name.encode()[:longest].decode(errors='ignore')}{kept}-{digest}"
+def _rank(key: str) -> int:
+    return MAIN.index(key) if key in MAIN else len(MAIN) + (key == "seed")
+
+
+def _told(key: str, short: str, value: str) -> str:
+    if not value:
+        return key
+    return value if key in MAIN and re.fullmatch(r"\w+", value) else f"{short}={value}"
+
+
+def short_names(keys: Sequence[str]) -> list[str]:
+    """The fewest last parts of each key that tell it from the others, and from a group's name.
+
+    optimizer.lr is lr, encoder.activation is itself.
+    """
+    return [
+        next(short for short in _endings(key) if short == key or not _is_taken(short, key, keys))
+        for key in keys
+    ]
+
+
+def _endings(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[start:]) for start in reversed(range(len(parts)))]
+
+
+def _is_taken(short: str, key: str, keys: Sequence[str]) -> bool:
+    others = (other for other in keys if other != key)
+    return short in _GROUPS or any(short in _endings(other) for other in others)
+
+
+def folder_name(text: str, longest: int = LONGEST_NAME) -> str:
+    """A text as the name of a folder: slashes and blanks replaced, its end hashed if too long."""
+    name = _valid(text)
+    return (name if len(name.encode()) <= longest else _cut(name, longest, text)) or "defaults"
+
+
+def _valid(text: str) -> str:
+    return re.sub(r"[^\w@.,=+\[\]-]+", "-", re.sub("[\"']", "", text))
+
+
+def _cut(name: str, longest: int, whole: str) -> str:
+    """At most so many bytes of the name, and a hash of all that it stands for."""
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{name.encode()[:longest].decode(errors='ignore')}-{digest}"
 
 
 def key_of(override: str) -> str:
@@ -93,7 +143,7 @@ def sweep_dir(root: str, name: str | None, command: Sequence[str]) -> str:
     if not name:
         how = ("resume=", "trusted_modules=", "race.")
         ours = [line for line in command if not line.startswith(how)]
-        name = run_name(",".join(ours))
+        name = folder_name(",".join(ours))
         if len(name.encode()) > LONGEST_SWEEP_NAME:
             swept = [line for line in ours if _is_swept(line)] or ours
             name = _cut(_valid(",".join(swept)), LONGEST_SWEEP_NAME, ",".join(ours))
