@@ -18,14 +18,16 @@ LONG = "activation=leaky_relu,encoder.hidden=[512,256,128],optimizer.lr=0.0001,s
 
 @pytest.fixture
 def jobs() -> list[Job]:
-    return [Job(str(n), n, (), Path(f"{LONG}{n}"), {}, {}) for n in range(1000)]
+    return [
+        Job(str(n), n, (), Path(f"{LONG}{n}"), {}, {}, f"condition {n % 3}") for n in range(1000)
+    ]
 
 
 def show_all(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(0, 1_000_000, 3000))
     monkeypatch.setattr(module, "monotonic", lambda: float(next(now)))
     monkeypatch.setattr(module, "SECONDS_OF_SPEED", 1e9)
-    with Display(jobs) as display:
+    with Display(jobs, by_condition=True) as display:
         display(Said("stack  " + "a reason why runs cannot be stacked, " * 6))
         for job in jobs[:16]:
             display(Stepped(job.id, 10_000_000, 400_000_000))
@@ -55,6 +57,12 @@ def test_lines_of_a_log_have_100_characters_at_most(
     assert completed.startswith("completed  1/1000  activation=leaky_relu,encoder")
     assert completed.endswith("seed=40  SE/val 1235  (12345.6 s)")
     assert any("steps/s" in line for line in lines)
+    assert [" ".join(line.split()) for line in lines[-4:]] == [
+        "mean SE/val seeds condition",
+        "1235 1/334 condition 0",
+        "- 0/333 condition 1, 1 diverged",
+        "- 0/333 condition 2, 1 failed",
+    ]
 
 
 def test_a_terminal_of_80_columns_is_enough(
@@ -71,6 +79,11 @@ def test_a_terminal_of_80_columns_is_enough(
     assert any(line.startswith("completed") for line in lines)
     assert " left" in lines[-1]
     assert "1 done, 13 running, 1 diverged, 1 failed of 1000" in lines[-1]
+    assert [line.split()[1:] for line in lines[-4:-1]] == [
+        ["1/334", "condition", "0"],
+        ["0/333", "condition", "1,", "1", "diverged"],
+        ["0/333", "condition", "2,", "1", "failed"],
+    ]
 
 
 def test_what_is_cut_shows_both_ends() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from textwrap import wrap
 from typing import Any
 
@@ -11,6 +11,7 @@ from activae.compare.answer import Answer, percent
 from activae.compare.interaction import in_words, interaction
 from activae.compare.pairing import counted
 from activae.config.names import short_names
+from activae.config.wording import decimals_for
 
 WIDTH = 80
 _NO_BREAK = "\u00a0"
@@ -151,12 +152,6 @@ def fixed(rows: list[Any]) -> Callable[[float], str]:
         return f"{value:.{decimals}f}" if decimals <= 6 else f"{value:.2e}"
 
     return number
-
-
-def decimals_for(values: Iterable[float], digits: int) -> int:
-    """The decimals with which the largest of the values has so many digits."""
-    largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
-    return max(0, digits - 1 - math.floor(math.log10(largest))) if largest else 0
 
 
 def _share(value: float) -> str:

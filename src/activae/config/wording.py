@@ -5,6 +5,7 @@ What an annotation admits, what a misspelt word was meant to be, what is cut or 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import textwrap
@@ -91,6 +92,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`Did you mean X? ` with the nearest of the known words, or nothing if none is near."""
     near = get_close_matches(word, list(known), n=1)
     return f"Did you mean {near[0]}? " if near else ""
+
+
+def decimals_for(values: Iterable[float], digits: int) -> int:
+    """The decimals with which the largest of the values has so many digits."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
+    return max(0, digits - 1 - math.floor(math.log10(largest))) if largest else 0
 
 
 def clipped(text: str, room: int) -> str:

@@ -1,7 +1,8 @@
-"""How far a sweep is: one bar on a terminal, plain lines in a log, a line for each finished run.
+"""How far a sweep is: a line for each finished run, one bar on a terminal, plain lines in a log.
 
-A batch of many may have a heading instead, such as the standing of a race: on a terminal it stands
-above the bar until the batch has ended, and only runs that failed have a line.
+Above the bar stands where the conditions are by now; a log has that at the end. A batch of many may
+have a heading instead, such as the standing of a race: on a terminal it stands above the bar until
+the batch has ended, and only runs that failed have a line.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ import logging
 import sys
 import textwrap
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 from rich.text import Text
 
 from activae.config.wording import INDENT, clipped, wrapped
 from activae.sweeps.job import Ended, Event, Job, Outcome, Said, Stepped
+from activae.sweeps.standing import ROWS, standing
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +31,20 @@ SECONDS_OF_SPEED = 10.0
 LOG_WIDTH = 100
 NAME_WIDTH = 40  # of a job, beside the reason why it failed
 BAR_WIDTH = 8
+_OTHER_LINES = 6  # of the screen: the table's head and end, the bar, runs
 
 
 class Display:
-    """Takes the events of a sweep and shows them; knows, at the end, how each job ended."""
+    """Takes the events of a sweep and shows them; knows, at the end, how each job ended.
 
-    def __init__(self, jobs: Sequence[Job], heading: str | None = None) -> None:
+    by_condition: whether it shows where the conditions stand.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job], heading: str | None = None, *, by_condition: bool = False
+    ) -> None:
         self.heading = heading
+        self.by_condition = by_condition
         self.jobs = {job.id: job for job in jobs}
         self.outcomes: dict[str, Outcome] = {}
         self._running: dict[str, Stepped] = {}
@@ -55,7 +64,7 @@ class Display:
                 BarColumn(bar_width=BAR_WIDTH),
                 TextColumn("{task.description}"),
             )
-            self._bar = _Bar(self.heading, *columns)
+            self._bar = _Bar(self._above, self.heading is not None, *columns)
             self._bar.start()
             self._task = self._bar.add_task("", total=len(self.jobs))
         return self
@@ -65,6 +74,9 @@ class Display:
             self._show()
             self._bar.stop()
             self._bar = None
+        elif self.by_condition and self.outcomes:
+            for line in standing(list(self.jobs.values()), self.outcomes, LOG_WIDTH):
+                log.info("%s", line)
 
     def __call__(self, event: Event) -> None:
         """Take note of an event, and show what has changed if it is time to."""
@@ -122,6 +134,13 @@ class Display:
         while len(", ".join(parts)) > room and len(parts) > 1:
             parts.pop()
         return ", ".join(parts)
+
+    def _above(self, size: ConsoleDimensions) -> str:
+        """What stands above the bar."""
+        if self.heading is not None or not self.by_condition:
+            return self.heading or ""
+        rows = max(1, min(ROWS, size.height - _OTHER_LINES))
+        return "\n".join(standing(list(self.jobs.values()), self.outcomes, size.width, rows))
 
     def _width(self) -> int:
         return self._bar.console.width if self._bar else LOG_WIDTH
@@ -184,17 +203,19 @@ def _wipe(heading: str) -> None:
 
 
 class _Bar(Progress):
-    """Drawn when it is asked to; with a heading above it, both vanish in the end."""
+    """Drawn when it is asked to, with what `above` returns; both vanish in the end if transient."""
 
-    def __init__(self, heading: str | None, *columns: ProgressColumn) -> None:
-        self.heading = heading
-        transient = heading is not None
-        super().__init__(*columns, console=Console(), auto_refresh=False, transient=transient)
+    def __init__(
+        self, above: Callable[[ConsoleDimensions], str], transient: bool, *columns: ProgressColumn
+    ) -> None:
+        self.above = above
+        self.screen = Console()
+        super().__init__(*columns, console=self.screen, auto_refresh=False, transient=transient)
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The heading, and the bar."""
-        if self.heading:
-            yield Text(self.heading)
+        """What stands above it, and the bar."""
+        if above := self.above(self.screen.size):
+            yield Text(above)
         yield from super().get_renderables()
 
 

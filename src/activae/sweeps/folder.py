@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from activae.config.identity import job_id
 from activae.config.settling import read
+from activae.config.wording import wrapped
 from activae.errors import ConfigError, DataError, UserError
 from activae.results.claims import Claimed, NoLocks, claim, take_lock
 from activae.results.run_folder import (
@@ -216,7 +217,7 @@ def told_together(failed: Iterable[tuple[Path, str, str]]) -> list[str]:
     for folder, kind, reason in failed:
         sharing.setdefault(kind, []).append((folder, reason))
     return [
-        f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}"
+        wrapped(f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}")
         for (folder, reason), *others in sharing.values()
     ]
 

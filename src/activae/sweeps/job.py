@@ -28,6 +28,7 @@ class Job:
     folder: where it is trained.
     settled: its settled config.
     composed: the config as Hydra composed it, with Hydra's own part.
+    condition: what it is called without its seed.
     old_failure: when the failure found at launch was noted; it is trained again nevertheless.
     pruning: the trial of a search that it is, if others may show it not to be worth its end.
     """
@@ -38,6 +39,7 @@ class Job:
     folder: Path
     settled: dict[str, Any]
     composed: dict[str, Any]
+    condition: str = ""
     old_failure: int | None = None
     pruning: Pruning | None = None
 

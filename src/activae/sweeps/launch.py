@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.identity import ID_LENGTH, job_id
-from activae.config.names import key_of, varying
+from activae.config.names import key_of, run_name, varying
 from activae.config.program import config_flags, training
 from activae.config.rates import put_rate
 from activae.config.settling import container, settle
@@ -54,6 +54,7 @@ class _Composed:
 
     id: str
     name: str
+    condition: str
     composed: dict[str, Any]
     settled: dict[str, Any]
     mistake: str = ""
@@ -101,7 +102,7 @@ def launch(
         log.info("sweep  %s\n       %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
     try:
-        with Display(list(unique.values()), heading) as display:
+        with Display(list(unique.values()), heading, by_condition=whole) as display:
             for id_, mistake in mistakes.items():
                 note_failure(unique[id_].folder, mistake)
                 display(Ended(id_, Outcome("failed", reason=mistake)))
@@ -188,6 +189,7 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
             dirname = how.item_sep.join(sorted(lines)).replace("=", how.kv_sep)
             config.hydra.job.override_dirname = dirname
         name = str(config.hydra.sweep.subdir)
+        condition = run_name(",".join(sorted(x for x in lines if key_of(x) != "seed")))
         config.hydra.output_subdir = config.hydra.output_subdir  # resolved, here and now
         config.hydra.job.name = config.hydra.job.name
         composed: Any = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
@@ -204,8 +206,8 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
         task = {key: value for key, value in composed.items() if key != "hydra"}
         text = json.dumps(task, sort_keys=True, default=str)
         id_ = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
-        return _Composed(id_, name, composed, {}, str(error))
-    return _Composed(job_id(settled), name, composed, settled)
+        return _Composed(id_, name, condition, composed, {}, str(error))
+    return _Composed(job_id(settled), name, condition, composed, settled)
 
 
 def _refuse_missing(path: str | None) -> None:
@@ -239,6 +241,7 @@ def _job(found: _Composed, folder: Path, pruning: Pruning | None) -> Job:
         folder=folder,
         settled=found.settled,
         composed=found.composed,
+        condition=found.condition,
         old_failure=failure_noted(folder),
         pruning=pruning,
     )

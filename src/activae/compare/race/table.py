@@ -17,9 +17,9 @@ from activae.compare import statistics
 from activae.compare.pairing import counted, enumerated
 from activae.compare.race.evidence import Standing
 from activae.compare.statistics import Array
-from activae.compare.terminal import WIDTH, decimals_for
+from activae.compare.terminal import WIDTH
 from activae.config.program import comparing, training
-from activae.config.wording import clipped_apart, wrapped
+from activae.config.wording import clipped_apart, decimals_for, wrapped
 
 _HEAD = ("", "lr", "seeds", "test/SE", "difference", "evidence", "")
 _SHORTEST_NAME = 8
