@@ -242,7 +242,7 @@ class SharedSweep:
         assert outcome.code == 1, outcome.text
         assert [(f / "DONE").exists() for f in self.folders()] == [True, False, True], outcome.text
         assert "1 of the sweep's jobs failed:" in outcome.text
-        last = outcome.text.rstrip().splitlines()[-1]
+        last = " ".join(outcome.text.rpartition("jobs failed:")[2].split())
         assert str(self.folders()[1].relative_to(self.home)) in last
         assert reason in last
         assert outcome.text.count("\ncompleted ") == 2

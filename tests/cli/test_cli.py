@@ -208,10 +208,10 @@ def test_a_job_that_fails_does_not_stop_the_others(train_py: TrainPy, tmp_path: 
     assert outcome.code == 1
     assert "Traceback" not in outcome.text
     done = [run.name for run in runs(tmp_path) if (run / "DONE").exists()]
-    assert done == ["optimizer.lr=0.001"]
+    assert done == ["lr=0.001"]
     _, summary = outcome.text.split("2 of the sweep's jobs failed:")
-    assert "optimizer.lr=-1: optimizer.lr=-1: must be" in summary
-    assert "optimizer.lr=0: optimizer.lr=0: must be" in summary
+    assert "lr=-1: optimizer.lr=-1: must be" in summary
+    assert "lr=0: optimizer.lr=0: must be" in summary
 
 
 def test_an_unexpected_error_is_logged_with_its_traceback(

@@ -75,6 +75,16 @@ class TestActivations:
         write_run("a", 1, "relu", **{"decoder.activation": {"_target_": "torch.nn.Tanh"}})
         assert list(activae.collect(tmp_path)["activation"]) == ["relu / Tanh"]
 
+    def test_the_options_that_a_config_keeps_are_the_names(
+        self, write_run: WriteRun, tmp_path: Path
+    ) -> None:
+        write_run("a", 1, "gelu", named=False, choices={"activation": "gelu", "encoder": "mlp"})
+        write_run("b", 1, "gelu", named=False)
+        runs = activae.collect(tmp_path)
+        assert list(runs["activation"]) == ["gelu", "gelu"]
+        assert list(runs["encoder"]) == ["mlp", "mlp"]
+        assert not [column for column in runs if column.startswith("choices")]
+
     def test_nothing_that_a_config_names_is_imported(
         self, write_run: WriteRun, tmp_path: Path
     ) -> None:

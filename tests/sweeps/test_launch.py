@@ -40,6 +40,7 @@ def test_every_job_leaves_the_folder_that_a_run_of_its_own_leaves(
     assert settings[0].pop("sweep") == "s"
     settings[1].pop("sweep")
     assert settings[0] == settings[1]
+    assert settings[0].choices.activation == "tanh"
     recorded = [OmegaConf.load(folder / ".hydra" / "config.yaml") for folder in (member, alone)]
     assert recorded[0].activation == recorded[1].activation
     assert "SE/val" not in (member / "train.log").read_text().split("\n")[0]

@@ -213,7 +213,9 @@ def test_a_failed_trial_is_named_and_tried_again(
     assert outcome.code == 1
     failed = trials()[1]
     assert "1 of the sweep's jobs failed:\n" in outcome.text
-    assert f"{failed.user_attrs['folder']}: ZeroDivisionError: a bug" in outcome.text
+    assert f"{failed.user_attrs['folder']}: ZeroDivisionError: a bug" in " ".join(
+        outcome.text.split()
+    )
     states = [trial.state for trial in trials()]
     assert states == [TrialState.COMPLETE, TrialState.FAIL]
 

@@ -220,7 +220,7 @@ def test_a_failed_job_is_named_at_the_end_and_ends_the_extending(
     def landscape(activation: str, lr: float, seed: int) -> float | None:
         return None if (lr, seed) == (0.002, 8) else lr
 
-    with pytest.raises(SweepFailed, match=r"1 of the sweep's jobs failed:\n  .*: no room"):
+    with pytest.raises(SweepFailed, match=r"1 of the sweep's jobs failed:\n  .*:\s+no room"):
         tuned(landscape)
 
     rows = json.loads((tmp_path / "tuned_lr.json").read_text())

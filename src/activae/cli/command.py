@@ -22,6 +22,7 @@ from yaml import YAMLError
 from activae.cli.arguments import for_hydra, shows_only, with_home
 from activae.cli.end_requests import ended_as_by_ctrl_c
 from activae.config import names
+from activae.config.choices import note_choices
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.messages import explain
 from activae.config.names import key_of
@@ -227,6 +228,7 @@ def _train(composed: DictConfig, folder: Path) -> float:
         )
     if not composed.resume:
         put_rate(composed, HydraConfig.get())
+        note_choices(composed, HydraConfig.get())
     cfg = _config_of_run(composed, folder) if composed.resume else composed
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # of a launcher that is not ours
         refuse_several_in_a_sweep(cfg.trainer)

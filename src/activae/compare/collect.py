@@ -55,7 +55,7 @@ class _Run:
     folder: Path
     config: dict[str, Any]
     metrics: dict[str, Any]
-    chosen: dict[str, str] = field(default_factory=dict)  # place of a node -> GROUP=OPTION
+    chosen: dict[str, Any] = field(default_factory=dict)  # place of a node -> option
 
 
 def collect(*paths: str | os.PathLike[str]) -> pd.DataFrame:
@@ -67,8 +67,9 @@ def collect(*paths: str | os.PathLike[str]) -> pd.DataFrame:
       unfinished;
     - each config key by its dotted path (`optimizer.lr`, `seed`); lists as Hydra writes them;
     - each node that builds something by the short name of what it builds (`optimizer`, `encoder`,
-      `encoder.activation`): the option's name where a run's command says it, otherwise that of the
-      class. `activation` is that of the hidden layers: "gelu / tanh" where the halves differ;
+      `encoder.activation`): the option's name where a run's config or command says it, otherwise
+      that of the class. `activation` is that of the hidden layers: "gelu / tanh" where the halves
+      differ;
     - `data.content`: a hash of the data file's content, which may have been edited under its path;
     - each figure of metrics.json by its path there (`val/SE`, `test/SE`, `pca/test/SE`,
       `diagnostics/dead/encoder.activation1`); NaN where a run lacks it.
@@ -142,8 +143,11 @@ def _read(folder: Path) -> _Run:
     except UserError as error:
         raise DataError(f"{error}; it was left out") from error
     config.pop("lr", None)  # how the rate was given: it is at optimizer.lr
+    chosen = config.pop("choices", None)
+    if not (chosen and isinstance(chosen, dict)):  # an older version's
+        chosen = _chosen(folder / _OVERRIDES)
     _tell_code(config)
-    return _Run(folder, config, _metrics(folder / METRICS), _chosen(folder / _OVERRIDES))
+    return _Run(folder, config, _metrics(folder / METRICS), chosen)
 
 
 def _tell_code(config: dict[str, Any]) -> None:
@@ -220,7 +224,7 @@ def _node_names(runs: Iterable[_Run]) -> _Names:
             key = (_group(place), _text(node))
             nodes[key] = node
             if place in run.chosen:
-                options.setdefault(key, run.chosen[place])
+                options.setdefault(key, str(run.chosen[place]))
     names = {key: options.get(key) or _class_name(node) for key, node in nodes.items()}
     alike: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for key, node in nodes.items():

@@ -83,6 +83,7 @@ _MATTERS = {
     "sweep": "",
     "resume": "",
     "trusted_modules": "",
+    "choices": "",
 }
 _WEIGHTS = "checkpoints/best.ckpt"
 _OBJECTIVE = "activae.objectives.Objective"  # l1 and l2 of another objective are its own affair

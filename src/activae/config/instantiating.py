@@ -9,12 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from functools import partial
+from functools import cache, partial
 from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
+from yaml import safe_load
 
 from activae.config.dotted_path import resolve
+from activae.config.program import configs_folder
 from activae.config.wording import describe, did_you_mean, fits, shown
 from activae.errors import ConfigError, UserError
 
@@ -68,20 +70,44 @@ def label(node: Any) -> str:
     if not isinstance(node, Mapping) or "_target_" not in node:
         return "linear" if node is None else str(node)
     switches = _switches(str(node["_target_"]))
+    set_ = {k: v for k, v in node.items() if k not in switches or switches[k] != v}
+    return _with_parameters(str(node["_target_"]).rsplit(".", 1)[-1], set_)
+
+
+def _with_parameters(name: str, node: Mapping[str, Any]) -> str:
     parameters = ", ".join(
         f"{key}={value}"
         for key, value in node.items()
         if key not in _HYDRA_KEYS and value not in (None, {}) and not isinstance(value, Mapping)
-        if key not in switches or switches[key] != value
     )
-    name = str(node["_target_"]).rsplit(".", 1)[-1]
     return f"{name}({parameters})" if parameters else name
 
 
 def activation_label(cfg: Mapping[str, Any]) -> str:
-    """A short name for the hidden activations of a settled config: both, where halves differ."""
-    halves = (cfg[half].get("activation") or cfg["activation"] for half in ("encoder", "decoder"))
-    return " / ".join(dict.fromkeys(map(label, halves)))
+    """A short name for the hidden activations of a settled config: both, where halves differ.
+
+    It is the option's, with what was set otherwise, where the config keeps which was chosen.
+    """
+    return " / ".join(dict.fromkeys(_of_half(cfg, half) for half in ("encoder", "decoder")))
+
+
+def _of_half(cfg: Mapping[str, Any], half: str) -> str:
+    node, chosen = cfg[half].get("activation") or cfg["activation"], cfg.get("choices") or {}
+    option = chosen.get(f"{half}.activation")
+    if option is None and node == cfg["activation"]:
+        option = chosen.get("activation")
+    if option is None:
+        return label(node)
+    default = _option("activation", str(option))
+    changed = {key: value for key, value in node.items() if default.get(key) != value}
+    return _with_parameters(str(option), changed)
+
+
+@cache
+def _option(group: str, name: str) -> dict[str, Any]:
+    """What one of our own options is; empty for a user's own."""
+    file = configs_folder() / group / f"{name}.yaml"
+    return dict(safe_load(file.read_text())) if name.isidentifier() and file.is_file() else {}
 
 
 def _switches(path: str) -> dict[str, Any]:

@@ -123,6 +123,7 @@ class TrainConfig:
 
     init_from: the folder of a run whose weights this one starts from, with the data's own
     normalisation; freeze: the half that keeps its weights, encoder or decoder.
+    choices: the groups' options that were chosen, by their place (config.choices).
     own_code: hashes of what a settled config names outside of libraries (config.own_code).
     """
 
@@ -153,6 +154,7 @@ class TrainConfig:
     sweep: str | None = None
     resume: str | None = None
     trusted_modules: list[str] = field(default_factory=list)
+    choices: dict[str, Any] = field(default_factory=dict)
     own_code: list[str] = field(default_factory=list)
 
 

@@ -18,6 +18,7 @@ from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from activae.config.choices import note_choices
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.identity import ID_LENGTH, job_id
 from activae.config.names import key_of, run_name, varying
@@ -180,6 +181,7 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
     wrong: UserError | None = None
     try:
         put_rate(config, config.hydra)
+        note_choices(config, config.hydra)
     except UserError as error:
         wrong = error
     with open_dict(config):
