@@ -17,7 +17,7 @@ from activae.config.settling import settle
 from activae.results.recording import Recorders
 from activae.results.run import train
 from activae.results.run_folder import HISTORY
-from activae.results.tensorboard import TensorBoardLog, snapshot_epochs
+from activae.results.tensorboard import EventLogger, TensorBoardLog, snapshot_epochs
 
 Compose = Callable[..., DictConfig]
 
@@ -71,13 +71,46 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 def test_figures_of_the_history_are_scalars(run: Callable[..., Path]) -> None:
     folder = run()
-    events = read(folder)
+    validation, training = read(folder), read(folder / "train")
 
     with (folder / HISTORY).open(newline="") as handle:
         rows = list(csv.DictReader(handle))
     for tag in ("loss/train", "loss/val", "SE/train", "SE/val", "gap/SE", "lr"):
+        events = training if tag.endswith("/train") else validation
         shown = [(event.step, event.value) for event in events.Scalars(tag)]
         assert shown == [(int(row["step"]), pytest.approx(float(row[tag]))) for row in rows]
+
+
+def test_curves_of_training_data_are_another_run_to_tensorboard_with_a_colour_of_its_own(
+    run: Callable[..., Path],
+) -> None:
+    validation, training = (read(run() / name).Tags()["scalars"] for name in ("", "train"))
+
+    assert set(training) == {"loss/train", "SE/train"}
+    assert not set(training) & set(validation)
+
+
+def test_a_quantity_has_one_tag(run: Callable[..., Path]) -> None:
+    tags = read(run()).Tags()["scalars"]
+
+    assert len(tags) == len(set(tags))
+    assert {tag for tag in tags if "SE" in tag.split("/") and "val" in tag.split("/")} == {
+        "SE/val",  # by epoch
+        "best/SE/val",
+    }
+    metrics = json.loads((run() / "metrics.json").read_text())
+    for tag, score in {
+        "best/SE/val": metrics["val"]["SE"],
+        "test/SE": metrics["test"]["SE"],
+        "ratio_to_pca": metrics["ratio_to_pca"],
+    }.items():
+        (event,) = read(run()).Scalars(tag)
+        assert (event.step, event.value) == (20, pytest.approx(score))
+
+
+def test_a_run_has_one_file_of_events(run: Callable[..., Path]) -> None:
+    for folder in (run(), run() / "train"):
+        assert len(list(folder.glob("*tfevents*"))) == 1
 
 
 def test_every_layer_has_gradients_weights_and_activations(run: Callable[..., Path]) -> None:
@@ -130,43 +163,6 @@ def test_vectors_have_no_pictures(run: Callable[..., Path]) -> None:
 
 def test_charts_of_several_curves_are_laid_out(run: Callable[..., Path]) -> None:
     assert "custom_scalars__config__" in read(run()).Tags()["tensors"]
-
-
-def hparams(folder: Path) -> tuple[dict[str, Any], set[str]]:
-    """Hyper-parameters and the names of the metrics that the HPARAMS page is told of."""
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
-    content = read(folder).PluginTagToContent("hparams")
-    start = HParamsPluginData.FromString(content["_hparams_/session_start_info"])
-    experiment = HParamsPluginData.FromString(content["_hparams_/experiment"])
-    values = {
-        name: getattr(value, value.WhichOneof("kind"))
-        for name, value in start.session_start_info.hparams.items()
-    }
-    return values, {info.name.tag for info in experiment.experiment.metric_infos}
-
-
-def test_runs_of_different_kind_share_one_set_of_hyper_parameters_and_metrics(
-    run: Callable[..., Path],
-) -> None:
-    images, image_metrics = hparams(run())
-    vectors, vector_metrics = hparams(run(*VECTORS))
-
-    assert image_metrics == vector_metrics
-    assert {"test/SE", "test/SSIM", "val/SE", "ratio_to_pca"} <= image_metrics
-    assert images.keys() == vectors.keys()
-    assert images["activation"] == vectors["activation"] == "ReLU"
-    assert (images["data"], vectors["data"]) == ("digits", "random")
-    assert (images["objective"], vectors["objective"]) == ("mse", "bce")
-
-
-def test_every_metric_of_the_hparams_page_is_a_scalar_of_the_run(
-    run: Callable[..., Path],
-) -> None:
-    for overrides in ((), VECTORS):
-        folder = run(*overrides)
-        _, metrics = hparams(folder)
-        assert metrics <= set(read(folder).Tags()["scalars"])
 
 
 def test_the_projector_has_codes_labels_and_thumbnails(run: Callable[..., Path]) -> None:
@@ -264,6 +260,7 @@ def test_nothing_but_events_and_projector_files_is_added(run: Callable[..., Path
         "metrics",
         "events",
         "projector_config",
+        "train",
         "00020",
     }
 
@@ -324,6 +321,12 @@ def test_a_run_of_a_sweep_shows_less_unless_it_is_told(
     cfg = settle(compose("trainer=cpu", f"logger.snapshots={chosen}"))
 
     *_, events = Recorders(in_a_sweep=in_a_sweep).callbacks(cfg, tmp_path)
+    (logger,) = Recorders(in_a_sweep=in_a_sweep).loggers(cfg, tmp_path, 0)
 
     assert isinstance(events, TensorBoardLog)
+    assert isinstance(logger, EventLogger)
     assert events.snapshots == expected
+    assert events.alone != in_a_sweep
+    logger.writer_of("SE/train").add_scalar("SE/train", 1.0)
+    logger.finalize("success")
+    assert (tmp_path / "train").exists() != in_a_sweep

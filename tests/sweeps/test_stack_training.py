@@ -14,12 +14,13 @@ import torch
 from omegaconf import DictConfig
 
 from activae.errors import ConfigError
-from activae.results.run import TrainingDiverged, train
+from activae.results.run import TrainingDiverged, train, train_settled
 from activae.results.run_folder import DONE
 from activae.sweeps.stack import train_stack
 from activae.sweeps.stack.member import Member
 from activae.training.assembly import build_data
 from activae.training.checkpoint import BEST, LAST, load_checkpoint
+from activae.training.shared import Shared
 
 Settled = Callable[..., DictConfig]
 STEPS_PER_EPOCH = 4
@@ -61,18 +62,24 @@ def test_the_folder_is_that_of_a_plain_run(
             assert keys(one) == keys(other)
 
 
-def test_tensorboard_shows_what_it_shows_of_a_plain_run(settled: Settled, runs: Any) -> None:
+def test_tensorboard_shows_what_it_shows_of_another_run_of_a_sweep(
+    settled: Settled, runs: Any
+) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     cfg = settled("logger=tensorboard", "logger.snapshots=2", "logger.projector_samples=50")
     tags = []
-    for (folder,) in (runs.stacked([cfg]), runs.plain([cfg])):
+    (stacked,), (pooled,) = runs.stacked([cfg]), runs.folders(1)
+    train_settled(cfg, pooled, Shared(watchers=()))
+    for folder in (stacked, pooled):
         events = EventAccumulator(str(folder))
         events.Reload()
         tags.append(events.Tags())
         assert [event.step for event in events.Scalars("SE/val")] == [4, 8, 12]
 
     assert tags[0] == tags[1]
+    assert "SE/train" in tags[0]["scalars"]
+    assert "custom_scalars__config__" not in tags[0]["tensors"]
 
 
 def test_each_stops_early_on_its_own_and_keeps_its_own_best(

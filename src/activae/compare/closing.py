@@ -17,6 +17,7 @@ from activae.compare.commands import is_search
 from activae.config.program import comparing
 from activae.config.wording import clipped, wrapped
 from activae.errors import UserError
+from activae.results.events import SUMMARY
 from activae.training.files import write_whole
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TABLE, PARQUET, REPORT, SUMMARY = "results.csv", "results.parquet", "report.html", "summary"
+TABLE, PARQUET, REPORT = "results.csv", "results.parquet", "report.html"
 _NAME_WIDTH = 60
 
 

@@ -22,6 +22,8 @@ DEAD_SLOPE = 1e-6
 SATURATED_SHARE = 0.05  # of the largest slope
 GRID = torch.arange(-80, 81) / 10  # holds 0 exactly, where sigmoids are steepest
 LEAST_SIDE = 48  # px; below it, digits of 8 x 8 are specks on a page
+WIDEST = 880  # px of a grid: TensorBoard's IMAGES page is as wide in a window of 1280
+CARD = (324, 240)  # px, width and height: what a card of TensorBoard shows a picture in
 GREY = 0.5  # tells the frame from black and from white images
 SPRITE_SIDE = 8192  # px; the projector loads no larger picture
 
@@ -149,23 +151,39 @@ def effective_rank(codes: Tensor) -> float:
     return torch.special.entr(shares).sum().exp().item()
 
 
-def reconstruction_grid(originals: Tensor, reconstructions: Tensor, *, columns: int = 8) -> Tensor:
+def reconstruction_grid(
+    originals: Tensor, reconstructions: Tensor, *, columns: int | None = None
+) -> Tensor:
     """Return one picture [C, H', W'] of originals, each above its reconstruction.
 
     Both are [n, C, H, W] in [0, 1]; values outside are clipped, NaN is drawn black. Rows of at most
-    `columns` pairs, separated by grey lines, a thicker one below each pair. Images below 48 px are
-    enlarged by a whole factor, pixel by pixel.
+    `columns` pairs, separated by grey lines, a thicker one below each pair; by default as many as
+    show the images largest in a card of TensorBoard. Images below 48 px are enlarged by a whole
+    factor, pixel by pixel; those of a grid that would be wider than 880 px are shrunk.
     """
     assert originals.shape == reconstructions.shape, (originals.shape, reconstructions.shape)
     assert originals.ndim == 4, originals.shape
-    pairs = [_frame(_visible(images)) for images in (originals, reconstructions)]
+    if columns is None:
+        columns = _columns(len(originals), *originals.shape[-2:])
+    columns = min(columns, len(originals))
+    side = WIDEST // columns - 2
+    pairs = [_frame(_visible(images, side)) for images in (originals, reconstructions)]
     tiles = F.pad(torch.cat(pairs, dim=2), (0, 0, 0, 3), value=GREY)
-    columns = min(columns, len(tiles))
     rows = math.ceil(len(tiles) / columns)
     missing = tiles.new_full((rows * columns - len(tiles), *tiles.shape[1:]), GREY)
     _, channels, height, width = tiles.shape
     grid = torch.cat((tiles, missing)).view(rows, columns, channels, height, width)
     return grid.permute(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
+
+
+def _columns(pairs: int, height: int, width: int) -> int:
+    """In how many columns pairs of images show largest in a card; of equals the most."""
+
+    def scale(columns: int) -> float:
+        rows = math.ceil(pairs / columns)
+        return min(CARD[0] / (columns * width), CARD[1] / (rows * 2 * height))
+
+    return max(range(1, pairs + 1), key=lambda columns: (scale(columns), columns))
 
 
 def thumbnails(images: Tensor) -> Tensor:
@@ -199,8 +217,12 @@ def _clip(images: Tensor) -> Tensor:
     return images.detach().float().nan_to_num(nan=0).clamp(0, 1)
 
 
-def _visible(images: Tensor) -> Tensor:
-    factor = math.ceil(LEAST_SIDE / max(images.shape[-2:]))
+def _visible(images: Tensor, widest: int) -> Tensor:
+    """Images enlarged to be seen, or shrunk to the width."""
+    height, width = images.shape[-2:]
+    if width > widest:
+        return F.adaptive_avg_pool2d(_clip(images), (max(1, height * widest // width), widest))
+    factor = min(math.ceil(LEAST_SIDE / max(height, width)), widest // width)
     return _clip(images).repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
 
 

@@ -1,15 +1,21 @@
-"""TensorBoard's event files, written without torch: figures, texts, pictures, charts of several."""
+"""TensorBoard's event files, written without torch: figures, texts, pictures, charts of several.
+
+And what is done to whole files: their records, and the files of a run as one.
+"""
 
 from __future__ import annotations
 
 import struct
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+Value = dict[str, Any]  # of a summary
+SUMMARY = "summary"  # a sweep's folder of events beside its runs'
+_FILES = "events.out.tfevents.*"
 _LAYOUT_TAG = "custom_scalars__config__"  # the tag that TensorBoard looks for
 
 
@@ -49,17 +55,17 @@ class Events:
     def scalars(self, tag: str, steps: Sequence[float], values: Sequence[float]) -> None:
         """A curve."""
         for step, value in zip(steps, values, strict=True):
-            self._add({"tag": tag, "simple_value": value}, int(step))
+            self.add({"tag": tag, "simple_value": value}, int(step))
 
     def text(self, tag: str, markdown: str) -> None:
         """A text, in Markdown."""
-        self._add(_string(tag, markdown.encode(), "text"))
+        self.add(_string(tag, markdown.encode(), "text"))
 
     def picture(self, tag: str, png: bytes) -> None:
         """A picture: the bytes of a PNG file."""
         width, height = struct.unpack(">II", png[16:24])  # of its first chunk, IHDR
         image = {"width": width, "height": height, "colorspace": 4, "encoded_image_string": png}
-        self._add({"tag": tag, "image": image})
+        self.add({"tag": tag, "image": image})
 
     def bands(self, category: str, charts: Mapping[str, tuple[str, str, str]]) -> None:
         """Charts under CUSTOM SCALARS: title -> the tags of a curve and its band's two ends."""
@@ -70,16 +76,17 @@ class Events:
             for title, (curve, low, high) in charts.items()
         ]
         layout = layout_pb2.Layout(category=[{"title": category, "chart": margins}])
-        self._add(_string(_LAYOUT_TAG, layout.SerializeToString(), "custom_scalars"))
+        self.add(_string(_LAYOUT_TAG, layout.SerializeToString(), "custom_scalars"))
 
-    def _add(self, value: dict[str, Any], step: int = 0) -> None:
+    def add(self, value: Value, step: int = 0) -> None:
+        """What a summary may hold."""
         from tensorboard.compat.proto.event_pb2 import Event
 
         event = Event(wall_time=time.time(), step=step, summary={"value": [value]})
         self._writer.add_event(event)
 
 
-def _string(tag: str, content: bytes, plugin: str) -> dict[str, Any]:
+def _string(tag: str, content: bytes, plugin: str) -> Value:
     """A value of the summary that the plugin shows."""
     return {
         "tag": tag,
@@ -90,3 +97,34 @@ def _string(tag: str, content: bytes, plugin: str) -> dict[str, Any]:
             "tensor_shape": {"dim": [{"size": 1}]},
         },
     }
+
+
+def records(content: bytes) -> Iterator[bytes]:
+    """The whole records of an event file: length (8 bytes), checksum (4), data, checksum (4)."""
+    at = 0
+    while at + 12 <= len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        start, at = at + 12, at + 16 + length
+        if at <= len(content):
+            yield content[start : start + length]
+
+
+def join_events(folder: Path) -> None:
+    """Make the event files of a run one, in which TensorBoard finds what it found in all of them.
+
+    Behind a record that a killed process left torn it would find nothing: such a file is left
+    alone, and so are those before it.
+    """
+    first: Path | None = None
+    for file in sorted(folder.glob(_FILES)):
+        if first is None or not _whole(first):
+            first = file
+            continue
+        with first.open("ab") as joined:
+            joined.write(file.read_bytes())
+        file.unlink()
+
+
+def _whole(file: Path) -> bool:
+    content = file.read_bytes()
+    return sum(16 + len(record) for record in records(content)) == len(content)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from activae.results.history import History
+from activae.results.hparams import hyper_parameters
 from activae.results.progress import Progress
 from activae.results.run_folder import HISTORY
 from activae.training.loggers import configured_loggers
@@ -53,10 +54,10 @@ class Recorders:
 
             usual = SNAPSHOTS_IN_A_SWEEP if self.in_a_sweep else SNAPSHOTS
             wanted = cfg.logger.snapshots
-            callbacks.append(TensorBoardLog(usual if wanted is None else wanted, cfg.logger.images))
+            snapshots = usual if wanted is None else wanted
+            alone = not self.in_a_sweep
+            callbacks.append(TensorBoardLog(snapshots, cfg.logger.images, alone=alone))
         if cfg.logger.others:
-            from activae.results.tensorboard import hyper_parameters
-
             callbacks.append(Figures(hyper_parameters(cfg)))
         return callbacks
 
@@ -74,7 +75,9 @@ class Recorders:
             return others
         from activae.results.tensorboard import EventLogger
 
-        return [EventLogger(folder, first_step=step + 1 if step else 0), *others]
+        first_step = step + 1 if step else 0
+        events = EventLogger(folder, first_step, training_apart=not self.in_a_sweep)
+        return [events, *others]
 
 
 class Figures(pl.Callback):

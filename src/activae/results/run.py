@@ -64,7 +64,7 @@ def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, An
             fit(cfg, model, data, folder, recorders, watchers=watchers, threads=shared.threads)
         except Diverged as diverged:
             raise close_diverged(cfg, model, data, folder, diverged.step) from None
-        run = Finished(cfg, model, data, folder, shared, watchers or ())
+        run = Finished(cfg, model, data, folder, shared, watchers)
         return finish(run, lambda: perf_counter() - started)
 
 
@@ -72,7 +72,8 @@ def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, An
 class Finished:
     """A run that has trained to its end, as the stages that follow see it.
 
-    watchers: callbacks that stood in for the progress bar; metrics: what metrics.json will hold.
+    watchers: callbacks that stood in for the progress bar, in a sweep; None for a run alone.
+    metrics: what metrics.json will hold.
     """
 
     cfg: DictConfig
@@ -80,7 +81,7 @@ class Finished:
     data: AutoencoderDataModule
     folder: Path
     shared: Shared
-    watchers: Sequence[pl.Callback] = ()
+    watchers: Sequence[pl.Callback] | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
@@ -89,7 +90,7 @@ Stage = Callable[[Finished], None]
 
 def score_run(run: Finished) -> None:
     """Score the best checkpoint beside PCA."""
-    pruned = any(getattr(watcher, "pruned", False) for watcher in run.watchers)
+    pruned = any(getattr(watcher, "pruned", False) for watcher in run.watchers or ())
     run.metrics["status"] = "pruned" if pruned else "completed"
     run.metrics |= score(run.cfg, run.model, run.data, run.folder, run.shared)
 
@@ -109,7 +110,14 @@ def probe_run(run: Finished) -> None:
 def show_run(run: Finished) -> None:
     """Show the results in TensorBoard, if that is wanted."""
     if run.cfg.logger.tensorboard:
-        show_results(run.cfg, run.model, run.data, run.metrics, run.folder)
+        show_results(
+            run.cfg,
+            run.model,
+            run.data,
+            run.metrics,
+            run.folder,
+            in_a_sweep=run.watchers is not None,
+        )
 
 
 # How a run is finished, in this order. A stage of the first list adds to `metrics`; one of the

@@ -23,7 +23,8 @@ CLAIM = ".claim"  # locked by the process that is at work on the run
 
 STATUSES = ("completed", "pruned", "diverged")  # what DONE may say
 # What a run writes by these names or others like them; what else lies there is not touched.
-_OWN = {CONFIG, METRICS, HISTORY, DONE, FAILED, CLAIM, FOLDER, ".hydra", "projector_config.pbtxt"}
+_OWN = {CONFIG, METRICS, HISTORY, DONE, FAILED, CLAIM, FOLDER, ".hydra"}
+_OWN |= {"projector_config.pbtxt", "train"}  # TensorBoard's
 _OWN_ENDINGS = (".log", ".partial")
 
 

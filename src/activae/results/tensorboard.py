@@ -14,11 +14,11 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from activae.config.instantiating import activation_label, label
 from activae.data.module import AutoencoderDataModule
 from activae.results.diagnosis import PROBE_SAMPLES, diagnose
 from activae.results.diagnostics import as_colours, reconstruction_grid, thumbnails
-from activae.results.events import without_tensorflow
+from activae.results.events import join_events, without_tensorflow
+from activae.results.hparams import experiment_of_run, overrides, scores, session
 from activae.results.recording import drawing
 from activae.training.module import AutoencoderModule
 
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
 without_tensorflow()  # torch.utils.tensorboard is imported with the first event
 
-# The same for every run: TensorBoard takes the columns of all from the first.
-SCORES = ("SE", "MSE", "BCE", "PSNR", "SSIM", "explained_variance")
-SCORES_OF_VAL = tuple(name for name in SCORES if name != "SSIM")  # which test alone has
-LAYOUT = {
+TRAINING = "train"  # the folder of the training data's curves, and the end of their tags
+LAYOUT = {  # of a run alone; beside others the mean curves of the sweep's summary say more
     "training": {
         "squared error": ["Multiline", ["SE/train", "SE/val"]],
         "loss": ["Multiline", ["loss/train", "loss/val"]],
@@ -45,12 +43,33 @@ LAYOUT = {
 
 
 class EventLogger(TensorBoardLogger):
-    """Writes events into the run folder itself; hides earlier ones from `first_step` on."""
+    """Writes events into the run folder itself; hides earlier ones from `first_step` on.
 
-    def __init__(self, folder: Path, first_step: int | None = None) -> None:
+    training_apart: the training data's curves go into a folder below it. TensorBoard's colours tell
+    runs apart, not curves, and it takes that folder for a run.
+    """
+
+    def __init__(
+        self, folder: Path, first_step: int | None = None, *, training_apart: bool = False
+    ) -> None:
         super().__init__(
             folder, name="", version="", default_hp_metric=False, purge_step=first_step
         )
+        self._of_training: EventLogger | None = None
+        if training_apart:
+            self._of_training = EventLogger(folder / TRAINING, first_step)
+
+    def writer_of(self, tag: str) -> SummaryWriter:
+        """What writes the curve with that tag."""
+        if self._of_training is not None and tag.endswith(f"/{TRAINING}"):
+            return self._of_training.experiment
+        return self.experiment
+
+    def finalize(self, status: str) -> None:
+        """Close the files."""
+        super().finalize(status)
+        if self._of_training is not None:
+            self._of_training.finalize(status)
 
     def save(self) -> None:
         """Flush. Writes no hparams.yaml: config.yaml has all of it."""
@@ -63,11 +82,14 @@ class TensorBoardLog(pl.Callback):
     Snapshots are denser early in training, where most changes. They show originals above
     reconstructions, histograms of weights and activations, and for each layer the gradient norm
     and the share of dead and of saturated units, all on the same validation samples.
+
+    alone: no other runs are trained beside it, so that charts may show several of its curves.
     """
 
-    def __init__(self, snapshots: int, images: int) -> None:
+    def __init__(self, snapshots: int, images: int, *, alone: bool = True) -> None:
         self.snapshots = snapshots
         self.images = images
+        self.alone = alone
         self._epochs: set[int] = set()
         self._phase = 0
 
@@ -76,17 +98,18 @@ class TensorBoardLog(pl.Callback):
         assert isinstance(pl_module, AutoencoderModule)
         epochs = -(-pl_module.total_steps // pl_module.data.steps_per_epoch)
         self._epochs = snapshot_epochs(epochs, self.snapshots)
-        if pl_module.step == 0:
-            _writer(trainer).add_custom_scalars(LAYOUT)
+        if self.alone and pl_module.step == 0:
+            _logger(trainer).experiment.add_custom_scalars(LAYOUT)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's figures, and a snapshot in the epochs chosen for one."""
         assert isinstance(pl_module, AutoencoderModule)
-        writer = _writer(trainer)
+        logger = _logger(trainer)
+        writer = logger.experiment
         step = pl_module.step
         for name, value in pl_module.row.items():
             if name not in ("step", "seconds", "phase"):
-                writer.add_scalar(name, value, step)
+                logger.writer_of(name).add_scalar(name, value, step)
         if "phase" in pl_module.row:
             self._show_phase(writer, pl_module, step)
         passed = range(pl_module.epoch + 1 - pl_module.data.check_every, pl_module.epoch + 1)
@@ -145,11 +168,45 @@ def show_results(
     data: AutoencoderDataModule,
     metrics: dict[str, Any],
     folder: Path,
+    *,
+    in_a_sweep: bool = False,
 ) -> None:
     """Add the results of the best checkpoint to the run's TensorBoard events."""
     logger = EventLogger(folder)
-    logger.log_hyperparams(hyper_parameters(cfg), metrics=_scalars(metrics))
-    writer = logger.experiment
+    try:
+        _show_scores(logger.experiment, cfg, metrics, model.step, in_a_sweep=in_a_sweep)
+        _show_pictures(logger.experiment, cfg, model, data)
+    finally:
+        logger.finalize("success")
+        for where in (folder, folder / TRAINING):
+            join_events(where)
+
+
+def _show_scores(
+    writer: SummaryWriter,
+    cfg: DictConfig,
+    metrics: dict[str, Any],
+    step: int,
+    *,
+    in_a_sweep: bool,
+) -> None:
+    """The scores, and the run's line of the HPARAMS page; of a run alone its columns too."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    for tag, value in scores(metrics).items():
+        writer.add_scalar(tag, value, step)
+    lines = overrides(Path(writer.log_dir))
+    values = session(cfg, lines)
+    if not in_a_sweep:
+        values.append(experiment_of_run(cfg, lines))
+    assert writer.file_writer is not None, "it is open"
+    writer.file_writer.add_summary(Summary(value=values))
+
+
+def _show_pictures(
+    writer: SummaryWriter, cfg: DictConfig, model: AutoencoderModule, data: AutoencoderDataModule
+) -> None:
+    """Reconstructions, and the codes in the projector."""
     stage = "test" if cfg.score.test else "val"
     samples = data.samples[stage]
     if data.source.is_image and cfg.logger.images:
@@ -171,49 +228,6 @@ def show_results(
             global_step=model.step,
             tag="code",
         )
-    logger.finalize("success")
-
-
-def hyper_parameters(cfg: DictConfig) -> dict[str, Any]:
-    """What tells runs apart, a short word for each."""
-    return {
-        "activation": activation_label(cfg),
-        "encoder": label(cfg.encoder),
-        "encoder.activation": label(cfg.encoder.get("activation")),
-        "decoder": label(cfg.decoder),
-        "decoder.activation": label(cfg.decoder.get("activation")),
-        "encoding.dim": cfg.encoding.dim,
-        "encoding.activation": label(cfg.encoding.activation),
-        "output.activation": label(cfg.output.activation or "by the data's range"),
-        "init": label(cfg.init),
-        "objective": label(cfg.objective.get("reconstruction", cfg.objective)),
-        "l1": cfg.objective.get("l1", 0.0),
-        "l2": cfg.objective.get("l2", 0.0),
-        "regulariser": ", ".join(label(node) for node in cfg.regulariser.values()) or "none",
-        "corruption": label(cfg.corruption),
-        "phases": label(cfg.phases),
-        "optimizer": str(cfg.optimizer["_target_"]).rsplit(".", 1)[-1],
-        "lr": cfg.optimizer.get("lr"),
-        "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
-        "scheduler": label(cfg.scheduler),
-        "data": cfg.data.name,
-        "batch_size": cfg.data.batch_size,
-        "train_fraction": cfg.data.train_fraction,
-        "normalisation": cfg.data.normalisation,
-        "max_epochs": cfg.trainer.max_epochs,
-        "seed": cfg.seed,
-    }
-
-
-def _scalars(metrics: dict[str, Any]) -> dict[str, float]:
-    nan = float("nan")
-    scores = {
-        f"{stage}/{name}": (metrics[stage] or {}).get(name)
-        for stage, names in (("test", SCORES), ("val", SCORES_OF_VAL))
-        for name in names
-    }
-    scores["ratio_to_pca"] = metrics["ratio_to_pca"]
-    return {name: nan if value is None else value for name, value in scores.items()}
 
 
 def _names(data: AutoencoderDataModule, labels: list[int]) -> list[str]:
@@ -225,7 +239,7 @@ def _names(data: AutoencoderDataModule, labels: list[int]) -> list[str]:
     return [words[label] for label in labels]
 
 
-def _writer(trainer: pl.Trainer) -> SummaryWriter:
+def _logger(trainer: pl.Trainer) -> EventLogger:
     logger = trainer.logger
     assert isinstance(logger, EventLogger)
-    return logger.experiment
+    return logger

@@ -28,6 +28,8 @@ from activae.config.settling import container, settle
 from activae.config.trust import trusting
 from activae.config.wording import wrapped
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
+from activae.results.events import SUMMARY
+from activae.results.hparams import write_experiment
 from activae.sweeps.batches import Pruning, batch_of, prunings, refuse_budget_without_race
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.display import Display
@@ -97,6 +99,7 @@ def launch(
         _tell_twins(found)
     heading = (batch_of(config) or {}).get("heading")
     jobs = _with_folders(found, sweep, _command(config), trials)
+    _open_hparams(sweep, keys, found)
     unique = {job.id: job for job in jobs}
     mistakes = {each.id: each.mistake for each in found if each.mistake}
     if whole:
@@ -247,6 +250,17 @@ def _job(found: _Composed, folder: Path, pruning: Pruning | None) -> Job:
         old_failure=failure_noted(folder),
         pruning=pruning,
     )
+
+
+def _open_hparams(sweep: SweepFolder, keys: set[str], found: Sequence[_Composed]) -> None:
+    """Tell TensorBoard's HPARAMS page what varies; no run knows, and the page is open meanwhile."""
+    shown = [
+        each.settled for each in found if each.settled and each.settled["logger"]["tensorboard"]
+    ]
+    if shown and keys:
+        lines = [job["overrides"] for job in sweep.index()["jobs"].values()]
+        tests = any(settled["score"]["test"] for settled in shown)
+        write_experiment(sweep.below(SUMMARY), keys, lines, tests=tests)
 
 
 def _count(jobs: Any) -> str:

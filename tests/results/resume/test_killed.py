@@ -152,3 +152,6 @@ def test_events_of_a_resumed_run_are_those_of_an_uninterrupted_one(
     whole = scalars(tmp_path / "whole")
     assert len(whole["SE/val"]) == 6
     assert scalars(resumed) == whole
+    assert scalars(resumed / "train") == scalars(tmp_path / "whole" / "train")
+    for where in (resumed, resumed / "train"):
+        assert len(list(where.glob("*tfevents*"))) == 1

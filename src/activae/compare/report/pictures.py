@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import struct
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -13,6 +12,7 @@ from activae.compare.collect import DONE
 from activae.compare.pairing import SEED
 from activae.compare.report.facets import at_best_lr, facets
 from activae.compare.report.markup import Section, grid, note
+from activae.results.events import records
 
 _TAG = "reconstructions"  # of the pictures; with /test or /val that of the best checkpoint
 _SHOWN = 6
@@ -76,7 +76,7 @@ def _pictures(file: Path) -> Iterator[bytes]:
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
-    for record in _records(file.read_bytes()):
+    for record in records(file.read_bytes()):
         try:
             event = Event.FromString(record)
         except DecodeError:  # damaged, or of another make
@@ -86,13 +86,3 @@ def _pictures(file: Path) -> Iterator[bytes]:
             is_ours = value.tag.partition("/")[0] == _TAG
             if is_ours and png.startswith(_PNG):
                 yield png
-
-
-def _records(content: bytes) -> Iterator[bytes]:
-    """The records of a TFRecord file: length (8 bytes), its checksum (4), data, checksum (4)."""
-    at = 0
-    while at + 12 <= len(content):
-        (length,) = struct.unpack_from("<Q", content, at)
-        start, at = at + 12, at + 16 + length
-        if at <= len(content):
-            yield content[start : start + length]
