@@ -58,7 +58,33 @@ def test_any_images_make_one_picture_in_the_unit_range(n, channels, height, widt
     assert grid.shape[0] == channels
     assert grid.min() >= 0
     assert grid.max() <= 1
-    assert max(height, width) * math.ceil(48 / max(height, width)) + 2 <= max(grid.shape[1:])
+    assert grid.shape[2] <= 880
+
+
+@pytest.mark.parametrize(
+    ("pairs", "height", "width", "columns"),
+    [
+        (16, 8, 8, 8),
+        (6, 64, 64, 6),
+        (12, 64, 64, 6),
+        (16, 8, 256, 1),
+        (16, 256, 8, 16),
+        (1, 8, 8, 1),
+    ],
+)
+def test_a_card_of_tensorboard_shows_the_images_as_large_as_it_can(pairs, height, width, columns):
+    images = torch.zeros(pairs, 1, height, width)
+    assert torch.equal(
+        reconstruction_grid(images, images), reconstruction_grid(images, images, columns=columns)
+    )
+
+
+def test_a_wide_grid_is_shrunk_until_it_needs_no_scrolling():
+    images = torch.rand(8, 1, 256, 256).repeat_interleave(2, dim=3)
+    grid = reconstruction_grid(images, images, columns=4)
+    assert grid.shape == (1, 2 * (2 * (109 + 2) + 3), 880)
+    picture = grid[:, 1 : 1 + 109, 1 : 1 + 218]
+    assert abs(picture.mean() - images[0].mean()) < 0.01
 
 
 def test_pictures_do_not_hold_on_to_the_graph():

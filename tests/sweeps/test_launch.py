@@ -44,6 +44,28 @@ def test_every_job_leaves_the_folder_that_a_run_of_its_own_leaves(
     recorded = [OmegaConf.load(folder / ".hydra" / "config.yaml") for folder in (member, alone)]
     assert recorded[0].activation == recorded[1].activation
     assert "SE/val" not in (member / "train.log").read_text().split("\n")[0]
+    assert not (tmp_path / "outputs/sweeps/s/summary").exists()  # with logger=minimal
+
+
+def test_tensorboards_hparams_page_is_told_once_what_varies(
+    sweep: Callable[..., Any], tmp_path: Path, folders: Folders
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.metadata import parse_experiment_plugin_data
+
+    light = ("logger=tensorboard", "logger.projector_samples=0", "logger.snapshots=0")
+    assert sweep(*light, "optimizer.lr=1e-3,1e-2", "encoding.dim=2", "seed=0").code == 0
+
+    def told(folder: Path) -> dict[str, bytes]:
+        return dict(EventAccumulator(str(folder)).Reload().PluginTagToContent("hparams"))
+
+    summary = told(tmp_path / "outputs/sweeps/s/summary")
+    experiment = parse_experiment_plugin_data(summary["_hparams_/experiment"])
+    assert [info.name for info in experiment.hparam_infos] == ["lr"]
+    assert experiment.metric_infos[0].name.tag == "test/SE"
+    for folder in folders().values():
+        assert set(told(folder)) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
+        assert len(list(folder.rglob("*tfevents*"))) == 1
 
 
 def files(folder: Path) -> set[str]:

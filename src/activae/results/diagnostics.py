@@ -23,7 +23,7 @@ SATURATED_SHARE = 0.05  # of the largest slope
 GRID = torch.arange(-80, 81) / 10  # holds 0 exactly, where sigmoids are steepest
 LEAST_SIDE = 48  # px; below it, digits of 8 x 8 are specks on a page
 WIDEST = 880  # px of a grid: TensorBoard's IMAGES page is as wide in a window of 1280
-CARD = (324, 240)  # px, width and height: what a card of TensorBoard shows a picture in
+CARD = (324, 216)  # px, width and height: what a card of TensorBoard shows a picture in
 GREY = 0.5  # tells the frame from black and from white images
 SPRITE_SIDE = 8192  # px; the projector loads no larger picture
 

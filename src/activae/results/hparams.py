@@ -38,7 +38,8 @@ _SHORT = {
     "data.normalisation": "normalisation",
     "trainer.max_epochs": "max_epochs",
 }
-_NO_PARAMETERS = ("logger", "resume", "sweep", "trusted_modules", "lr")  # lr=FILE: see optimizer.lr
+# Keys that say how a run is launched, and lr=FILE, whose rate is at optimizer.lr.
+_NO_PARAMETERS = ("logger", "lr", "resume", "sweep", "trainer", "trusted_modules")
 
 
 def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -88,7 +89,7 @@ def chosen(lines: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for line in lines:
         key, _, word = line.lstrip("+").partition("=")
-        if key.partition(".")[0] in _NO_PARAMETERS or key.startswith(("~", "hydra")):
+        if key in _NO_PARAMETERS or key.startswith(("~", "hydra", "logger.")):
             continue
         number = None if key == "seed" else _number(word)
         found[column(key)] = word if number is None else number
