@@ -162,6 +162,11 @@ def test_runs_of_different_kind_have_the_same_columns(compose: Compose) -> None:
     assert (images["objective"], vectors["objective"]) == ("mse", "bce")
 
 
+@pytest.mark.parametrize("line", ["lr=0.003", "optimizer.lr=3e-3"])
+def test_a_rate_has_one_column_however_it_is_given(line: str) -> None:
+    assert chosen([line]) == {"lr": 0.003}
+
+
 def test_what_a_command_chooses_is_told_in_its_words() -> None:
     lines = ["activation=gelu", "optimizer.lr=3e-3", "seed=4", "+encoder.own=a=b", "sweep=s"]
     lines += [

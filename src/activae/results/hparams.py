@@ -38,8 +38,7 @@ _SHORT = {
     "data.normalisation": "normalisation",
     "trainer.max_epochs": "max_epochs",
 }
-# Keys that say how a run is launched, and lr=FILE, whose rate is at optimizer.lr.
-_NO_PARAMETERS = ("logger", "lr", "resume", "sweep", "trainer", "trusted_modules")
+_OF_LAUNCHING = ("logger", "resume", "sweep", "trainer", "trusted_modules")
 
 
 def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -89,9 +88,10 @@ def chosen(lines: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for line in lines:
         key, _, word = line.lstrip("+").partition("=")
-        if key in _NO_PARAMETERS or key.startswith(("~", "hydra", "logger.")):
-            continue
         number = None if key == "seed" else _number(word)
+        is_file = key == "lr" and number is None  # of rates, each activation's own
+        if is_file or key in _OF_LAUNCHING or key.startswith(("~", "hydra", "logger.")):
+            continue
         found[column(key)] = word if number is None else number
     return {name: value for name, value in found.items() if value not in ("", "null")}
 
