@@ -111,6 +111,7 @@ KEYS = {
         ("corruption=none", "identity condition graph stack"),
         ("activation=tanh", "identity condition graph stack"),
         ("data.split_seed=1", "identity condition data"),
+        ("data.source.binarise=static", "identity condition data graph stack"),
         ("data.batch_size=8", "identity condition graph stack"),
         ("trainer.max_epochs=3", "identity condition"),
         ("trainer.threads=1", "stack"),
@@ -165,3 +166,14 @@ def test_keys_that_make_another_condition() -> None:
     matter = ["activation._target_", "optimizer.lr", "data.path", "data.split_seed", "new.key"]
     others = ["seed", "version", "logger.images", "trainer.devices", "data.root", "score.test"]
     assert [key for key in matter + others if identity.matters_to_condition(key)] == matter
+
+
+def test_a_run_whose_pixels_are_not_drawn_is_what_it_was_before_they_could_be(
+    compose: Compose,
+) -> None:
+    today, before = (container(settle(compose())) for _ in range(2))
+    del before["data"]["source"]["binarise"]
+
+    assert {name: key(today) for name, key in KEYS.items()} == {
+        name: key(before) for name, key in KEYS.items()
+    }

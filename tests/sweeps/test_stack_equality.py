@@ -86,6 +86,10 @@ CASES = {
         ),
         ("regulariser.contractive.weight=0.01", "objective.l2=1e-4", "seed=3"),
     ),
+    "pixels drawn at each step, masked": (
+        ("data.source.binarise=dynamic", "objective=bce", "corruption=masking"),
+        ("seed=0", "seed=1", "optimizer.lr=3e-3"),
+    ),
     "masked input, convolutions": (
         ("encoder=conv", "corruption=masking", "corruption.probability=0.5"),
         ("seed=0", "seed=1", "optimizer.lr=3e-3"),

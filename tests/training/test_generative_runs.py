@@ -23,7 +23,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     interrupt: Callable[[DictConfig, Path, int], None],
     tmp_path: Path,
 ) -> None:
-    cfg = compose(f"experiment={name}", *QUIET)
+    cfg = compose(f"experiment={name}", "data.source.binarise=dynamic", *QUIET)
     whole = train(cfg, tmp_path / "whole")
     interrupt(cfg, tmp_path / "parts", 3)
 

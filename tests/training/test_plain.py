@@ -139,6 +139,7 @@ OWN_FITS = {
         "optimizer.weight_decay=1e-3",
     ),
     "corruption by the step": ("corruption=masking",),
+    "pixels drawn at each step": ("data.source.binarise=dynamic", "objective=bce"),
     "a regulariser that draws": ("regulariser=contractive_hutchinson", "objective.l1=1e-5"),
     "a schedule that goes by SE/val": (
         "scheduler=plateau",

@@ -167,7 +167,8 @@ def _part(settled: Any, purpose: str) -> dict[str, Any]:
     if not _has_latent(plain.get("latent")):  # as it was before there were any
         plain = {key: value for key, value in plain.items() if key != "latent"}
     kept = {k: v for k, v in plain["trainer"].items() if v or k not in _ADDED}
-    plain = plain | {"trainer": kept}
+    source = {k: v for k, v in plain["data"]["source"].items() if v or k != "binarise"}
+    plain = plain | {"trainer": kept, "data": plain["data"] | {"source": source}}
     own_l1 = plain["objective"].get("_target_") != _OBJECTIVE
     return _kept(plain, purpose, "", _ALL, "objective.l" if own_l1 else None)
 

@@ -6,6 +6,7 @@ the DataModule in `module` hands out the batches. Arrays too large for memory ar
 `layout` keeps their splits and batches the same in both places.
 """
 
+from activae.data.binarising import binarised, fixed_draw
 from activae.data.normalisation import Normalisation, fit_normalisation
 from activae.data.preparation import Preparation, Unprepared, restored
 from activae.data.source import Source
@@ -24,8 +25,10 @@ __all__ = [
     "Split",
     "Unprepared",
     "array",
+    "binarised",
     "digits",
     "fit_normalisation",
+    "fixed_draw",
     "h5ad",
     "image_folder",
     "natural_patches",

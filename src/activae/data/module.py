@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from activae.data.binarising import binarised, fresh_draw
 from activae.data.in_memory import source_of_arrays
 from activae.data.layout import EpochOrder, rows_of
 from activae.data.loaders import (
@@ -28,7 +29,7 @@ from activae.data.preparation import Unprepared
 from activae.data.source import Source
 from activae.data.spec import DataSpec
 from activae.data.split import given_segments, split_segments, split_sizes
-from activae.errors import DataError
+from activae.errors import ConfigError, DataError
 
 
 class AutoencoderDataModule(pl.LightningDataModule):
@@ -41,7 +42,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
     For a LightningModule that optimises manually, as this project's own fit has it, they yield
     indices into the samples: for training a chunk, the indices of several consecutive batches at
     once; for validation a stage's name with indices. Of samples that stay on disk they are the rows
-    themselves, raw; `rows` makes samples of both.
+    themselves, raw; `rows` makes samples of both, and `training_rows` those that a step trains on.
 
     Args:
         source: a Source, or what makes one, such as `activae.data.digits`.
@@ -80,6 +81,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.limit_val_batches: int | float | None = None
         self.val_rows = 0  # so many of the source's last rows are the validation split, and all
         self.samples: dict[str, Samples] = {}
+        # What each step draws its samples from, where it does; `samples` are drawn once.
+        self.intensities: Samples | None = None
         self.labels: dict[str, Tensor | None] = {}
 
     @classmethod
@@ -92,6 +95,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         labels: Any = None,
         value_range: tuple[float, float] | None = None,
         name: str = "array",
+        binarise: str | None = None,
         **settings: Any,
     ) -> AutoencoderDataModule:
         """Of samples in memory: NumPy arrays, tensors or DataFrames; set up at once.
@@ -105,6 +109,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
             labels: [N] integers of the samples of `train`, for plots; never trained on.
             value_range: smallest and largest value that the data can take, such as (0, 255).
             name: what messages call them.
+            binarise: static or dynamic: samples are draws of 0 and 1 (`data.binarising`).
             settings: those of `AutoencoderDataModule`, by name.
 
         Raises DataError for what holds no samples, ConfigError for settings that do not fit.
@@ -118,7 +123,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         made = source_of_arrays(
             name, train, val=val, test=test, labels=labels, value_range=value_range
         )
-        data = cls(made, **settings)
+        data = cls(binarised(made, binarise), **settings)
         data.val_rows = 0 if val is None else len(val)
         data.setup()
         return data
@@ -138,7 +143,15 @@ class AutoencoderDataModule(pl.LightningDataModule):
         self.normalisation: Normalisation = fit_normalisation(
             self.normalisation_kind, raw["train"], source.value_range
         )
+        if source.binarise and self.normalisation.target_range.tolist() != [0.0, 1.0]:
+            raise ConfigError(
+                f"data.source.binarise={source.binarise}: draws 0 or 1, and data.normalisation="
+                f"{self.normalisation_kind} makes other values of them; take "
+                "data.normalisation=unit_range"
+            )
         self.samples = {stage: _normalised(part, self.normalisation) for stage, part in raw.items()}
+        if self.intensities is not None:
+            self.intensities = _normalised(self.intensities, self.normalisation)
         low, high = source.value_range or raw["train"].aminmax()
         self.raw_range = (float(low), float(high))
         self.spec = self._describe()
@@ -158,6 +171,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
             features=source.features if preparation is None else tuple(preparation.features),
             classes=source.class_names,
             units=source.units,
+            binarise=source.binarise,
         )
 
     def _split(self, loaded: Source | Unprepared) -> dict[str, Samples]:
@@ -184,12 +198,16 @@ class AutoencoderDataModule(pl.LightningDataModule):
             assert loaded.train_labels is None
             self.source = loaded
             self.labels = dict.fromkeys(("train", "val", "test"))
+            if isinstance(loaded.intensities, NpyRows):
+                self.intensities = DiskSamples(loaded.intensities, segments[2])
             return {**split_on_disk(loaded, loaded.train, segments)}
         test, val, train = map(rows_of, segments[:3])
         source = self.source = loaded.prepared(train) if isinstance(loaded, Unprepared) else loaded
         assert isinstance(source.train, Tensor)
         raw: dict[str, Samples] = {"train": source.train[train], "val": source.train[val]}
         labels = {"train": _at(source.train_labels, train), "val": _at(source.train_labels, val)}
+        if isinstance(source.intensities, Tensor):
+            self.intensities = source.intensities[train]
         if source.test is not None:
             raw["test"], labels["test"] = source.test, source.test_labels
         else:
@@ -237,7 +255,17 @@ class AutoencoderDataModule(pl.LightningDataModule):
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move every split to the device and floating-point type, where they stay."""
-        self.samples = {stage: part.to(device, dtype) for stage, part in self.samples.items()}
+        self.place(lambda part: part.to(device, dtype))
+
+    def place(self, moved: Callable[[Samples], Samples]) -> None:
+        """Replace the samples of every split by what they become."""
+        self.samples = {stage: moved(part) for stage, part in self.samples.items()}
+        if self.intensities is not None:
+            self.intensities = moved(self.intensities)
+
+    def forget(self) -> None:
+        """Let go of all samples: others may have them."""
+        self.samples, self.intensities = {}, None
 
     @property
     def on_disk(self) -> bool:
@@ -246,15 +274,24 @@ class AutoencoderDataModule(pl.LightningDataModule):
 
     def rows(self, stage: str, chosen: Chunk) -> Tensor:
         """The samples [n, *shape] of a stage that a loader chose, all or some of them."""
-        samples = self.samples[stage]
-        if isinstance(chosen, RawRows):
-            assert isinstance(samples, DiskSamples)
-            return samples.normalised(chosen)
-        return samples.index_select(0, chosen)
+        return _rows(self.samples[stage], chosen)
+
+    def training_rows(self, chosen: Chunk, step: int) -> Tensor:
+        """The samples [n, *shape] of a training step (from 0), of those that a loader chose."""
+        return self.drawn(_rows(self.gathered, chosen), step)
+
+    @property
+    def gathered(self) -> Samples:
+        """What training steps choose rows of, and draw samples from, if they do."""
+        return self.samples["train"] if self.intensities is None else self.intensities
+
+    def drawn(self, gathered: Tensor, step: int) -> Tensor:
+        """The samples of a training step (from 0), of rows [n, *shape] of `gathered`."""
+        return gathered if self.intensities is None else fresh_draw(gathered, self.seed, step)
 
     def chunks(self, step: int, until: int) -> Iterator[Chunk]:
         """Those of the batches from a step to the end of its epoch, or to the step `until`."""
-        samples, size = self.samples["train"], self.batch_size
+        samples, size = self.gathered, self.batch_size
         epoch, place = divmod(step, self.steps_per_epoch)
         first, limit = place * size, min(until - step, self.steps_per_epoch - place) * size
         if isinstance(samples, DiskSamples):
@@ -268,7 +305,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         while step < until:
             for chunk in self.chunks(step, until):
                 for chosen in chunk.split(self.batch_size):
-                    yield self.rows("train", chosen)
+                    yield self.training_rows(chosen, step)
                     step += 1
 
     def to_unit(self, normalised: Tensor) -> Tensor:
@@ -318,6 +355,13 @@ def _normalised(raw: Samples, normalisation: Normalisation) -> Samples:
     if isinstance(raw, Tensor):
         return normalisation(raw)
     return DiskSamples(raw.rows, raw.segments, raw.survey, normalisation)
+
+
+def _rows(samples: Samples, chosen: Chunk) -> Tensor:
+    if isinstance(chosen, RawRows):
+        assert isinstance(samples, DiskSamples)
+        return samples.normalised(chosen)
+    return samples.index_select(0, chosen)
 
 
 def _is_constant(samples: Samples) -> bool:

@@ -44,6 +44,9 @@ class Source:
         preparation: what made the samples from rows of another kind, such as texts; None where
             they came as numbers.
         layout: how the rows of an array file are split and visited; None: as single rows.
+        binarise: static or dynamic, where samples are draws of the two ends of the range
+            (`activae.data.binarised`).
+        intensities: what `train` was drawn from, where each training step draws it anew.
 
     Raises:
         DataError: too few samples, values that are not finite, constant data, shapes that
@@ -62,6 +65,8 @@ class Source:
     units: str | None = None
     preparation: Preparation | None = None
     layout: Layout | None = None
+    binarise: str | None = None
+    intensities: Tensor | NpyRows | None = None
 
     def __post_init__(self) -> None:
         assert self.train.ndim in (2, 4), "samples are vectors or [C, H, W] images"

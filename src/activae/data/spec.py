@@ -25,6 +25,7 @@ class DataSpec:
         features: the name of each feature; None where they have none.
         classes: the name of each label; None where they have none.
         units: what the raw values are measured in; None where the source does not tell.
+        binarise: static or dynamic, where samples are draws of the two ends of their range.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DataSpec:
     features: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
     units: str | None = None
+    binarise: str | None = None
 
     @property
     def is_image(self) -> bool:

@@ -339,7 +339,7 @@ class AutoencoderModule(InPlainTrainer):
             for chosen in batches:
                 if self.stop_requested:
                     break
-                batch = self.training_batch(self.data.rows("train", chosen), self.step)
+                batch = self.training_batch(self.data.training_rows(chosen, self.step), self.step)
                 varying = self.varying_strengths()
                 taken.append(self.take_step(batch, self.factor(self.step), *varying))
                 self.step += 1

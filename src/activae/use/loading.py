@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _CHOICE = "val/SE"
 # What errors are measured on: with other values of these they are no longer comparable.
-_SAME = ("data", "data.path", "data.content", "data.normalisation")
+_SAME = ("data", "data.path", "data.content", "data.normalisation", "data.source.binarise")
 
 
 def load(
@@ -67,8 +67,9 @@ def winner(folder: Path) -> Path:
     if _CHOICE not in done or done[_CHOICE].isna().all():
         raise UserError(f"{folder}: none of its {len(table)} runs is done: name the folder of one")
     for key in _SAME:
-        if key in done and done[key].nunique(dropna=False) > 1:
-            values = ", ".join(map(str, done[key].unique()[:4]))
+        found = done[key].fillna("null").unique() if key in done else ()
+        if len(found) > 1:
+            values = ", ".join(map(str, found[:4]))
             raise UserError(
                 f"{folder}: its runs differ in {key} ({values}), so that their errors cannot be "
                 "compared: name the folder of one, or of runs that share it"

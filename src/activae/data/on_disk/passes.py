@@ -53,7 +53,7 @@ def _survey(source: Source, rows: NpyRows, parts: dict[str, DiskSamples]) -> Sur
     for stage, segments, values in prefetched(pieces):
         everything.add(segments, values)
         if stage == "train" and not everything.bad:
-            surveyor.add(values)
+            surveyor.add(rows.altered(values, segments))
     low, high = everything.checked()
     source.check_values(low, high)
     return surveyor.survey()
@@ -63,7 +63,7 @@ def _read_piece(
     stage: str, part: DiskSamples, first: int, last: int
 ) -> tuple[str, Segments, Tensor]:
     segments = part.between(first, last)
-    return stage, segments, part.rows.read(segments)
+    return stage, segments, part.rows.read_unaltered(segments)
 
 
 class _Extremes:

@@ -79,6 +79,8 @@ class NpyRows:
         self.dtype = first.dtype
         self.ndim = first.ndim
         self.layout = layout_of(header, to_samples, buffer_bytes)
+        # What becomes of samples that lie in these segments, if not all stay as they are.
+        self.alter: Callable[[Tensor, Segments], Tensor] | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -94,6 +96,14 @@ class NpyRows:
 
     def read(self, segments: Segments, buffer: Array | None = None) -> Tensor:
         """The samples of some segments, one after the other; a raw buffer [rows, ...] is reused."""
+        return self.altered(self.read_unaltered(segments, buffer), segments)
+
+    def altered(self, samples: Tensor, segments: Segments) -> Tensor:
+        """What becomes of the samples of some segments."""
+        return samples if self.alter is None else self.alter(samples, segments)
+
+    def read_unaltered(self, segments: Segments, buffer: Array | None = None) -> Tensor:
+        """The same as the file has them."""
         count = int((segments[:, 1] - segments[:, 0]).sum())
         if not count:
             return torch.empty(0, *self.shape[1:], dtype=self.dtype)

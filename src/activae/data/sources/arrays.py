@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from activae.data.binarising import binarised
 from activae.data.layout import layout_of
 from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
@@ -44,6 +45,7 @@ def array(
     label_column: str | int | None = None,
     in_memory: bool | None = None,
     buffer_mb: float = 512,
+    binarise: str | None = None,
 ) -> Source:
     """Samples from an `.npy`, `.npz`, `.csv`, `.tsv`, `.txt` or `.parquet` file.
 
@@ -75,6 +77,8 @@ def array(
             memory available.
         buffer_mb: of an `.npy`: megabytes (2^20) for rows that are read ahead and shuffled
             together. More of them mix better. It decides the order of the batches in memory too.
+        binarise: static or dynamic: values drawn as 0 or 1 (`activae.data.binarising`); needs
+            `value_range`.
 
     Raises:
         ConfigError: a setting that does not fit the file.
@@ -90,7 +94,8 @@ def array(
             _refuse_label_column(file, label_column)
             train = NpyRows(file, map_npy(file), shaped, buffer)
             note = _note_on_disk(train)
-            return Source(str(file), train, value_range=declared, note=note, layout=train.layout)
+            source = Source(str(file), train, value_range=declared, note=note, layout=train.layout)
+            return binarised(source, binarise)
         content = read(file, columns, label_column)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error}") from error
@@ -98,7 +103,7 @@ def array(
     samples = shaped(content.train)
     # Only such arrays can stay on disk, where their rows are split and visited in the same way.
     has_layout = file.suffix.lower() == ".npy" and content.train.flags.c_contiguous
-    return Source(
+    source = Source(
         name=str(file),
         train=samples,
         train_labels=labels[0],
@@ -110,6 +115,7 @@ def array(
         note=" ".join(filter(None, (content.note, "" if declared else _note_on_bytes(samples)))),
         layout=layout_of(content.train, shaped, buffer) if has_layout else None,
     )
+    return binarised(source, binarise)
 
 
 def read(file: Path, columns: Sequence[str] | None, label_column: str | int | None) -> Content:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from activae.data.binarising import binarised
 from activae.data.source import Source
 from activae.data.sources.files import files_below, natural_order
 from activae.errors import ConfigError, DataError
@@ -43,6 +44,7 @@ def image_folder(
     size: int | Sequence[int] = 32,
     channels: int = 3,
     skip_corrupt: bool = False,
+    binarise: str | None = None,
 ) -> Source:
     """All pictures in a folder and the folders below it, uint8 `[C, H, W]`, 0 to 255.
 
@@ -60,9 +62,10 @@ def image_folder(
         channels: 1 (grey) or 3 (RGB).
         skip_corrupt: leave out pictures that cannot be decoded, and name them in the log, instead
             of refusing the folder.
+        binarise: static or dynamic: values drawn as 0 or 1 (`activae.data.binarising`).
 
     Raises:
-        ConfigError: `size` or `channels` is invalid.
+        ConfigError: `size`, `channels` or `binarise` is invalid.
         DataError: there is no such folder, no picture in it, or one that cannot be decoded.
     """
     height, width = _checked_size(size)
@@ -80,7 +83,7 @@ def image_folder(
         _report(folder, bad, len(files), skip_corrupt)
     kept = [file for file in files if file not in bad]
     labels, names = _labels(folder, kept)
-    return Source(
+    source = Source(
         name=str(folder),
         train=images,
         train_labels=labels,
@@ -89,6 +92,7 @@ def image_folder(
         class_names=names,
         note=" ".join(filter(None, [left_out, *_notes(images, len(bad), len(files))])),
     )
+    return binarised(source, binarise)
 
 
 def _notes(images: Tensor, bad: int, count: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activae.data.binarising import binarised
 from activae.data.source import Source
 from activae.errors import ConfigError, DataError
 
@@ -42,7 +43,9 @@ LUMA = (0.299, 0.587, 0.114)
 TEST_SHARE = 0.2  # of each photograph, at its right-hand side
 
 
-def torchvision_images(name: str, root: str | Path, split: str | None = None) -> Source:
+def torchvision_images(
+    name: str, root: str | Path, split: str | None = None, binarise: str | None = None
+) -> Source:
     """MNIST, FashionMNIST, KMNIST, EMNIST (`[1, 28, 28]`), CIFAR10 or SVHN (`[3, 32, 32]`), uint8.
 
     Values go from 0 to 255. Missing files are downloaded to `root` on first use. The test set is
@@ -52,9 +55,10 @@ def torchvision_images(name: str, root: str | Path, split: str | None = None) ->
         name: torchvision's name of the data set.
         root: torchvision's data folder, the one that holds or will hold `MNIST/raw` and so on.
         split: of EMNIST, and of no other: byclass, bymerge, balanced, letters, digits or mnist.
+        binarise: static or dynamic: pixels drawn as 0 or 1 (`activae.data.binarising`).
 
     Raises:
-        ConfigError: `name` or `split` is unknown.
+        ConfigError: `name`, `split` or `binarise` is unknown.
         DataError: the download fails, or files are damaged.
     """
     if name not in FOLDERS:
@@ -64,9 +68,10 @@ def torchvision_images(name: str, root: str | Path, split: str | None = None) ->
     folder = root / FOLDERS[name]
     had_files = any(path.is_file() for path in folder.rglob("*"))
     try:
-        return _source(name, *_load(name, root, split))
+        source = _source(name, *_load(name, root, split))
     except _READ_ERRORS as error:
         raise DataError(_explain(name, folder, had_files, error)) from error
+    return binarised(source, binarise)
 
 
 def _check_split(name: str, split: str | None) -> None:
@@ -132,17 +137,17 @@ def _explain(name: str, folder: Path, had_files: bool, error: Exception) -> str:
     )
 
 
-def digits() -> Source:
+def digits(binarise: str | None = None) -> Source:
     """Scikit-learn's handwritten digits: 1797 grey images `[1, 8, 8]` with values 0 to 16.
 
     They are the test part of UCI's "Optical Recognition of Handwritten Digits" (Alpaydin and
-    Kaynak, 1998) and bring no test split of their own.
+    Kaynak, 1998) and bring no test split of their own. binarise: as for torchvision's images.
     """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     images = torch.from_numpy(bunch.images).to(torch.uint8)
-    return Source(
+    source = Source(
         name="digits",
         train=images.unsqueeze(1),
         train_labels=torch.from_numpy(bunch.target).long(),
@@ -150,6 +155,7 @@ def digits() -> Source:
         units="inked pixels of 16",
         class_names=tuple(str(name) for name in bunch.target_names),
     )
+    return binarised(source, binarise)
 
 
 def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:

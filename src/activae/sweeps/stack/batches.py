@@ -36,10 +36,14 @@ class Batches:
         """The batches of one of the chunk's steps, of samples [k, n, *shape]."""
         parts = [samples[index[step]] for samples, index in self.sources]
         x = parts[0] if len(parts) == 1 else torch.cat(parts)
-        if self.models[0].noise is None:
+        if self.models[0].noise is None and self.models[0].data.intensities is None:
             return x
-        each = zip(self.models, x, strict=True)
-        return stacked([model.training_batch(its, model.step + step) for model, its in each])
+        return stacked(
+            [
+                model.training_batch(model.data.drawn(its, model.step + step), model.step + step)
+                for model, its in zip(self.models, x, strict=True)
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Timetable:
         sources = []
         for _, together in groupby(rows, key=lambda row: id(models[row].data.samples["train"])):
             members = [models[row] for row in together]
-            samples = members[0].data.samples["train"]
+            samples = members[0].data.gathered
             assert isinstance(samples, Tensor), "those that stay on disk are not stacked"
             index = torch.stack([self._indices(model, size, length) for model in members], dim=1)
             sources.append((samples, index.to(samples.device, non_blocking=True)))

@@ -93,10 +93,9 @@ class Member:
             return
         model = self.model
         dtype = torch.float64 if self.cfg.trainer.precision == "64-true" else torch.float32
-        self.data.samples = {
-            stage: placed.setdefault(id(samples), (samples, samples.to(device, dtype)))[1]
-            for stage, samples in self.data.samples.items()
-        }
+        self.data.place(
+            lambda samples: placed.setdefault(id(samples), (samples, samples.to(device, dtype)))[1]
+        )
         model.to(device, dtype)
         model.get_ready(self.data, model.current_optimizer())
         model.sync_optimizer = lambda: None  # it is as it was restored until a stack takes it

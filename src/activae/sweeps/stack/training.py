@@ -133,7 +133,7 @@ def _close(member: Member, shared: Shared) -> Outcome:
     except Exception as error:
         return error
     finally:
-        member.data.samples = {}  # on a GPU, a divergence is located with a copy of its own
+        member.data.forget()  # on a GPU, a divergence is located with a copy of its own
 
 
 def _scored(member: Member, shared: Shared) -> dict[str, Any]:
