@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activae.errors import ConfigError
+from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
 from activae.models.latent import Latent
 from activae.models.latents import Gaussian, Spherical, VectorQuantised
@@ -26,10 +26,16 @@ from activae.objectives import (
     Regularised,
     TotalCorrelation,
     bce,
+    likelihood_of,
     log_evidence,
     mse,
+    multinomial,
+    nb,
+    poisson,
+    zinb,
 )
 from activae.objectives.generative import WarmUp, discrepancy, largest_singular_value
+from activae.objectives.importance import nll_figures, refuse_improbable
 
 FEATURES, CODE, BATCH = 6, 2, 16
 
@@ -279,8 +285,7 @@ def test_the_evidence_is_that_of_a_model_where_it_is_known() -> None:
     covariance = w.T @ w + 0.5 * torch.eye(FEATURES).double()
     exact = torch.distributions.MultivariateNormal(torch.zeros(FEATURES).double(), covariance)
 
-    noise = torch.Generator().manual_seed(0)
-    found = log_evidence(net, mse, x, samples=60_000, noise=noise, at_once=10_000)
+    found = log_evidence(net, mse, x, samples=60_000)
 
     # mse leaves out the constant of a normal distribution of variance 1/2.
     constant = FEATURES / 2 * log(pi)
@@ -288,13 +293,97 @@ def test_the_evidence_is_that_of_a_model_where_it_is_known() -> None:
 
 
 def test_more_samples_make_a_tighter_bound() -> None:
-    net, x = autoencoder(Gaussian(CODE), output=nn.Sigmoid()), samples(3000)
-    bounds = [
-        log_evidence(net, bce, x, samples=k, noise=torch.Generator().manual_seed(0)).mean().item()
-        for k in (1, 5, 100)
-    ]
+    net, x = autoencoder(Gaussian(CODE), output=nn.Sigmoid()), samples(1000)
+    bounds = [log_evidence(net, bce, x, samples=k).mean().item() for k in (1, 5, 100)]
 
     assert bounds == sorted(bounds)
+
+
+def test_the_evidence_of_binary_samples_is_that_of_an_integral_over_codes() -> None:
+    net = binary(Gaussian(1))
+    x = samples(5).round()
+
+    # ln of the integral of p(x | z) N(z; 0, 1), by a fine grid.
+    z = torch.linspace(-9, 9, 4001).double()
+    logits = net.logits_of(z[:, None])[:, None]
+    bits = nn.functional.binary_cross_entropy_with_logits(
+        logits.expand(-1, 5, -1), x.expand(len(z), -1, -1), reduction="none"
+    )
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(z)
+    exact = (prior[:, None] - bits.sum(2) + log(18 / 4000)).logsumexp(0)
+
+    found = log_evidence(net, bce, x, samples=20_000)
+    torch.testing.assert_close(found, exact, rtol=0, atol=0.03)
+    nll, error = nll_figures(found)
+    assert (nll, error) == (-found.mean(), pytest.approx(found.std() / 5**0.5))
+
+
+def binary(latent: Latent) -> Autoencoder:
+    """A decoder that makes much of its code, and an encoder whose q is wide."""
+    torch.manual_seed(0)
+    half = {"activation": nn.Tanh, "hidden": [5]}
+    encoder, decoder = MLPEncoder((FEATURES,), 2, **half), MLPDecoder(1, (FEATURES,), **half)
+    net = Autoencoder(
+        encoder, decoder, shape=(FEATURES,), latent=latent, output_activation=nn.Sigmoid()
+    )
+    with torch.no_grad():
+        for part, factor in ((encoder, 0.3), (decoder, 2.0)):
+            for parameter in part.parameters():
+                parameter.mul_(factor)
+    return net.double()
+
+
+def test_the_evidence_of_a_sample_goes_by_seed_and_place_however_many_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, x = autoencoder(Gaussian(CODE), output=nn.Sigmoid()), samples(7).round()
+    whole = log_evidence(net, bce, x, samples=230)
+
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr("activae.objectives.importance._DECODED_ON_CPU", 300)
+    in_parts = log_evidence(net, bce, x, samples=230, told=lambda *how: told.append(how))
+
+    torch.testing.assert_close(in_parts, whole, rtol=1e-12, atol=0)
+    assert told == [(3, 7), (6, 7), (7, 7)]
+    torch.testing.assert_close(log_evidence(net, bce, x[:2], samples=230), whole[:2])
+    assert not torch.isclose(log_evidence(net, bce, x, samples=230, seed=1), whole).any()
+
+
+@pytest.mark.parametrize(
+    ("latent", "objective", "named"),
+    [
+        ("none", Objective(bce), "latent=deterministic is none; choose latent=gaussian"),
+        ("vq", Objective(bce), "latent=vq is none"),
+        ("gaussian", Objective(mse), "objective=mse: .* bce does, .* only with a variance"),
+        ("gaussian", ImportanceWeighted(mse, samples=2), "objective=mse"),
+        ("gaussian", Objective(multinomial), "objective=multinomial"),
+    ],
+)
+def test_what_gives_samples_no_likelihood_says_what_does(
+    latent: str, objective: Any, named: str
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        likelihood_of(objective, autoencoder(LATENTS[latent]()))
+
+
+@pytest.mark.parametrize("loss", [bce, poisson, nb, zinb])
+def test_likelihoods_are_found_below_what_joins_them(loss: Any) -> None:
+    net = autoencoder(Gaussian(CODE))
+
+    for objective in (Objective(loss), ImportanceWeighted(loss, samples=2)):
+        assert likelihood_of(objective, net) is loss
+        assert likelihood_of(Regularised(objective, {}, 1.0), net) is loss
+
+
+def test_values_without_a_probability_are_refused() -> None:
+    refuse_improbable(bce, samples().round())
+    refuse_improbable(poisson, 7 * samples().round())
+    with pytest.raises(
+        DataError, match=r"bce: gives values of 0 and 1 alone .* 100\.0% .*binarise=dynamic"
+    ):
+        refuse_improbable(bce, samples())
+    with pytest.raises(DataError, match=r"poisson: gives whole numbers alone"):
+        refuse_improbable(poisson, samples())
 
 
 def iwae(net: Autoencoder, count: int) -> Tensor:

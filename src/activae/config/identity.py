@@ -105,8 +105,10 @@ def identity(settled: Any) -> dict[str, Any]:
     for added in ("callbacks", "own_code", "init_from", "freeze"):
         if not part.get(added):
             part.pop(added, None)
-    if not part.get("score", {}).get("probe"):  # likewise
-        part.get("score", {}).pop("probe", None)
+    scored = part.get("score", {})
+    for wanted, keys in (("probe", ["probe"]), ("nll", ["nll", "nll_samples"])):  # likewise
+        if not scored.get(wanted):
+            part["score"] = scored = {k: v for k, v in scored.items() if k not in keys}
     return part
 
 

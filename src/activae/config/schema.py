@@ -110,11 +110,14 @@ class ScoreConfig:
     """On what the finished run is scored, beside the training and the validation split.
 
     test: false for runs that tune, which must not see the test split. probe: also how well labels
-    can be told from the code, which needs data with labels.
+    can be told from the code, which needs data with labels. nll: also the likelihood in nats, by so
+    many codes of each sample (nll_samples); needs latent=gaussian and an objective that is one.
     """
 
     test: bool = True
     probe: bool = False
+    nll: bool = False
+    nll_samples: int = 5000
 
 
 @dataclass

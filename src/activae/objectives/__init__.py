@@ -18,7 +18,7 @@ from activae.objectives.generative import (
     RAEWeights,
     TotalCorrelation,
 )
-from activae.objectives.importance import ImportanceWeighted, log_evidence
+from activae.objectives.importance import ImportanceWeighted, likelihood_of, log_evidence
 from activae.objectives.losses import (
     Demand,
     bce,
@@ -65,6 +65,7 @@ __all__ = [
     "demands",
     "huber",
     "l1",
+    "likelihood_of",
     "log_evidence",
     "mse",
     "multinomial",

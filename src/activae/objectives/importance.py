@@ -7,21 +7,26 @@ the larger K (Burda et al. 2016, Importance weighted autoencoders). The prior is
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log
-from typing import Any
+from math import inf, log, nan, sqrt
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from activae.errors import ConfigError
+from activae.data.normalisation import Samples
+from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder
 from activae.objectives.batch import Batch, samples_of
 from activae.objectives.generative import log_normal, moments_of, refuse_unless_distribution
-from activae.objectives.losses import Demand, demand_of
+from activae.objectives.losses import Demand, demand_of, plain
 from activae.objectives.seen import training_code
+from activae.randomness import generator
 
+PUBLISHED = 5000  # codes of a sample, with which likelihoods are published
 _DECODED_AT_ONCE = 2**15  # codes
+# Codes that are decoded together to score samples, and of these a sample's.
+_DECODED_ON_CPU, _DECODED_ON_GPU, _DRAWN_AT_ONCE = 1000, 100_000, 100
 
 Likelihood = Callable[[Autoencoder, Tensor], Tensor]
 
@@ -122,26 +127,82 @@ class _Decoded:
 def log_evidence(
     net: Autoencoder,
     likelihood: Likelihood,
-    x: Tensor,
+    x: Samples,
     *,
-    samples: int,
-    noise: torch.Generator,
-    at_once: int = 100,
+    samples: int = PUBLISHED,
+    seed: int = 0,
+    told: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """The bound of ln p(x) in nats [B] of normalised samples [B, *shape], with so many codes each.
+    """The bound of ln p(x) in nats of normalised samples [N, *shape], float64 [N] on the CPU.
 
-    Published figures are minus its mean over the test split, with 5,000 codes (Burda et al. 2016).
-    noise: a generator of the CPU; `at_once` codes of each sample are decoded together. Raises
-    ConfigError where the network's code is no distribution.
+    Published figures are minus its mean over the test split, with 5,000 codes a sample (Burda et
+    al. 2016). Codes are drawn on the CPU from the seed and the sample's place; memory does not grow
+    with their number. told: is called with how many samples are done, and how many there are.
+    Raises ConfigError where the network's code is no distribution.
     """
     refuse_unless_distribution(net, "the likelihood by importance weights")
+    if samples < 1:
+        raise ConfigError(f"samples={samples}: must be a whole number of 1 or more")
+    rows = (_DECODED_ON_GPU if x.is_cuda else _DECODED_ON_CPU) // _DRAWN_AT_ONCE
+    found = [torch.empty(0, dtype=torch.float64)]
+    for first in range(0, len(x), rows):
+        part = x[first : first + rows]
+        places = range(first, first + len(part))
+        noises = [generator(seed, "evidence", place) for place in places]
+        found.append(_bound(net, likelihood, part, samples, noises))
+        if told is not None:
+            told(places.stop, len(x))
+    return torch.cat(found)
+
+
+def _bound(
+    net: Autoencoder, likelihood: Likelihood, x: Tensor, samples: int, noises: list[torch.Generator]
+) -> Tensor:
     mean, log_variance = moments_of(net, x)
     deviation = (log_variance / 2).exp()[:, None]
-    parts = []
-    for first in range(0, samples, at_once):
-        count = min(at_once, samples - first)
-        normal = torch.randn(len(x), count, mean.shape[1], generator=noise).to(mean)
-        codes = mean[:, None] + deviation * normal
-        found = log_weights(net, likelihood, x, codes, mean, log_variance)
-        parts.append(found.logsumexp(1))
-    return torch.stack(parts, 1).logsumexp(1) - log(samples)
+    total = torch.full((len(x),), -inf, dtype=torch.float64)
+    for first in range(0, samples, _DRAWN_AT_ONCE):
+        shape = min(_DRAWN_AT_ONCE, samples - first), mean.shape[1]
+        normal = torch.stack([torch.randn(shape, generator=noise) for noise in noises])
+        codes = mean[:, None] + deviation * normal.to(mean)
+        weights = log_weights(net, likelihood, x, codes, mean, log_variance)
+        total = torch.logaddexp(total, weights.logsumexp(1).cpu().double())
+    return total - log(samples)
+
+
+def likelihood_of(objective: Any, net: Autoencoder) -> Likelihood:
+    """-ln P(x | z) averaged over features, by which an objective gives samples a probability.
+
+    Raises ConfigError where it gives none, or the network's code is no distribution.
+    """
+    refuse_unless_distribution(net, "the likelihood of samples (nll)")
+    inner = getattr(objective, "objective", objective)  # of one that regularisers have joined
+    loss = getattr(inner, "likelihood", None) or getattr(inner, "reconstruction", inner)
+    if not demand_of(loss).likelihood:
+        name = getattr(plain(loss), "__name__", type(loss).__name__)
+        raise ConfigError(
+            f"objective={name}: gives samples no probability, and so no likelihood (nll). bce "
+            "does, of pixels of 0 and 1 (data.source.binarise=dynamic), and poisson, nb and zinb "
+            "do, of counts; a squared error is one only with a variance, and none is defined"
+        )
+    return cast(Likelihood, loss)
+
+
+def refuse_improbable(likelihood: Likelihood, x: Tensor) -> None:
+    """Raise DataError for samples [N, *shape] with values that have no probability."""
+    demand = demand_of(likelihood)
+    fits = (x == x.round()) & (x >= demand.least) & (x <= demand.most)
+    if not fits.all():
+        wanted = "values of 0 and 1" if demand.most == 1 else "whole numbers"
+        remedy = "; train with data.source.binarise=dynamic" if demand.most == 1 else ""
+        share = 1 - fits.double().mean().item()
+        raise DataError(
+            f"objective={plain(likelihood).__name__}: gives {wanted} alone a probability (nll), "
+            f"and {share:.1%} of these samples' values are others{remedy}"
+        )
+
+
+def nll_figures(evidence: Tensor) -> tuple[float, float]:
+    """Minus the mean of ln p(x) [N], and its standard error over samples; NaN of one sample."""
+    deviation = evidence.std().item() if len(evidence) > 1 else nan
+    return -evidence.mean().item(), deviation / sqrt(len(evidence))

@@ -44,6 +44,7 @@ class Demand:
         least, most: the interval that the data must lie in.
         counts: whether the data must be whole numbers.
         normalisation: the `data.normalisation` that makes ordinary data so.
+        likelihood: whether it is -ln P(x) of whole numbers x, in nats, with nothing left out.
     """
 
     output: Callable[[Sequence[int]], nn.Module] | None = None
@@ -54,6 +55,7 @@ class Demand:
     most: float = inf
     counts: bool = False
     normalisation: str = ""
+    likelihood: bool = False
 
 
 def demands(**asked: Any) -> Callable[[Loss], Loss]:
@@ -103,6 +105,7 @@ def huber(net: Autoencoder, x: Tensor, *, delta: float) -> Tensor:
     least=0.0,
     most=1.0,
     normalisation="unit_range",
+    likelihood=True,
 )
 def bce(net: Autoencoder, x: Tensor) -> Tensor:
     """Binary cross-entropy in nats; x in [0, 1].
@@ -119,6 +122,7 @@ def bce(net: Autoencoder, x: Tensor) -> Tensor:
     reads=LogCounts,
     least=0.0,
     normalisation="none",
+    likelihood=True,
 )
 def poisson(net: Autoencoder, x: Tensor) -> Tensor:
     """Poisson's -ln P(x) = rate - x ln(rate) + ln(x!) in nats; x >= 0.
@@ -157,6 +161,7 @@ def multinomial(net: Autoencoder, x: Tensor) -> Tensor:
     least=0.0,
     counts=True,
     normalisation="none",
+    likelihood=True,
 )
 def nb(net: Autoencoder, x: Tensor) -> Tensor:
     """-ln P(x) in nats under a negative binomial; x are counts.
@@ -178,6 +183,7 @@ def nb(net: Autoencoder, x: Tensor) -> Tensor:
     least=0.0,
     counts=True,
     normalisation="none",
+    likelihood=True,
 )
 def zinb(net: Autoencoder, x: Tensor) -> Tensor:
     """-ln P(x) in nats under a zero-inflated negative binomial; x are counts.

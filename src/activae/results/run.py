@@ -16,10 +16,11 @@ from activae.config.identity import ID_LENGTH, data_content, job_id
 from activae.config.settling import container, settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
+from activae.objectives.importance import likelihood_of, log_evidence, nll_figures
 from activae.results import run_folder
 from activae.results.claims import claim
 from activae.results.diagnosis import figures
-from activae.results.evaluation import score
+from activae.results.evaluation import finite, score
 from activae.results.machine import versions
 from activae.results.probing import labelled_splits, probe
 from activae.results.recording import Recorders, drawing
@@ -107,6 +108,18 @@ def probe_run(run: Finished) -> None:
         run.metrics["probe"] = probe(run.model.net.encode, train, scored, run.cfg.encoding.dim)
 
 
+def nll_run(run: Finished) -> None:
+    """Add the likelihood of the test split, or else of val, if that is wanted."""
+    if run.cfg.score.get("nll"):
+        stage, net = "test" if run.cfg.score.test else "val", run.model.net
+        likelihood = likelihood_of(run.model.whole_objective, net)
+        codes = run.cfg.score.nll_samples
+        nll, error = nll_figures(
+            log_evidence(net, likelihood, run.data.samples[stage], samples=codes)
+        )
+        run.metrics["nll"] = {stage: nll, "standard_error": finite(error), "codes": codes}
+
+
 def show_run(run: Finished) -> None:
     """Show the results in TensorBoard, if that is wanted."""
     if run.cfg.logger.tensorboard:
@@ -122,7 +135,7 @@ def show_run(run: Finished) -> None:
 
 # How a run is finished, in this order. A stage of the first list adds to `metrics`; one of the
 # second shows them, and a run whose picture fails is none the less complete.
-STAGES: list[Stage] = [score_run, diagnose_run, probe_run]
+STAGES: list[Stage] = [score_run, diagnose_run, probe_run, nll_run]
 SHOWING: list[Stage] = [show_run]
 
 

@@ -73,6 +73,9 @@ def show(metrics: dict[str, Any], title: str, console: Console) -> None:
     probed: dict[str, Any] = metrics.get("probe") or {}
     for name, text in _PROBED.items() if probed else ():
         table.add_row(text, _number(probed[name]), _number(probed["pca"][name]), "")
+    if nll := metrics.get("nll"):
+        text = f"NLL (nats, {nll['codes']} codes)"
+        table.add_row(text, _number(nll[stage]), "", "")
     console.print(table)
     if probed:
         linear, nearest = (_number(probed["raw"][name]) for name in ("accuracy", "knn_accuracy"))

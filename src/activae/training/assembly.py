@@ -25,6 +25,7 @@ from activae.objectives import Regulariser
 from activae.objectives.batch import Noise
 from activae.objectives.corruptions import corrupts
 from activae.objectives.declared import Draw
+from activae.objectives.importance import likelihood_of, refuse_improbable
 from activae.objectives.objective import draws_of, with_declared
 from activae.randomness import generator
 from activae.training.compiled_step import Graph
@@ -78,6 +79,9 @@ def build_model(
     check_batches(net, data)
     if cfg.score.get("probe"):
         check_labels(data)
+    if cfg.score.get("nll"):
+        objective = build(container(cfg.objective), "objective")
+        refuse_improbable(likelihood_of(objective, net), data.samples["val"][:INIT_SAMPLES])
     model = module_around(cfg, net, data.spec, data.normalisation, graph)
     if cfg.encoding.dim >= prod(data.spec.shape):
         note = (

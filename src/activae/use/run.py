@@ -138,6 +138,18 @@ class Run:
         codes = self.encode_normalised(self.to_network(x)).cpu()
         return self.sampler.mixture.log_prob(codes.reshape(len(codes), -1)).numpy()
 
+    def log_evidence(self, x: Any, samples: int = 5000, seed: int = 0) -> NDArray[np.float64]:
+        """ln p(x) of each sample in nats [N], by importance weights with so many codes of each.
+
+        It is a lower bound, nearer the more codes (Burda et al. 2016); NLL is minus its mean. For
+        latent=gaussian with a likelihood: bce of pixels of 0 and 1, poisson, nb, zinb. A run on
+        drawn pixels (data.source.binarise) draws grey ones here too, each by its place. Raises
+        ConfigError for another run, DataError for values that have no probability.
+        """
+        from activae.use.evidence import log_evidence
+
+        return log_evidence(self, x, samples, seed).numpy()
+
     def interpolate(self, a: Any, b: Any, n: int = 10) -> Any:
         """n samples from the reconstruction of a to that of b, evenly spaced between their codes.
 

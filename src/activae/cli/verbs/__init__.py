@@ -15,6 +15,7 @@ should not wait for them.
 MODULES = (
     "transform",
     "probe",
+    "nll",
     "compression",
     "rate_distortion",
     "export",

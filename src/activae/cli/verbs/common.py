@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -60,3 +61,10 @@ def refuse_existing(path: Path, options: argparse.Namespace) -> None:
         raise UserError(f"{path}: exists already; give another name, or --force to overwrite it")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def progress(verb: str, done: int, rows: int) -> None:
+    """One line on a terminal, which the next overwrites; nothing where output goes to a file."""
+    if sys.stderr.isatty():
+        end = "\n" if done == rows else ""
+        print(f"\r{verb} {done} of {rows} samples", end=end, file=sys.stderr, flush=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from functools import partial
 from pathlib import Path
 
-from activae.cli.verbs.common import Verbs, new_verb, opened, refuse_existing
+from activae.cli.verbs.common import Verbs, new_verb, opened, progress, refuse_existing
 from activae.errors import UserError
 
 _INPUTS = """\
@@ -66,9 +65,7 @@ def act(verb: str, options: argparse.Namespace) -> None:
     if sheet is not None:
         check_sheet(run, sheet)
 
-    transform(
-        run, verb, options.input, options.output, options.batch_size, partial(_progress, verb)
-    )
+    transform(run, verb, options.input, options.output, options.batch_size, partial(progress, verb))
     if sheet is not None:
         write_sheet(run, options.input, sheet)
 
@@ -78,10 +75,3 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text}: give a whole number of 1 or more")
     return number
-
-
-def _progress(verb: str, done: int, rows: int) -> None:
-    """One line on a terminal, which the next overwrites; nothing where output goes to a file."""
-    if sys.stderr.isatty():
-        end = "\n" if done == rows else ""
-        print(f"\r{verb} {done} of {rows} samples", end=end, file=sys.stderr, flush=True)
