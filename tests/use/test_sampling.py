@@ -14,6 +14,7 @@ from PIL import Image
 import activae
 from activae.cli.use import main
 from activae.errors import DataError, UserError
+from activae.results.sampler import read
 from activae.use import sampling
 from activae.use.run import Run
 from activae.use.sampling import FILE, Sampler, fit, save
@@ -99,7 +100,7 @@ def test_samples_of_the_data_are_likelier_than_noise(run: Run, images: np.ndarra
 def test_the_file_holds_tensors_and_plain_values(run: Run) -> None:
     kept = torch.load(run.folder / FILE, weights_only=True)
 
-    assert (kept["kind"], kept["codes"]) == ("gmm", 1797)
+    assert (kept["kind"], kept["settings"], kept["codes"]) == ("gmm", {"components": 3}, 1797)
 
 
 def test_a_run_without_a_sampler_says_how_to_fit_one(digits: Run) -> None:
@@ -129,7 +130,7 @@ def test_a_sampler_that_is_damaged_or_of_another_network_is_refused(
 
 def test_a_sampler_of_another_width_is_refused(run: Run) -> None:
     kept = torch.load(run.folder / FILE, weights_only=True)
-    kept["mixtures"][0]["means"] = kept["mixtures"][0]["means"][:, :2]
+    kept["densities"][0]["means"] = kept["densities"][0]["means"][:, :2]
     torch.save(kept, run.folder / FILE)
 
     with pytest.raises(DataError, match="densities of another width"):
@@ -144,8 +145,8 @@ def test_a_prior_is_for_runs_that_were_trained_towards_one(
     vae = activae.load(trained("data=digits", "experiment=vae"))
     found = fit(vae, vae.encode_normalised(vae.to_network(images)), "prior")
 
-    assert found.mixture.means.abs().max() == 0
-    assert found.mixture.factors[0].equal(torch.eye(vae.code_shape[0]).double())
+    assert found.density.means.abs().max() == 0
+    assert found.density.factors[0].equal(torch.eye(vae.code_shape[0]).double())
 
 
 def test_codes_on_a_sphere_are_drawn_on_it(trained: Trained, images: np.ndarray) -> None:
@@ -166,9 +167,41 @@ def test_words_of_a_codebook_are_no_density(trained: Trained, images: np.ndarray
         fit(run, run.encode_normalised(run.to_network(images)))
 
 
+def test_notes_of_the_fit_are_kept(
+    digits: Run, codes: torch.Tensor, labels: np.ndarray, tmp_path: Path
+) -> None:
+    few = np.where(labels == 9, 8, labels)
+    few[0] = 9  # the only one
+    found = fit(digits, codes, "gaussian", labels=few)
+    save(found, tmp_path)
+
+    kept = read(tmp_path / FILE, found.network, codes.shape[1])
+
+    alone = "label 9: left out: 1 codes are too few to have a spread; give 2 samples or more"
+    assert kept.notes == found.notes == (alone,)
+    assert (kept.recipe, str(kept)) == (found.recipe, str(found))
+
+
+def test_an_open_run_takes_the_sampler_that_is_fitted_anew(run: Run, codes: torch.Tensor) -> None:
+    before = run.sample(5)
+    save(fit(run, codes, "gaussian"), run.folder)
+
+    assert run.sampler.recipe.kind == "gaussian"
+    assert not np.array_equal(run.sample(5), before)
+
+
+def test_a_sampler_knows_its_encoder_too(run: Run) -> None:
+    """Samples take the decoder alone, but the density at a sample takes the encoder."""
+    with torch.no_grad():
+        next(run.network.encoder.parameters()).add_(0.01)
+
+    with pytest.raises(DataError, match="was fitted to another network"):
+        run.sample(1)
+
+
 def test_what_cannot_be_fitted_is_named(digits: Run, codes: torch.Tensor) -> None:
-    with pytest.raises(UserError, match="sampler=flow: choose one of gmm, gaussian, kde, prior"):
-        fit(digits, codes, "flow")
+    with pytest.raises(UserError, match="sampler=kdf: choose one of gmm, gaussian, kde, prior"):
+        fit(digits, codes, "kdf")
     with pytest.raises(UserError, match="components=0"):
         fit(digits, codes, components=0)
 
@@ -211,7 +244,8 @@ class TestOnTheCommandLine:
         ("arguments", "said"),
         [
             (["--components", "few"], "--components=few"),
-            (["--sampler", "flow"], "--sampler=flow: choose one of"),
+            (["--sampler", "kdf"], "--sampler=kdf: choose one of"),
+            (["--sampler", "kde", "--components", "3"], "--components=3: is of --sampler=gmm"),
             (["nothing.npy"], "nothing.npy: there is no such file"),
         ],
     )

@@ -77,6 +77,7 @@ _MATTERS = {
     "score": "identity",
     "logger.progress_bar": "",
     "logger.others": "stack",
+    "sampler": "",  # fitted to the codes of a finished run, and again to those of one that is done
     "race": "",
     "lr": "",
     "version": "",

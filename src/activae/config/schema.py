@@ -146,6 +146,7 @@ class TrainConfig:
     optimizer: Any = MISSING
     scheduler: Any = MISSING
     phases: Any = None
+    sampler: Any = None
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)

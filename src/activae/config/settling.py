@@ -69,7 +69,7 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
             if half.get("activation") is None and takes(half, "activation"):
                 half["activation"] = values["activation"]
         # A saved config keeps the code that its run was started with.
-        code = values.get("own_code") or own_code({**values, "logger": None})
+        code = values.get("own_code") or own_code({**values, "logger": None, "sampler": None})
         settled = OmegaConf.merge(_schema(), values, {"own_code": code})
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
@@ -77,6 +77,13 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
     _refuse(_out_of_range(settled))
     OmegaConf.set_readonly(settled, True)
     return settled
+
+
+def sampler_kind(settled: Mapping[str, Any] | DictConfig) -> str | None:
+    """The name of the sampler that a config asks for; None where it asks for none."""
+    node = settled.get("sampler") or {}
+    kind = str(node.get("_target_", "none")).rpartition(".")[2]
+    return None if kind == "none" else kind
 
 
 def from_values(settled: dict[str, Any]) -> DictConfig:
@@ -152,7 +159,7 @@ def _misplaced(values: dict[str, Any]) -> Iterator[str]:
         node = _select(values, key)
         if node is not None:
             yield from _not_a_factory(key, f"activation@{key}", node)
-    for key in ("corruption", "latent", "phases"):  # null in the configs of older runs
+    for key in ("corruption", "latent", "phases", "sampler"):  # null in the configs of older runs
         if values[key] is not None:
             yield from _not_a_factory(key, key, values[key])
     for name, node in values["regulariser"].items():
@@ -296,6 +303,7 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("trainer.log_every_n_steps", *_NOT_NEGATIVE),
     ("trainer.deterministic", "true, false or warn", (True, False, "warn").__contains__),
     ("trainer.profiler", *_one_of(PROFILERS)),
+    ("sampler.components", *_POSITIVE_INT),
     ("freeze", "encoder, decoder or null", ("encoder", "decoder").__contains__),
     ("logger.snapshots", *_NOT_NEGATIVE),
     ("logger.images", *_NOT_NEGATIVE),

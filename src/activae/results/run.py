@@ -24,6 +24,7 @@ from activae.results.evaluation import finite, score
 from activae.results.machine import versions
 from activae.results.probing import labelled_splits, probe
 from activae.results.recording import Recorders, drawing
+from activae.results.sampling import fit_own
 from activae.results.tensorboard import show_results
 from activae.training.assembly import build_model
 from activae.training.checkpoint import LAST, load_checkpoint
@@ -120,6 +121,12 @@ def nll_run(run: Finished) -> None:
         run.metrics["nll"] = {stage: nll, "standard_error": finite(error), "codes": codes}
 
 
+def sample_run(run: Finished) -> None:
+    """Fit a sampler to the codes, if that is wanted."""
+    if run.metrics["status"] == "completed":
+        fit_own(run.cfg, run.model.net, run.model.normalisation, run.data, run.folder)
+
+
 def show_run(run: Finished) -> None:
     """Show the results in TensorBoard, if that is wanted."""
     if run.cfg.logger.tensorboard:
@@ -135,7 +142,7 @@ def show_run(run: Finished) -> None:
 
 # How a run is finished, in this order. A stage of the first list adds to `metrics`; one of the
 # second shows them, and a run whose picture fails is none the less complete.
-STAGES: list[Stage] = [score_run, diagnose_run, probe_run, nll_run]
+STAGES: list[Stage] = [score_run, diagnose_run, probe_run, nll_run, sample_run]
 SHOWING: list[Stage] = [show_run]
 
 

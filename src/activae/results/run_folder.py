@@ -51,12 +51,13 @@ def record(cfg: DictConfig, folder: Path) -> None:
 def _differs(saved: DictConfig, cfg: DictConfig, *, code: bool = True) -> bool:
     """Whether a saved config is another than a settled one; it may be from before `own_code`.
 
-    By other names of its options it is the same.
-    code: whether the user's own code counts, beside its name.
+    By other names of its options it is the same, and with another sampler, which is fitted when it
+    has ended. code: whether the user's own code counts, beside its name.
     """
     known, own = container(saved), container(cfg)
     noted = known["own_code"] if code else None
-    alike = {"own_code": noted or own["own_code"], "choices": own["choices"]}
+    same = {key: own[key] for key in ("choices", "sampler")}
+    alike = {"own_code": noted or own["own_code"], **same}
     return bool(known | alike != own)
 
 

@@ -22,9 +22,9 @@ from activae.config.choices import note_choices
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
 from activae.config.identity import ID_LENGTH, job_id
 from activae.config.names import key_of, run_name, varying
-from activae.config.program import config_flags, training
+from activae.config.program import config_flags, training, using
 from activae.config.rates import put_rate
-from activae.config.settling import container, settle
+from activae.config.settling import container, sampler_kind, settle
 from activae.config.trust import trusting
 from activae.config.wording import wrapped
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
@@ -84,6 +84,7 @@ def launch(
     setup_globals()
     refuse_torchrun()
     refuse_budget_without_race(config, config.hydra)
+    _refuse_several_samplers(job_overrides)
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep = SweepFolder(Path(str(config.hydra.sweep.dir)))
     keys = _varying(config, sweep, job_overrides)
@@ -118,9 +119,33 @@ def launch(
     for job in unique.values():
         if job.id not in display.outcomes:  # its process died between the end and the telling
             display.outcomes[job.id] = outcome_of(job) or Outcome("failed", reason="not trained")
+    _fit_missing_samplers(unique.values(), display.outcomes)
     if whole:
         _conclude(unique, display.outcomes, sweep, perf_counter() - started)
     return _returns(jobs, display.outcomes)
+
+
+def _refuse_several_samplers(job_overrides: Sequence[Sequence[str]]) -> None:
+    """Raise ConfigError where jobs differ in their sampler: they would be one run."""
+    several = sorted(key for key in varying(job_overrides) if key.split(".")[0] == "sampler")
+    if several:
+        raise ConfigError(
+            f"{', '.join(several)}: a sweep trains each run once, whatever its sampler, and a run "
+            f"keeps one; give one here, and fit others later with `{using()} fit-sampler RUN`"
+        )
+
+
+def _fit_missing_samplers(jobs: Iterable[Job], outcomes: Mapping[str, Outcome]) -> None:
+    """Fit the samplers that this launch asks for to runs that were found done without them."""
+    found = [job for job in jobs if not outcomes[job.id].fresh and outcomes[job.id].ok]
+    if not any(sampler_kind(job.settled) for job in found):
+        return
+    from activae.results.sampling import fit_missing  # imports torch
+    from activae.training.shared import Shared
+
+    shared = Shared()
+    for job in found:
+        fit_missing(job.cfg, job.folder, partial(shared.load, job.cfg))
 
 
 def _refuse_what_all_share(found: Sequence[_Composed], sweep: SweepFolder) -> None:

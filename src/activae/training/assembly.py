@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from activae.config.instantiating import activation_label, build, call, label, targets
 from activae.config.own_code import without_source
-from activae.config.settling import container
+from activae.config.settling import container, sampler_kind
 from activae.config.wording import wrapped
 from activae.data.module import AutoencoderDataModule, batches_of
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError
 from activae.models import Autoencoder
+from activae.models.densities.kinds import refuse_unsuited
 from activae.objectives import Regulariser
 from activae.objectives.batch import Noise
 from activae.objectives.corruptions import corrupts
@@ -82,6 +83,7 @@ def build_model(
     if cfg.score.get("nll"):
         objective = build(container(cfg.objective), "objective")
         refuse_improbable(likelihood_of(objective, net), data.samples["val"][:INIT_SAMPLES])
+    check_sampler(cfg, net)
     model = module_around(cfg, net, data.spec, data.normalisation, graph)
     if cfg.encoding.dim >= prod(data.spec.shape):
         note = (
@@ -261,6 +263,13 @@ def check_labels(data: AutoencoderDataModule) -> None:
             f"{data.source.name}: has {has}, which a probe (score.probe=true) tells apart; go "
             "without it, or give data with labels (of tables, data.source.label_column=NAME)"
         )
+
+
+def check_sampler(cfg: DictConfig, net: Autoencoder) -> None:
+    """Raise UserError where the sampler that is wanted cannot be fitted to the network's codes."""
+    kind = sampler_kind(cfg)
+    if kind is not None:
+        refuse_unsuited(kind, net, cfg.regulariser, f"sampler={kind}")
 
 
 def init_samples(seed: int, data: AutoencoderDataModule, net: Autoencoder) -> Tensor:

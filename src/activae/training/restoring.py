@@ -6,8 +6,9 @@ its own: only tensors and plain values are read, and what the config names is ch
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from zipfile import ZipFile
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from activae.config.own_code import edited_code
 from activae.config.settling import CONFIG, container, read
@@ -31,6 +32,8 @@ from activae.training.network import build_network
 from activae.training.published import load_published, published_in
 
 log = logging.getLogger(__name__)
+
+HASH_BYTES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +79,9 @@ def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
     if not (folder / CONFIG).is_file():
         raise DataError(f"{folder}: is not the folder of a run: it has no {CONFIG}")
     config = read(folder / CONFIG)
-    needed = {key: node for key, node in container(config).items() if key != "logger"}
-    refuse_untrusted(needed, trusted)  # nothing is logged, and no logger made
+    unused = ("logger", "sampler")  # nothing is logged or fitted
+    needed = {key: node for key, node in container(config).items() if key not in unused}
+    refuse_untrusted(needed, trusted)
     for path in edited_code(container(config)):
         log.warning(
             "%s: %s has been edited since the run was trained: the network may compute something "
@@ -132,6 +136,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             "the run can be trained from its start"
         ) from error
     return checkpoint
+
+
+def hash_of(modules: Iterable[nn.Module], about: str) -> bytes:
+    """Eight bytes that tell modules apart by their tensors; about: what else is to count."""
+    found = hashlib.blake2b(about.encode(), digest_size=HASH_BYTES, person=b"aez")
+    for number, module in enumerate(modules):
+        for name, tensor in sorted(module.state_dict().items()):
+            found.update(f"{number} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.digest()
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from activae.use.given import Given, expectation, given, given_codes, with_total
 from activae.use.streams import each_in_turn, is_stream
 
 if TYPE_CHECKING:
-    from activae.use.sampling import Sampler
+    from activae.results.sampler import Sampler
 
 BLOCK_BYTES = 1 << 21  # of normalised samples at a time: larger temporaries leave the cache
 
@@ -69,6 +69,7 @@ class Run:
         self.normalisation: nn.Module = restored.normalisation.to(device)
         self.preparation = restored.preparation
         self.device = device
+        self._sampler: tuple[Any, Sampler] | None = None  # and the version of its file
         with torch.inference_mode():
             code = self.network.encode(self._zeros(2, *self.spec.shape))
         self.code_shape: tuple[int, ...] = tuple(code.shape[1:])
@@ -123,12 +124,17 @@ class Run:
 
         return sample(self, n, seed, label, self.sampler)
 
-    @cached_property
+    @property
     def sampler(self) -> Sampler:
-        """The density of codes kept with the run. Raises as `sample` does."""
-        from activae.use.sampling import read
+        """The density of codes kept with the run, read anew once it changes. Raises as `sample`."""
+        from activae.use.sampling import FILE, read
 
-        return read(self)
+        file = self.folder / FILE
+        state = file.stat() if file.is_file() else None
+        version = state and (state.st_ino, state.st_mtime_ns, state.st_size)
+        if self._sampler is None or self._sampler[0] != version:
+            self._sampler = (version, read(self))
+        return self._sampler[1]
 
     def log_prob(self, x: Any) -> NDArray[np.float64]:
         """ln of the density that the run's sampler gives to the code of each sample: nats, [N].
@@ -136,7 +142,7 @@ class Run:
         It is a density of codes, not of samples. Raises as `sample` and `encode` do.
         """
         codes = self.encode_normalised(self.to_network(x)).cpu()
-        return self.sampler.mixture.log_prob(codes.reshape(len(codes), -1)).numpy()
+        return self.sampler.density.log_prob(codes.reshape(len(codes), -1)).numpy()
 
     def log_evidence(self, x: Any, samples: int = 5000, seed: int = 0) -> NDArray[np.float64]:
         """ln p(x) of each sample in nats [N], by importance weights with so many codes of each.

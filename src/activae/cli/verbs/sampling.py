@@ -38,7 +38,7 @@ def add(verbs: Verbs) -> None:
         "--sampler", default="gmm", metavar="KIND", help="gmm, gaussian, kde, prior"
     )
     fitting.add_argument(
-        "--components", default="10", metavar="N", help="of gmm; bic: as many as BIC chooses"
+        "--components", metavar="N", help="of gmm (10); bic: as many as BIC chooses"
     )
     fitting.add_argument("--seed", type=int, default=0, metavar="N")
     drawing = new_verb(verbs, "sample", sample, "new samples, in the units of the data", _DRAWING)
@@ -57,21 +57,13 @@ def fit(options: argparse.Namespace) -> None:
     refuse_existing(run.folder / FILE, options)
     if options.sampler not in KINDS:
         raise UserError(f"--sampler={options.sampler}: choose one of {', '.join(KINDS)}")
-    codes, labels = _codes(run, options.input)
-    found = fitted(
-        run,
-        codes,
-        options.sampler,
-        labels=labels,
-        components=_components(options.components),
-        seed=options.seed,
-    )
+    codes, labels = _codes(run, options.input, options.seed)
+    settings = {} if options.components is None else {"components": _components(options)}
+    found = fitted(run, codes, options.sampler, labels=labels, seed=options.seed, **settings)
     file = save(found, run.folder)
     for note in found.notes:
         print(f"note   {note}", file=sys.stderr)
-    number = len(found.mixture.log_weights)
-    classes = f", and of each of {len(found.by_class)} labels" if found.by_class else ""
-    print(f"{file}: {found.kind} of {number} normal distributions, of {found.codes} codes{classes}")
+    print(f"{file}: {found}")
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -84,7 +76,10 @@ def sample(options: argparse.Namespace) -> None:
     write_samples(run, made, options.output)
 
 
-def _components(text: str) -> int | None:
+def _components(options: argparse.Namespace) -> int | None:
+    text = options.components
+    if options.sampler != "gmm":
+        raise UserError(f"--components={text}: is of --sampler=gmm; leave it out")
     if text == "bic":
         return None
     if not text.isdecimal() or int(text) < 1:
@@ -92,21 +87,15 @@ def _components(text: str) -> int | None:
     return int(text)
 
 
-def _codes(run: Any, source: Path | None) -> tuple[Any, Any]:
+def _codes(run: Any, source: Path | None, seed: int) -> tuple[Any, Any]:
     """Codes to fit to, and their labels where they are known."""
     if source is not None:
         return run.encode_normalised(run.to_network(source)), None
+    from activae.results.sampling import training_codes
     from activae.use.own_data import own_data
 
     try:
         data = own_data(run)
     except UserError as error:
         raise UserError(f"{error}; give INPUT, samples like those it was trained on") from error
-    labels = data.labels["train"]
-    names = data.source.class_names
-    known = None if labels is None else labels.numpy()
-    if known is not None and names:
-        import numpy as np
-
-        known = np.array(names)[known]
-    return run.encode_normalised(data.samples["train"][:]), known
+    return training_codes(run.encode_normalised, data, seed)

@@ -14,13 +14,13 @@ from math import prod
 import numpy as np
 
 from activae.errors import DataError
+from activae.training.restoring import HASH_BYTES
 from activae.use.compression.coder import SHARPEST, Table, Words
 from activae.use.compression.octaves import EIGHTHS
 from activae.use.compression.quantiser import EXTREME, MOST_SYMBOLS, Quantiser
 
 MAGIC = b"\x89AEZ\r\n\x1a\n"  # as PNG's: what changes line ends or drops a bit is found out
 VERSION = 1
-HASH_BYTES = 8  # of the decoder's hash and of the checksum
 _WORD = np.dtype("<u4")
 _START = len(MAGIC) + 2 + 2 + HASH_BYTES
 _LOSSLESS = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,10 +17,11 @@ import torch
 from torch import Tensor
 
 from activae.errors import DataError, UserError
+from activae.training.restoring import hash_of
 from activae.use.arrays import BYTES, declared_range
 from activae.use.compression.allocation import spread_rows
 from activae.use.compression.coder import decode_rows
-from activae.use.compression.container import HASH_BYTES, Archive, Residual, from_bytes, to_bytes
+from activae.use.compression.container import Archive, Residual, from_bytes, to_bytes
 from activae.use.compression.exact import exact_archive, exact_decoder, whole_pixels
 from activae.use.compression.lossless import Pixels, restored
 from activae.use.compression.quantiser import Codes
@@ -199,13 +199,7 @@ def decoder_hash(run: Run) -> bytes:
     """Eight bytes that tell what decodes: the decoder's weights, and the way to raw data."""
     net = run.network
     parts = (net.decoder, net.output_activation, run.normalisation)
-    found = hashlib.blake2b(digest_size=HASH_BYTES, person=b"aez")
-    found.update(repr((tuple(run.spec.shape), tuple(run.code_shape))).encode())
-    for number, part in enumerate(parts):
-        for name, tensor in sorted(part.state_dict().items()):
-            found.update(f"{number} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.digest()
+    return hash_of(parts, repr((tuple(run.spec.shape), tuple(run.code_shape))))
 
 
 def check_can_compress(run: Run) -> None:

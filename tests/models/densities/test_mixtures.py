@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from activae.errors import UserError
-from activae.use.mixtures import (
+from activae.models.densities.mixtures import (
     Mixture,
     gaussian,
     gaussian_mixture,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from math import log, pi
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,9 +28,30 @@ class Mixture:
     all: lower triangular, factor @ factor.T being the covariance.
     """
 
+    form: ClassVar[str] = "mixture"
     log_weights: Tensor
     means: Tensor
     factors: Tensor
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the shapes are none of a mixture."""
+        (number,), width = self.log_weights.shape, self.width
+        if self.means.shape != (number, width) or self.factors.shape[1:] != (width, width):
+            raise ValueError("densities of another width")
+        if len(self.factors) not in (1, number) or not number:
+            raise ValueError("densities without a spread")
+
+    def __str__(self) -> str:
+        return f"{len(self.log_weights)} normal distributions"
+
+    @property
+    def width(self) -> int:
+        """d."""
+        return self.means.shape[-1]
+
+    def parts(self) -> dict[str, Tensor]:
+        """The three tensors."""
+        return dict(vars(self))
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """n codes [n, d], single precision."""
@@ -106,6 +128,8 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
     from sklearn.mixture import GaussianMixture
 
     codes = _usable(codes)
+    if components is not None and components < 1:
+        raise UserError(f"components={components}: give a whole number of 1 or more")
     if components is not None and len(codes) < components:
         raise UserError(
             f"{len(codes)} codes are fewer than the {components} components of the mixture; give "

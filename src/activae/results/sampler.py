@@ -1,0 +1,164 @@
+"""A run's sampler: densities of its codes, fitted after training and kept in its folder.
+
+`sampler.pt` holds them as tensors and plain values, with the hash of the network that they belong
+to.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from activae.errors import DataError, UserError
+from activae.models import Autoencoder
+from activae.models.densities.density import Density
+from activae.models.densities.kinds import Fit, restored, rows_to_fit, settings_of
+from activae.training.files import write_whole
+from activae.training.restoring import hash_of, read_tensors
+
+FILE = "sampler.pt"
+MOST_CODES = 50_000  # that a density is fitted to
+_VERSION = 2
+_PER_COMPONENT = 20  # codes of a class, at the least
+
+Labels = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How densities are fitted: the kind, by its name in configs/sampler, settings and seed."""
+
+    kind: str
+    settings: Mapping[str, Any]
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """Densities of a run's codes, flattened: of all of them, and of each class where known.
+
+    codes: how many it was fitted to; network: hash of the network; notes: what is doubtful.
+    """
+
+    recipe: Recipe
+    density: Density
+    codes: int
+    network: bytes
+    by_class: Mapping[str, Density] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        classes = f", and of each of {len(self.by_class)} labels" if self.by_class else ""
+        return f"{self.recipe.kind} of {self.density}, of {self.codes} codes{classes}"
+
+    def of(self, label: str | int | None) -> Density:
+        """The density of all codes, or of a class. Raises UserError where there is none."""
+        if label is None:
+            return self.density
+        if str(label) not in self.by_class:
+            known = ", ".join(self.by_class) or "none, because it was fitted without labels"
+            raise UserError(f"label={label}: the sampler's labels are {known}")
+        return self.by_class[str(label)]
+
+
+def network_hash(net: Autoencoder, normalisation: nn.Module) -> bytes:
+    """What a sampler knows its network by: weights, and the way from raw data to it."""
+    return hash_of((net, normalisation), repr(tuple(net.shape)))
+
+
+def fit(
+    make: Fit,
+    codes: Tensor,
+    network: bytes,
+    *,
+    labels: Labels | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> Sampler:
+    """A density of codes [N, ...], and of the codes of each label [N].
+
+    make: one of `densities.kinds`, which takes the settings. Of more than 50,000 codes so many are
+    drawn at random. A label whose codes have no spread is left out, with a note. Raises UserError
+    where all codes have none or are too few.
+    """
+    rows = rows_to_fit(len(codes), MOST_CODES, seed)
+    flat = codes.detach()[rows.to(codes.device)].cpu().flatten(1)
+    settings = settings_of(make, settings)
+    density, notes = make(flat, seed=seed, **settings)
+    by_class: dict[str, Density] = {}
+    if labels is not None:
+        known = np.asarray(labels)[rows.numpy()].astype(str)
+        for name in sorted(set(known.tolist()), key=lambda each: (len(each), each)):
+            own = flat[torch.from_numpy(known == name)]
+            try:
+                by_class[name], doubts = make(own, seed=seed, **_of_class(settings, len(own)))
+            except UserError as error:
+                doubts = [f"left out: {error}"]
+            notes += [f"label {name}: {doubt}" for doubt in doubts]
+    recipe = Recipe(make.__name__, settings, seed)
+    return Sampler(recipe, density, len(flat), network, by_class, tuple(notes))
+
+
+def _of_class(settings: Mapping[str, Any], codes: int) -> dict[str, Any]:
+    """The settings for so many codes: fewer components, where their number is given."""
+    wanted = settings.get("components")
+    if wanted is None:
+        return dict(settings)
+    return {**settings, "components": min(wanted, max(1, codes // _PER_COMPONENT))}
+
+
+def save(sampler: Sampler, folder: Path) -> Path:
+    """Write `sampler.pt`: tensors and plain values. Raises OSError."""
+    content = io.BytesIO()
+    parts = (sampler.density, *sampler.by_class.values())
+    torch.save(
+        {
+            "version": _VERSION,
+            **vars(sampler.recipe),
+            "codes": sampler.codes,
+            "network": sampler.network.hex(),
+            "labels": list(sampler.by_class),
+            "densities": [{"form": each.form, **each.parts()} for each in parts],
+            "notes": list(sampler.notes),
+        },
+        content,
+    )
+    write_whole(folder / FILE, content.getbuffer())
+    return folder / FILE
+
+
+def read(file: Path, network: bytes, width: int) -> Sampler:
+    """The sampler in a file, of codes of so many dimensions.
+
+    Raises DataError for a file that is damaged or belongs to another network.
+    """
+    try:
+        found = _from_parts(read_tensors(file), width)
+    except UserError as error:
+        raise DataError(f"{file}: {error}") from error
+    except Exception as error:  # whatever unpickling damaged bytes comes upon
+        why = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
+        raise DataError(
+            f"{file}: is damaged, or no sampler of this activae ({why}); fit it again"
+        ) from error
+    if found.network != network:
+        raise DataError(f"{file}: was fitted to another network than this run's; fit it again")
+    return found
+
+
+def _from_parts(kept: Any, width: int) -> Sampler:
+    if kept["version"] != _VERSION:
+        raise ValueError(f"version {kept['version']}, not {_VERSION}")
+    everything, *others = [restored(each, width) for each in kept["densities"]]
+    recipe = Recipe(kept["kind"], kept["settings"], kept["seed"])
+    by_class = dict(zip(kept["labels"], others, strict=True))
+    network, notes = bytes.fromhex(kept["network"]), tuple(kept["notes"])
+    return Sampler(recipe, everything, kept["codes"], network, by_class, notes)
