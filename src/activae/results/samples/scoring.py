@@ -1,0 +1,241 @@
+"""The figures of a run's samples, and of all that they have to be seen beside.
+
+In: real samples, what makes samples and reconstructions, a space of features. Out: a
+SampleScores, which metrics.json keeps as plain numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from activae.data.module import AutoencoderDataModule
+from activae.data.normalisation import Samples
+from activae.errors import UserError
+from activae.randomness import generator
+from activae.results.samples import statistics
+from activae.results.samples.features import Features, OwnFeatures, own_features
+from activae.results.samples.statistics import Balls, Figure, nearest, ratio
+
+MOST_SAMPLES = 10_000  # compared; more take minutes
+LEAST_SAMPLES = 2 * statistics.GROUPS
+_NEAREST = 1000  # samples whose nearest in the training split is looked for
+_MOST_TRAIN = 100_000  # training samples that are looked through
+# Sets beside the samples, in the order in which they are told.
+RECONSTRUCTIONS, REAL, COPIES = "reconstructions", "real", "copies"
+BESIDE = (RECONSTRUCTIONS, REAL, COPIES)
+
+Figures = dict[str, Figure]
+
+
+@dataclass(frozen=True)
+class SampleScores:
+    """Figures by name: of the samples, and of each set beside them.
+
+    n: samples in each set; split: which real ones they are compared with; sampler: what drew the
+    codes; space: what the
+    features are; hash: of them; accuracy: of the classifier that they are of, on the split.
+    """
+
+    samples: Figures
+    beside: dict[str, Figures]
+    n: int
+    split: str
+    sampler: str
+    space: str
+    hash: str
+    accuracy: float | None
+
+    def as_metrics(self) -> dict[str, Any]:
+        """Plain numbers, as metrics.json keeps them: the samples' on top, None what is not finite.
+
+        low and high: ends of 95 % intervals.
+        """
+        about = {
+            "n": self.n,
+            "split": self.split,
+            "sampler": self.sampler,
+            "space": self.space,
+            "features": self.hash,
+            "classifier_accuracy": self.accuracy,
+        }
+        others = {name: _plain(figures) for name, figures in self.beside.items()}
+        return about | _plain(self.samples) | others
+
+
+def _plain(figures: Figures) -> dict[str, Any]:
+    ends = {
+        end: {name: _finite(getattr(each, end)) for name, each in figures.items()}
+        for end in ("low", "high")
+    }
+    return {name: _finite(each.value) for name, each in figures.items()} | ends
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Real samples, normalised: those of training, [N, *shape], and others, [M, *shape].
+
+    labels, real_labels: of both, [N] and [M], where they are known; shown: from normalised samples
+    to the scale that they are compared on; name: of the data; split: of the others; seed: of the
+    order in which they are taken.
+    """
+
+    train: Samples
+    real: Samples
+    labels: Tensor | None
+    real_labels: Tensor | None
+    shown: Callable[[Tensor], Tensor]
+    name: str
+    split: str = "test"
+    seed: int = 0
+
+    @classmethod
+    def of(cls, data: AutoencoderDataModule, *, test: bool = True) -> Splits:
+        """Those of a run's data: training and test, or val; pictures are compared on [0, 1]."""
+        split = "test" if test else "val"
+        return cls(
+            data.samples["train"],
+            data.samples[split],
+            data.labels["train"],
+            data.labels[split],
+            data.to_unit if data.spec.is_image else lambda x: x,
+            data.source.name,
+            split,
+            data.split_seed,
+        )
+
+    def drawn(self, most: int, purpose: str) -> tuple[Tensor, Tensor | None]:
+        """At most so many of `train` or `real` in a random order, and their labels."""
+        samples = self.train if purpose == "train" else self.real
+        labels = self.labels if purpose == "train" else self.real_labels
+        order = torch.randperm(len(samples), generator=generator(self.seed, "compared", purpose))
+        rows = order[:most]
+        chosen = samples.index_select(0, rows.to(samples.device))
+        return chosen, None if labels is None else labels.cpu()[rows]
+
+    def features(self, kept_in: Path | None = None) -> OwnFeatures:
+        """Those of the training samples: see `own_features`."""
+        train, labels = self.drawn(_MOST_TRAIN, "train")
+        return own_features(self.shown(train).float(), labels, kept_in)
+
+
+def score_samples(
+    splits: Splits,
+    draw: Callable[[int], Tensor],
+    reconstruct: Callable[[Tensor], Tensor],
+    features: Features,
+    *,
+    n: int | None = None,
+    sampler: str = "",
+) -> SampleScores:
+    """Figures of n samples, beside as many reconstructions, real ones and copies.
+
+    All are compared with n of the real samples that were not trained on. Beside them stand training
+    samples (`real`: what a perfect generator would have), the reconstructions of the same ones
+    (what a perfect sampler would have), and training samples as they would come from a generator
+    that copies them (`copies`).
+
+    draw: n normalised samples; reconstruct: of normalised ones. n=None: 10,000, or as many as there
+    are. Raises UserError for an n that is too small or too large, and for samples that are not
+    finite.
+    """
+    n = _number(n, splits)
+    train, _ = splits.drawn(_MOST_TRAIN, "train")
+    real, truth = splits.drawn(n, "real")
+    sets = {"samples": draw(n), RECONSTRUCTIONS: reconstruct(train[:n])}
+    sets |= {REAL: train[:n], COPIES: train[-n:]}
+    for name, x in sets.items():
+        if not x.isfinite().all():
+            raise UserError(f"{name} of this run are not all finite; train it at a smaller rate")
+    reference = _Reference.of(splits.shown(real), splits.shown(train), features)
+    of_training = torch.arange(n)
+    found = {
+        name: reference.figures(
+            splits.shown(x), of_training if name in (RECONSTRUCTIONS, REAL) else None
+        )
+        for name, x in sets.items()
+    }
+    told, accuracy = reference.labels, None
+    if told is not None and truth is not None:
+        accuracy = (told == truth).float().mean().item()
+    return SampleScores(
+        found.pop("samples"),
+        found,
+        n=n,
+        split=splits.split,
+        sampler=sampler,
+        space=features.name,
+        hash=features.hash,
+        accuracy=accuracy,
+    )
+
+
+def _number(n: int | None, splits: Splits) -> int:
+    """How many samples to compare. Raises UserError."""
+    train, real = len(splits.train), len(splits.real)
+    most = min(train, real)
+    if most < LEAST_SAMPLES:
+        raise UserError(
+            f"{splits.name}: {train} training samples and {real} of {splits.split} are too few to "
+            f"say how good samples are: it takes "
+            f"{LEAST_SAMPLES} of both; give more data, or split them otherwise (data.test_fraction)"
+        )
+    if n is None:
+        return min(most, MOST_SAMPLES)
+    if isinstance(n, bool) or not isinstance(n, Integral) or not LEAST_SAMPLES <= n <= most:
+        raise UserError(
+            f"n={n}: give {LEAST_SAMPLES} to {most}: as many are compared with those of "
+            f"{splits.split} ({real}), and taken of the training split ({train})"
+        )
+    return int(n)
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """The real samples, in all the forms that figures need.
+
+    values: [n, d] as they are shown; balls: their features; train: training samples [m, d]; held:
+    distances of some real samples to the nearest of these; labels: what the classifier takes the
+    real ones for.
+    """
+
+    features: Features
+    values: Tensor
+    balls: Balls
+    train: Tensor
+    held: Tensor
+    labels: Tensor | None
+
+    @classmethod
+    def of(cls, real: Tensor, train: Tensor, features: Features) -> _Reference:
+        values, among = (x.flatten(1).float().cpu() for x in (real, train))
+        balls = Balls.around(features.points(real))
+        held = nearest(values[:_NEAREST], among)
+        return cls(features, values, balls, among, held, features.labels(real))
+
+    def figures(self, x: Tensor, of_training: Tensor | None) -> Figures:
+        """Of samples x [n, *shape]; of_training [n]: which training sample each one was made of."""
+        values, points = x.flatten(1).float().cpu(), self.features.points(x)
+        own = None if of_training is None else of_training[:_NEAREST]
+        found = {
+            "frechet": statistics.frechet(points, self.balls.points),
+            "kernel": statistics.kernel_distance(points, self.balls.points),
+            **statistics.by_neighbours(Balls.around(points), self.balls),
+            "sliced_w2": statistics.sliced_wasserstein(values, self.values),
+            "nearest_train": ratio(nearest(values[:_NEAREST], self.train, own), self.held),
+        }
+        labels = self.features.labels(x)
+        if labels is not None and self.labels is not None:
+            found |= statistics.label_figures(labels, self.labels)
+        return found

@@ -1,0 +1,72 @@
+"""The figures of samples in words: a table of 80 columns, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from activae.config.wording import wrapped
+from activae.results.samples.scoring import BESIDE, COPIES, REAL, RECONSTRUCTIONS
+
+_NAMES = {
+    "frechet": "Frechet distance",
+    "kernel": "kernel distance",
+    "sliced_w2": "sliced W2",
+    "precision": "precision",
+    "density": "density",
+    "recall": "recall",
+    "coverage": "coverage",
+    "one_nn": "1-NN accuracy",
+    "nearest_train": "nearest train",
+    "label_coverage": "labels covered",
+    "label_entropy": "label entropy",
+}
+_HEADS = {RECONSTRUCTIONS: "reconstr.", REAL: "real", COPIES: "copies"}
+_REPEATS = 0.5  # of what reconstructions have: samples as near to training samples repeat them
+
+
+def table(found: Mapping[str, Any]) -> list[str]:
+    """Lines of the table of what `SampleScores.as_metrics` gives."""
+    head = f"{found['n']} of each, against {found['split']}"
+    lines = [f"{head:<31}{'samples':<25}" + "".join(f"{_HEADS[name]:>8}" for name in BESIDE)]
+    lines[0] = f"{'':17}{'samples':>9}  {'95 % interval':17}" + "".join(
+        f"{_HEADS[name]:>11}" for name in BESIDE
+    )
+    for name, text in _NAMES.items():
+        if name in found:
+            ends = [found[end].get(name) for end in ("low", "high")]
+            interval = "" if None in ends else f"[{_number(ends[0])}, {_number(ends[1])}]"
+            others = "".join(f"{_number(found[each].get(name)):>11}" for each in BESIDE)
+            lines.append(f"{text:17}{_number(found[name]):>9}  {interval:17}{others}")
+    return lines
+
+
+def notes(found: Mapping[str, Any]) -> Iterator[str]:
+    """What the figures mean, in sentences of at most 80 columns a line."""
+    space = f"untrained network {found['features']}"
+    if found["classifier_accuracy"] is not None:
+        right = f"{100 * found['classifier_accuracy']:.1f} % of {found['split']} right"
+        space = f"classifier {found['features']} ({right})"
+    if found["space"] != "own features":
+        space = f"{found['space']} ({found['features']}): the Frechet distance is an FID"
+    yield wrapped(
+        f"note   {found['n']} of each against as many of {found['split']}; sampler "
+        f"{found['sampler']}; features of {space}"
+    )
+    yield wrapped(
+        "note   real: training samples, what a perfect generator has. reconstr.: of the same, what "
+        "a perfect sampler has. copies: of a generator that repeats training samples: good by all "
+        f"distances, caught by nearest train, {_number(found[COPIES]['nearest_train'])}"
+    )
+    near, wanted = (part.get("nearest_train") for part in (found, found[RECONSTRUCTIONS]))
+    if near is not None and wanted is not None and near < _REPEATS * wanted:
+        yield wrapped(
+            f"note   these samples lie near training samples: nearest train {_number(near)}, where "
+            f"reconstructions have {_number(wanted)}: they repeat what was trained on"
+        )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
