@@ -30,6 +30,8 @@ _SPLIT = "data.split_seed"
 _HIGHER_IS_BETTER = (
     *("PSNR", "SSIM", "explained_variance", "steps_per_second"),
     *("accuracy", "knn_accuracy", "nmi", "ari"),
+    *("precision", "recall", "density", "coverage", "label_coverage", "label_entropy"),
+    "classifier_accuracy",
 )
 _HALVES = ("encoder.activation", "decoder.activation")
 LR = "optimizer.lr"

@@ -107,9 +107,12 @@ def identity(settled: Any) -> dict[str, Any]:
         if not part.get(added):
             part.pop(added, None)
     scored = part.get("score", {})
-    for wanted, keys in (("probe", ["probe"]), ("nll", ["nll", "nll_samples"])):  # likewise
+    added = {"probe": ["probe"], "nll": ["nll", "nll_samples"], "samples": ["samples"]}
+    for wanted, keys in added.items():  # likewise
         if not scored.get(wanted):
             part["score"] = scored = {k: v for k, v in scored.items() if k not in keys}
+    if scored.get("samples"):  # figures that depend on what draws them
+        part["sampler"] = container(settled)["sampler"]
     return part
 
 

@@ -112,12 +112,15 @@ class ScoreConfig:
     test: false for runs that tune, which must not see the test split. probe: also how well labels
     can be told from the code, which needs data with labels. nll: also the likelihood in nats, by so
     many codes of each sample (nll_samples); needs latent=gaussian and an objective that is one.
+    samples: also how good new samples are, by the run's sampler, beside real ones and
+    reconstructions.
     """
 
     test: bool = True
     probe: bool = False
     nll: bool = False
     nll_samples: int = 5000
+    samples: bool = False
 
 
 @dataclass

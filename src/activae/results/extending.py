@@ -19,7 +19,7 @@ from activae.training.schedules import Adaptive, make_schedule
 
 log = logging.getLogger(__name__)
 
-_INDEX = "sweep.json"
+INDEX = "sweep.json"  # in the folder of a sweep
 
 
 def extend(cfg: DictConfig, folder: Path) -> None:
@@ -38,7 +38,7 @@ def extend(cfg: DictConfig, folder: Path) -> None:
 
 def _refuse(cfg: DictConfig, folder: Path) -> None:
     status, length = ended(folder), f"trainer.max_epochs={cfg.trainer.max_epochs}"
-    if (folder.resolve().parent / _INDEX).is_file():
+    if (folder.resolve().parent / INDEX).is_file():
         raise ConfigError(
             f"resume={folder}: is a run of a sweep, all of which are of one length; launch the "
             f"sweep with {length}, or a run of its own with init_from={folder}"

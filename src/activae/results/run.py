@@ -24,6 +24,7 @@ from activae.results.evaluation import finite, score
 from activae.results.machine import versions
 from activae.results.probing import labelled_splits, probe
 from activae.results.recording import Recorders, drawing
+from activae.results.samples.own import score_own
 from activae.results.sampling import fit_own
 from activae.results.tensorboard import show_results
 from activae.training.assembly import build_model
@@ -127,6 +128,15 @@ def sample_run(run: Finished) -> None:
         fit_own(run.cfg, run.model.net, run.model.normalisation, run.data, run.folder)
 
 
+def score_samples_of(run: Finished) -> None:
+    """Add how good new samples are, if that is wanted."""
+    if run.cfg.score.get("samples") and run.metrics["status"] == "completed":
+        model = run.model
+        found = score_own(run.cfg, model.net, model.normalisation, run.data, run.folder, run.shared)
+        if found is not None:
+            run.metrics["samples"] = found
+
+
 def show_run(run: Finished) -> None:
     """Show the results in TensorBoard, if that is wanted."""
     if run.cfg.logger.tensorboard:
@@ -142,7 +152,14 @@ def show_run(run: Finished) -> None:
 
 # How a run is finished, in this order. A stage of the first list adds to `metrics`; one of the
 # second shows them, and a run whose picture fails is none the less complete.
-STAGES: list[Stage] = [score_run, diagnose_run, probe_run, nll_run, sample_run]
+STAGES: list[Stage] = [
+    score_run,
+    diagnose_run,
+    probe_run,
+    nll_run,
+    sample_run,
+    score_samples_of,
+]
 SHOWING: list[Stage] = [show_run]
 
 

@@ -268,6 +268,11 @@ def check_labels(data: AutoencoderDataModule) -> None:
 def check_sampler(cfg: DictConfig, net: Autoencoder) -> None:
     """Raise UserError where the sampler that is wanted cannot be fitted to the network's codes."""
     kind = sampler_kind(cfg)
+    if kind is None and cfg.score.get("samples"):
+        raise ConfigError(
+            "score.samples=true: nothing draws samples of this run; add sampler=gmm, or another of "
+            "configs/sampler"
+        )
     if kind is not None:
         refuse_unsuited(kind, net, cfg.regulariser, f"sampler={kind}")
 

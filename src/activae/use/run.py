@@ -27,6 +27,7 @@ from activae.use.streams import each_in_turn, is_stream
 
 if TYPE_CHECKING:
     from activae.results.sampler import Sampler
+    from activae.results.samples.scoring import SampleScores
 
 BLOCK_BYTES = 1 << 21  # of normalised samples at a time: larger temporaries leave the cache
 
@@ -135,6 +136,29 @@ class Run:
         if self._sampler is None or self._sampler[0] != version:
             self._sampler = (version, read(self))
         return self._sampler[1]
+
+    def evaluate(
+        self,
+        sampler: str | None = None,
+        *,
+        n: int | None = None,
+        seed: int = 0,
+        real: Any = None,
+        inception: str | Path | None = None,
+    ) -> SampleScores:
+        """How good new samples are, beside reconstructions, real samples and copies of these.
+
+        docs/generative.md says what the figures mean.
+
+        sampler: gmm, gaussian, kde or prior, fitted for this; None: the one kept with the run, or
+        gmm where there is none. n: how many samples; None: 10,000, or as many as the splits have.
+        real: samples to compare with, as for `encode`; None: the run's own data set, read again.
+        inception: the file of Inception's published weights, for FID itself. Raises UserError where
+        the data are not at hand, and for what does not suit the run.
+        """
+        from activae.use.evaluating import evaluate
+
+        return evaluate(self, sampler, n=n, seed=seed, real=real, inception=inception)
 
     def log_prob(self, x: Any) -> NDArray[np.float64]:
         """ln of the density that the run's sampler gives to the code of each sample: nats, [N].

@@ -21,4 +21,5 @@ MODULES = (
     "export",
     "explore",
     "sampling",
+    "evaluate",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
@@ -23,6 +24,8 @@ from activae.errors import DataError
 from activae.randomness import generator
 from activae.training.files import write_whole
 from activae.training.restoring import read_tensors
+
+log = logging.getLogger(__name__)
 
 # All that the network depends on beside the data. Whoever changes a word makes another space, whose
 # distances compare with none taken before: raise `version`.
@@ -144,7 +147,7 @@ def own_features(x: Tensor, labels: Tensor | None, kept_in: Path | None = None) 
 
     One that was made before of the same recipe and data is read from the folder `kept_in`; one that
     had to be made is written there. Labels that are all the same tell nothing. Raises DataError for
-    a file that is damaged, OSError where it cannot be written.
+    a file that is damaged.
     """
     known = x.new_empty(0, dtype=torch.int64) if labels is None else labels.unique().to(x.device)
     if len(known) < 2:
@@ -168,7 +171,10 @@ def own_features(x: Tensor, labels: Tensor | None, kept_in: Path | None = None) 
     if file is not None:
         content = io.BytesIO()
         torch.save({name: value.cpu() for name, value in net.state_dict().items()}, content)
-        write_whole(file, content.getbuffer())
+        try:
+            write_whole(file, content.getbuffer())
+        except OSError as error:  # they are made anew the next time
+            log.warning("%s: the feature network is not kept: %s", file, error.strerror)
     return features
 
 

@@ -130,55 +130,117 @@ class Splits:
         return own_features(self.shown(train).float(), labels, kept_in)
 
 
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """All that n samples are compared with: made once for all runs on the data.
+
+    train: training samples [N, *shape], normalised, the first n of which are reconstructed; values
+    [n, d]: real samples that were not trained on, as they are shown; balls: their features;
+    among [N, d]: the training samples, as they are shown; held: distances of some real samples to
+    the nearest of these; told: the labels that the classifier gives the real samples, accuracy: the
+    share of them that is right; beside: the figures of training samples and of copies.
+    """
+
+    splits: Splits
+    features: Features
+    n: int
+    train: Tensor
+    values: Tensor
+    balls: Balls
+    among: Tensor
+    held: Tensor
+    told: Tensor | None
+    accuracy: float | None
+    beside: dict[str, Figures]
+
+    @classmethod
+    def of(cls, splits: Splits, features: Features, n: int | None = None) -> Reference:
+        """n=None: 10,000, or as many as there are. Raises UserError for too few or too many."""
+        n = _number(n, splits)
+        train, _ = splits.drawn(_MOST_TRAIN, "train")
+        real, truth = splits.drawn(n, "real")
+        values, among = (splits.shown(x).flatten(1).float().cpu() for x in (real, train))
+        told = features.labels(splits.shown(real))
+        made = cls(
+            splits,
+            features,
+            n,
+            train,
+            values,
+            Balls.around(features.points(splits.shown(real))),
+            among,
+            nearest(values[:_NEAREST], among),
+            told,
+            _accuracy(told, truth),
+            {},
+        )
+        made.beside[REAL] = made.figures(train[:n], are_training=True)
+        made.beside[COPIES] = made.figures(train[-n:])
+        return made
+
+    def figures(self, x: Tensor, *, are_training: bool = False) -> Figures:
+        """Of normalised samples x [n, *shape].
+
+        are_training: the first n training samples, or what was made of each. A sample's own does
+        not count as its nearest training sample then.
+        """
+        shown = self.splits.shown(x)
+        values, points = shown.flatten(1).float().cpu(), self.features.points(shown)
+        own = torch.arange(self.n)[:_NEAREST] if are_training else None
+        found = {
+            "frechet": statistics.frechet(points, self.balls.points),
+            "kernel": statistics.kernel_distance(points, self.balls.points),
+            **statistics.by_neighbours(Balls.around(points), self.balls),
+            "sliced_w2": statistics.sliced_wasserstein(values, self.values),
+            "nearest_train": ratio(nearest(values[:_NEAREST], self.among, own), self.held),
+        }
+        labels = self.features.labels(shown)
+        if labels is not None and self.told is not None:
+            found |= statistics.label_figures(labels, self.told)
+        return found
+
+
 def score_samples(
-    splits: Splits,
+    reference: Reference,
     draw: Callable[[int], Tensor],
     reconstruct: Callable[[Tensor], Tensor],
-    features: Features,
-    *,
-    n: int | None = None,
-    sampler: str = "",
+    sampler: str,
 ) -> SampleScores:
-    """Figures of n samples, beside as many reconstructions, real ones and copies.
+    """Figures of samples, beside as many reconstructions, real ones and copies.
 
-    All are compared with n of the real samples that were not trained on. Beside them stand training
-    samples (`real`: what a perfect generator would have), the reconstructions of the same ones
-    (what a perfect sampler would have), and training samples as they would come from a generator
-    that copies them (`copies`).
+    All are compared with real samples that were not trained on. Beside them stand training samples
+    (`real`: what a perfect generator would have), the reconstructions of the same ones (what a
+    perfect sampler would have), and training samples as they would come from a generator that
+    copies them (`copies`).
 
-    draw: n normalised samples; reconstruct: of normalised ones. n=None: 10,000, or as many as there
-    are. Raises UserError for an n that is too small or too large, and for samples that are not
-    finite.
+    draw: n normalised samples; reconstruct: of normalised ones; sampler: what drew the codes, in
+    words. Raises UserError for samples that are not finite.
     """
-    n = _number(n, splits)
-    train, _ = splits.drawn(_MOST_TRAIN, "train")
-    real, truth = splits.drawn(n, "real")
-    sets = {"samples": draw(n), RECONSTRUCTIONS: reconstruct(train[:n])}
-    sets |= {REAL: train[:n], COPIES: train[-n:]}
-    for name, x in sets.items():
-        if not x.isfinite().all():
-            raise UserError(f"{name} of this run are not all finite; train it at a smaller rate")
-    reference = _Reference.of(splits.shown(real), splits.shown(train), features)
-    of_training = torch.arange(n)
-    found = {
-        name: reference.figures(
-            splits.shown(x), of_training if name in (RECONSTRUCTIONS, REAL) else None
-        )
-        for name, x in sets.items()
+    made = {
+        "samples": draw(reference.n),
+        RECONSTRUCTIONS: reconstruct(reference.train[: reference.n]),
     }
-    told, accuracy = reference.labels, None
-    if told is not None and truth is not None:
-        accuracy = (told == truth).float().mean().item()
+    for name, x in made.items():
+        if not x.isfinite().all():
+            raise UserError(f"{name} of this run are not all finite: train it at a smaller rate")
+    beside = {RECONSTRUCTIONS: reference.figures(made[RECONSTRUCTIONS], are_training=True)}
     return SampleScores(
-        found.pop("samples"),
-        found,
-        n=n,
-        split=splits.split,
+        reference.figures(made["samples"]),
+        beside | reference.beside,
+        n=reference.n,
+        split=reference.splits.split,
         sampler=sampler,
-        space=features.name,
-        hash=features.hash,
-        accuracy=accuracy,
+        space=reference.features.name,
+        hash=reference.features.hash,
+        accuracy=reference.accuracy,
     )
+
+
+def _accuracy(told: Tensor | None, truth: Tensor | None) -> float | None:
+    """The share of labels [n] that are told right."""
+    if told is None or truth is None:
+        return None
+    return (told == truth).double().mean().item()
 
 
 def _number(n: int | None, splits: Splits) -> int:
@@ -199,43 +261,3 @@ def _number(n: int | None, splits: Splits) -> int:
             f"{splits.split} ({real}), and taken of the training split ({train})"
         )
     return int(n)
-
-
-@dataclass(frozen=True, eq=False)
-class _Reference:
-    """The real samples, in all the forms that figures need.
-
-    values: [n, d] as they are shown; balls: their features; train: training samples [m, d]; held:
-    distances of some real samples to the nearest of these; labels: what the classifier takes the
-    real ones for.
-    """
-
-    features: Features
-    values: Tensor
-    balls: Balls
-    train: Tensor
-    held: Tensor
-    labels: Tensor | None
-
-    @classmethod
-    def of(cls, real: Tensor, train: Tensor, features: Features) -> _Reference:
-        values, among = (x.flatten(1).float().cpu() for x in (real, train))
-        balls = Balls.around(features.points(real))
-        held = nearest(values[:_NEAREST], among)
-        return cls(features, values, balls, among, held, features.labels(real))
-
-    def figures(self, x: Tensor, of_training: Tensor | None) -> Figures:
-        """Of samples x [n, *shape]; of_training [n]: which training sample each one was made of."""
-        values, points = x.flatten(1).float().cpu(), self.features.points(x)
-        own = None if of_training is None else of_training[:_NEAREST]
-        found = {
-            "frechet": statistics.frechet(points, self.balls.points),
-            "kernel": statistics.kernel_distance(points, self.balls.points),
-            **statistics.by_neighbours(Balls.around(points), self.balls),
-            "sliced_w2": statistics.sliced_wasserstein(values, self.values),
-            "nearest_train": ratio(nearest(values[:_NEAREST], self.train, own), self.held),
-        }
-        labels = self.features.labels(x)
-        if labels is not None and self.labels is not None:
-            found |= statistics.label_figures(labels, self.labels)
-        return found

@@ -1,0 +1,122 @@
+"""How good a finished run's new samples are, beside real ones and reconstructions.
+
+In: a run, and the data set that it was trained on or samples like it. Out: a SampleScores.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from activae.errors import UserError
+from activae.models.densities.kinds import KINDS, refuse_unsuited
+from activae.randomness import generator
+from activae.results.claims import claim
+from activae.results.run_folder import ended, read_metrics, write_metrics
+from activae.results.sampler import FILE, MOST_CODES, Sampler
+from activae.results.samples.features import Features
+from activae.results.samples.inception import Inception
+from activae.results.samples.own import draw_codes, kept_in
+from activae.results.samples.scoring import Reference, SampleScores, Splits, score_samples
+from activae.use.own_data import own_data
+from activae.use.sampling import fit
+
+if TYPE_CHECKING:
+    from activae.use.run import Run
+
+DEFAULT = "gmm"  # where a run keeps no sampler, and none is asked for
+
+
+def evaluate(
+    run: Run,
+    sampler: str | None,
+    *,
+    n: int | None,
+    seed: int,
+    real: Any,
+    inception: str | Path | None,
+) -> SampleScores:
+    """Figures of a run's samples: see `Run.evaluate`."""
+    if sampler is not None and sampler not in KINDS:
+        raise UserError(f"sampler={sampler}: choose one of {', '.join(KINDS)}")
+    regularisers = run.config.get("regulariser") or {}
+    refuse_unsuited(sampler or DEFAULT, run.network, regularisers, str(run.folder))
+    splits = _own(run) if real is None else _halves(run, real)
+    features = _features(run, splits, inception)
+    reference = Reference.of(splits, features, n)
+    found = _sampler(run, splits, sampler, seed)
+
+    def draw(number: int) -> Tensor:
+        return run.decode_normalised(draw_codes(run.network, found, number, seed))
+
+    return score_samples(reference, draw, run.reconstruct_normalised, str(found))
+
+
+def keep(run: Run, scores: SampleScores, sampler: str | None) -> None:
+    """Write figures into the run's metrics.json, where compare finds them, below `samples`.
+
+    sampler: the kind, where one was asked for; the figures lie below `samples/KIND` then. Raises
+    UserError for a run that has not ended.
+    """
+    with claim(run.folder):
+        metrics = read_metrics(run.folder)
+        if metrics is None or ended(run.folder) is None:
+            raise UserError(
+                f"{run.folder}: is not the folder of a run that has ended; go without --keep"
+            )
+        before, new = metrics.get("samples") or {}, scores.as_metrics()
+        others = {name: part for name, part in before.items() if name in KINDS}
+        metrics["samples"] = before | {sampler: new} if sampler else new | others
+        write_metrics(run.folder, metrics)
+        run.metrics = metrics
+
+
+def _own(run: Run) -> Splits:
+    """Those of the run's own data set."""
+    try:
+        data = own_data(run)
+    except UserError as error:
+        raise UserError(
+            f"{error}: samples are compared with real ones; give INPUT, samples like those that it "
+            "was trained on"
+        ) from error
+    data.to(run.device, next(run.network.parameters()).dtype)
+    return Splits.of(data)
+
+
+def _halves(run: Run, real: Any) -> Splits:
+    """Of samples given: one half stands for the training split, the other is compared with."""
+    x = run.to_network(real)
+    order = torch.randperm(len(x), generator=generator(0, "halves of real samples"))
+    train, others = (x[rows.to(x.device)] for rows in order.tensor_split(2))
+    low, high = run.spec.raw_range
+
+    def shown(normalised: Tensor) -> Tensor:
+        if not run.spec.is_image:
+            return normalised
+        raw: Tensor = run.normalisation.inverse(normalised)  # type: ignore[operator]
+        return (raw - low) / (high - low)
+
+    return Splits(train, others, None, None, shown, "INPUT", "INPUT")
+
+
+def _features(run: Run, splits: Splits, inception: str | Path | None) -> Features:
+    if inception is None:
+        return splits.features(kept_in(run.folder))
+    if not run.spec.is_image or run.spec.shape[0] not in (1, 3):
+        raise UserError(
+            f"--inception: FID is for images of 1 or 3 channels; this run is on {run.spec.name}, "
+            f"samples of shape {list(run.spec.shape)}"
+        )
+    return Inception(Path(inception), run.device)
+
+
+def _sampler(run: Run, splits: Splits, kind: str | None, seed: int) -> Sampler:
+    """The one kept with the run, or one fitted to the codes of training samples."""
+    if kind is None and (run.folder / FILE).is_file():
+        return run.sampler
+    codes = run.encode_normalised(splits.drawn(MOST_CODES, "train")[0])
+    return fit(run, codes, kind or DEFAULT, seed=seed)
