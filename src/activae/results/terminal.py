@@ -14,6 +14,7 @@ from activae.config.instantiating import activation_label
 from activae.config.settling import container
 from activae.config.wording import wrapped
 from activae.results.evaluation import is_exact, ratio_to_pca
+from activae.results.samples.told import table as table_of_samples
 
 # Test and train error may differ a little by chance; a fifth is a gap worth acting on.
 OVERFIT_RATIO = 1.2
@@ -55,7 +56,8 @@ def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
 def show(metrics: dict[str, Any], title: str, console: Console) -> None:
     """Print the table of scores: this run, PCA with the same dimension, the ratio.
 
-    Below them what the code is worth as features, where that was probed.
+    Below them what the code is worth as features, where that was probed, and how good new samples
+    are, where these were scored.
     They are those on test, or on val where test is not scored.
     """
     table = Table(title=title, title_justify="left")
@@ -81,6 +83,8 @@ def show(metrics: dict[str, Any], title: str, console: Console) -> None:
         linear, nearest = (_number(probed["raw"][name]) for name in ("accuracy", "knn_accuracy"))
         note = f"note   from the raw values: linear probe {linear}, 5 nearest {nearest}"
         console.print(wrapped(note))
+    if samples := metrics.get("samples"):
+        console.print("\n".join(["new samples", *table_of_samples(samples)]))
     if run["BCE"] is None and metrics["train"]["BCE"] is not None:
         note = (
             f"note   BCE is left out: the {stage} split has values outside [0, 1], in which the "

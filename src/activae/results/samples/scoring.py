@@ -250,8 +250,7 @@ def _number(n: int | None, splits: Splits) -> int:
     if most < LEAST_SAMPLES:
         raise UserError(
             f"{splits.name}: {train} training samples and {real} of {splits.split} are too few to "
-            f"say how good samples are: it takes "
-            f"{LEAST_SAMPLES} of both; give more data, or split them otherwise (data.test_fraction)"
+            f"say how good samples are: it takes {LEAST_SAMPLES} of both; give more data"
         )
     if n is None:
         return min(most, MOST_SAMPLES)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from activae.config.wording import wrapped
+from activae.results.samples.features import OwnFeatures
+from activae.results.samples.inception import FEW
 from activae.results.samples.scoring import BESIDE, COPIES, REAL, RECONSTRUCTIONS
 
 _NAMES = {
@@ -27,11 +29,8 @@ _REPEATS = 0.5  # of what reconstructions have: samples as near to training samp
 
 def table(found: Mapping[str, Any]) -> list[str]:
     """Lines of the table of what `SampleScores.as_metrics` gives."""
-    head = f"{found['n']} of each, against {found['split']}"
-    lines = [f"{head:<31}{'samples':<25}" + "".join(f"{_HEADS[name]:>8}" for name in BESIDE)]
-    lines[0] = f"{'':17}{'samples':>9}  {'95 % interval':17}" + "".join(
-        f"{_HEADS[name]:>11}" for name in BESIDE
-    )
+    heads = "".join(f"{_HEADS[name]:>11}" for name in BESIDE)
+    lines = [f"{'':17}{'samples':>9}  {'95 % interval':17}{heads}"]
     for name, text in _NAMES.items():
         if name in found:
             ends = [found[end].get(name) for end in ("low", "high")]
@@ -47,8 +46,10 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
     if found["classifier_accuracy"] is not None:
         right = f"{100 * found['classifier_accuracy']:.1f} % of {found['split']} right"
         space = f"classifier {found['features']} ({right})"
-    if found["space"] != "own features":
+    if found["space"] != OwnFeatures.name:
         space = f"{found['space']} ({found['features']}): the Frechet distance is an FID"
+        if found["n"] < FEW:
+            space += f", of fewer than {FEW} samples, which makes it too large"
     yield wrapped(
         f"note   {found['n']} of each against as many of {found['split']}; sampler "
         f"{found['sampler']}; features of {space}"
