@@ -77,7 +77,9 @@ _MATTERS = {
     "score": "identity",
     "logger.progress_bar": "",
     "logger.others": "stack",
-    "sampler": "",  # fitted to the codes of a finished run, and again to those of one that is done
+    # Fitted to the codes of a finished run, and again to those of one that is done; of the identity
+    # only where samples are scored.
+    "sampler": "condition",
     "race": "",
     "lr": "",
     "version": "",
@@ -107,8 +109,8 @@ def identity(settled: Any) -> dict[str, Any]:
         if not part.get(added):
             part.pop(added, None)
     scored = part.get("score", {})
-    added = {"probe": ["probe"], "nll": ["nll", "nll_samples"], "samples": ["samples"]}
-    for wanted, keys in added.items():  # likewise
+    wholes = {"probe": ["probe"], "nll": ["nll", "nll_samples"], "samples": ["samples"]}
+    for wanted, keys in wholes.items():  # likewise
         if not scored.get(wanted):
             part["score"] = scored = {k: v for k, v in scored.items() if k not in keys}
     if scored.get("samples"):  # figures that depend on what draws them
