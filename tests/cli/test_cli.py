@@ -34,7 +34,7 @@ def test_a_run_says_what_it_does_and_leaves_a_folder(train_py: TrainPy, tmp_path
 
     [run] = runs(tmp_path)
     assert outcome.code == 0
-    assert "Tanh on digits" in outcome.text
+    assert "tanh on digits" in outcome.text
     assert f"run    {run}" in outcome.text
     assert re.fullmatch(
         r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_tanh,logger=minimal,trainer=debug",

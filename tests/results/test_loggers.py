@@ -131,7 +131,7 @@ def test_a_sweep_takes_ones_own(train_py: Callable[..., Any], tmp_path: Path) ->
 
     assert outcome.code == 0, outcome.text
     told = [file.read_text().splitlines() for file in tmp_path.glob("outputs/sweeps/s/*/told")]
-    assert [lines[0] for lines in sorted(told)] == ['["seed=0", "ReLU"]', '["seed=1", "ReLU"]']
+    assert [lines[0] for lines in sorted(told)] == ['["seed=0", "relu"]', '["seed=1", "relu"]']
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])

@@ -11,7 +11,7 @@ import pytest
 
 from activae.sweeps import display as module
 from activae.sweeps.display import Display, clipped, show_early, wrapped
-from activae.sweeps.job import Ended, Job, Outcome, Said, Stepped
+from activae.sweeps.job import Ended, Job, Outcome, Said, Stepped, Trials
 
 LONG = "activation=leaky_relu,encoder.hidden=[512,256,128],optimizer.lr=0.0001,seed=4"
 
@@ -126,3 +126,35 @@ class TestABatchWithAHeading:
         assert wiped
         assert out.index("gelu leads") < out.index("sweep ")
         assert out.rstrip().endswith("\x1b[2K")  # the last thing done is to wipe a line
+
+
+class TestABatchOfASearch:
+    """Counts the trials of the whole search, and has the best so far above the bar."""
+
+    def show(self, jobs: list[Job], runs: int = 1) -> str:
+        before = {"completed": 9, "pruned": 2, "diverged": 1}
+        with Display(jobs[:6], "best   trial 7", trials=Trials(before, 50, runs)) as display:
+            for job in jobs[:3]:
+                display(Ended(job.id, Outcome("completed", 1.0)))
+            return display.summary()
+
+    def test_each_run_has_a_line(self, jobs: list[Job], caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
+        assert self.show(jobs) == "12 done, 0 running, 2 pruned, 1 diverged of 50 trials"
+        assert [line.split()[1] for line in caplog.messages] == ["13/50", "14/50", "15/50"]
+
+    def test_with_several_seeds_a_trial_has_ended_when_all_its_runs_have(
+        self, jobs: list[Job]
+    ) -> None:
+        assert self.show(jobs, runs=3) == "9 done, 0 running, 2 pruned, 1 diverged of 50 trials"
+
+    def test_the_best_stands_above_the_bar(
+        self, jobs: list[Job], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        self.show(jobs)
+        out = capsys.readouterr().out
+        assert out.index("trial 7") < out.index("search ") < out.rindex("of 50 trials")
+        assert "completed   13/50" in out

@@ -55,8 +55,8 @@ def test_what_cannot_be_stacked_is_trained_singly_and_the_reason_told(
     outcome = sweep("activation=rrelu,relu", "seed=0,1")
 
     assert outcome.code == 0, outcome.text
-    assert "single 2 runs like activation=rrelu" in outcome.text
-    assert "stack  2 runs like activation=relu" in outcome.text
+    assert "single 2 runs like rrelu" in outcome.text
+    assert "stack  2 runs like relu" in outcome.text
     assert all((run / "DONE").exists() for run in runs(tmp_path))
 
 

@@ -65,6 +65,9 @@ def test_a_search_leaves_runs_the_study_and_the_best(
     outcome = search("activation=relu,tanh", SPACE, trials=2)
 
     assert outcome.code == 0, outcome.text
+    assert "completed     1/2  " in outcome.text
+    assert "completed     2/2  " in outcome.text
+    assert outcome.text.count("best   trial ") >= 2  # after a batch too
     found = trials()
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * 2
     assert {folder.name for folder in run_folders(tmp_path)} == {

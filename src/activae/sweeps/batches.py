@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from activae.errors import ConfigError, SweepFailed, UserError
 from activae.results.run_folder import FAILED, ended
 from activae.sweeps.display import show_early
 from activae.sweeps.folder import told_together
+from activae.sweeps.job import Trials
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Batches:
     """Launches batches of one sweep with its launcher, and remembers which jobs failed.
 
     A diverged job counts as the worst result: its SE/val is infinite. That of a failed one is nan.
-    heading: what is shown while a batch is trained, instead of a line for each run that ends.
+    heading: what is shown while a batch is trained, instead of a line for each run that ends, or
+    beside those lines where the batch is a part of the `trials` of a search.
     """
 
     def __init__(self, launcher: Launcher, config: DictConfig) -> None:
@@ -56,6 +58,7 @@ class Batches:
         self.config = config
         self.failures: dict[Path, str] = {}
         self.heading: str | None = None
+        self.trials: Trials | None = None
         self._launched = 0
 
     def launch(
@@ -65,7 +68,11 @@ class Batches:
         if self.heading is not None:
             show_early(self.heading)
         with open_dict(self.config):
-            self.config.hydra.sweeper[BATCH] = {"pruning": pruning, "heading": self.heading}
+            self.config.hydra.sweeper[BATCH] = {
+                "pruning": pruning,
+                "heading": self.heading,
+                "trials": None if self.trials is None else asdict(self.trials),
+            }
         returned = self.launcher.launch(overrides, initial_job_idx=self._launched)
         self._launched += len(overrides)
         return [self._result(each) for each in returned]
@@ -127,6 +134,12 @@ def prunings(config: DictConfig, first: int) -> dict[int, Pruning]:
     """The trial of each job, by the job's number; `first` is that of the batch's first."""
     of_jobs: Sequence[Any] = (batch_of(config) or {}).get("pruning") or ()
     return {number: Pruning(**values) for number, values in enumerate(of_jobs, start=first)}
+
+
+def trials_of(config: DictConfig) -> Trials | None:
+    """The search that the batch is a part of."""
+    found = (batch_of(config) or {}).get("trials")
+    return None if found is None else Trials(**found)
 
 
 @contextmanager

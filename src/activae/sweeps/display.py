@@ -2,7 +2,8 @@
 
 Above the bar stands where the conditions are by now; a log has that at the end. A batch of many may
 have a heading instead, such as the standing of a race: on a terminal it stands above the bar until
-the batch has ended, and only runs that failed have a line.
+the batch has ended, and only runs that failed have a line. What a batch of a search shows counts
+the trials of the whole search.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import textwrap
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
@@ -20,7 +21,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColum
 from rich.text import Text
 
 from activae.config.wording import INDENT, clipped, wrapped
-from activae.sweeps.job import Ended, Event, Job, Outcome, Said, Stepped
+from activae.sweeps.job import Ended, Event, Job, Outcome, Said, Stepped, Trials
 from activae.sweeps.standing import ROWS, standing
 
 log = logging.getLogger(__name__)
@@ -37,14 +38,22 @@ _OTHER_LINES = 6  # of the screen: the table's head and end, the bar, runs
 class Display:
     """Takes the events of a sweep and shows them; knows, at the end, how each job ended.
 
-    by_condition: whether it shows where the conditions stand.
+    by_condition: whether it shows where the conditions stand; trials: the search that the jobs are
+    a part of.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], heading: str | None = None, *, by_condition: bool = False
+        self,
+        jobs: Sequence[Job],
+        heading: str | None = None,
+        *,
+        by_condition: bool = False,
+        trials: Trials | None = None,
     ) -> None:
         self.heading = heading
         self.by_condition = by_condition
+        self.trials = trials
+        self._noun = "sweep" if trials is None else "search"
         self.jobs = {job.id: job for job in jobs}
         self.outcomes: dict[str, Outcome] = {}
         self._running: dict[str, Stepped] = {}
@@ -60,13 +69,15 @@ class Display:
             if self.heading is not None:
                 _wipe(self.heading)
             columns = (
-                TextColumn("sweep "),
+                TextColumn(f"{self._noun} "),
                 BarColumn(bar_width=BAR_WIDTH),
                 TextColumn("{task.description}"),
             )
             self._bar = _Bar(self._above, self.heading is not None, *columns)
             self._bar.start()
-            self._task = self._bar.add_task("", total=len(self.jobs))
+            self._task = self._bar.add_task(
+                escape(self.summary()), total=self._runs_in_all(), completed=self._runs_before()
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,14 +99,15 @@ class Display:
                 self._running.pop(event.job, None)
                 if event.outcome.fresh and not self._is_brief(event):
                     self._line(self._of_job(self.jobs[event.job], event.outcome))
-            case Said() if not (event.routine and self.heading):
+            case Said() if not (event.routine and self.heading is not None):
                 self._line(event.text)
         pause = 1 / REDRAWS_A_SECOND if self._bar else SECONDS_BETWEEN_LINES
         if monotonic() - self._shown_at > pause:
             self._show()
 
     def _is_brief(self, event: Ended) -> bool:
-        return self.heading is not None and event.outcome.status != "failed"
+        has_lines = self.heading is None or self.trials is not None
+        return not has_lines and event.outcome.status != "failed"
 
     def _is_second_hand(self, event: Ended) -> bool:
         """Another process has seen the result of a job before the one that trained it told it."""
@@ -114,15 +126,16 @@ class Display:
 
     def summary(self) -> str:
         """Runs done, running, diverged, failed; time left; steps a second where there is room."""
-        ended = [outcome.status for outcome in self.outcomes.values() if not outcome.ok]
+        ended = self._ended()
         counts = {
-            "done": len(self.outcomes) - len(ended),
+            "done": ended["completed"],
             "running": len(self._running),
-            "diverged": ended.count("diverged"),
-            "failed": len(ended) - ended.count("diverged"),
+            "pruned": ended["pruned"],
+            "diverged": ended["diverged"],
+            "failed": ended["failed"] + ended["interrupted"],
         }
         told = [f"{n} {what}" for what, n in counts.items() if n or what in ("done", "running")]
-        parts = [f"{', '.join(told)} of {len(self.jobs)}"]
+        parts = [f"{', '.join(told)} of {self._wanted()}"]
         left = self._seconds_left()
         if left is not None:
             parts.append(f"{_clock(left)} left")
@@ -130,10 +143,30 @@ class Display:
             (start, first), (end, last) = self._speeds[0], self._speeds[-1]
             if end > start and last > first:
                 parts.append(f"{(last - first) / (end - start):,.0f} model-steps/s")
-        room = self._width() - (len("sweep   ") + BAR_WIDTH + 1 if self._bar else len(INDENT))
+        beside = len(self._noun) + 3 + BAR_WIDTH + 1 if self._bar else len(INDENT)
+        room = self._width() - beside
         while len(", ".join(parts)) > room and len(parts) > 1:
             parts.pop()
         return ", ".join(parts)
+
+    def _ended(self) -> Counter[str]:
+        """How many jobs have ended, by status; of a search its trials, each as it ends."""
+        here = [outcome.status for outcome in self.outcomes.values()]
+        if self.trials is None:
+            return Counter(here)
+        return Counter(self.trials.ended) + Counter(here if self.trials.runs == 1 else ())
+
+    def _wanted(self) -> str:
+        return str(len(self.jobs)) if self.trials is None else f"{self.trials.wanted} trials"
+
+    def _runs_in_all(self) -> int:
+        return len(self.jobs) if self.trials is None else self.trials.wanted * self.trials.runs
+
+    def _runs_before(self) -> int:
+        """Runs that had ended before this batch was launched, or will not be."""
+        if self.trials is None:
+            return 0
+        return sum(self.trials.ended.values()) * self.trials.runs + self.trials.begun
 
     def _above(self, size: ConsoleDimensions) -> str:
         """What stands above the bar."""
@@ -148,7 +181,7 @@ class Display:
     def _seconds_left(self) -> float | None:
         """By the share of the work that was done since the start; None while little was."""
         found_done = sum(not outcome.fresh for outcome in self.outcomes.values())
-        todo = len(self.jobs) - found_done
+        todo = self._runs_in_all() - self._runs_before() - found_done
         done = len(self.outcomes) - found_done + sum(map(_share, self._running.values()))
         elapsed = monotonic() - self._started
         if elapsed < 2 or done < 0.01 * todo or done <= 0:
@@ -159,11 +192,12 @@ class Display:
         self._shown_at = monotonic()
         if self._bar is not None:
             assert self._task is not None
-            done = len(self.outcomes) + sum(map(_share, self._running.values()))
+            running = sum(map(_share, self._running.values()))
+            done = self._runs_before() + len(self.outcomes) + running
             self._bar.update(self._task, completed=done, description=escape(self.summary()))
             self._bar.refresh()
         elif len(self.outcomes) < len(self.jobs):
-            log.info("sweep  %s", self.summary())
+            log.info("%-6s %s", self._noun, self.summary())
 
     def _line(self, text: str) -> None:
         text = wrapped(text, self._width())
@@ -173,7 +207,7 @@ class Display:
             log.info("%s", text)
 
     def _of_job(self, job: Job, outcome: Outcome) -> str:
-        count = f"{len(self.outcomes)}/{len(self.jobs)}"
+        count = f"{self._runs_before() + len(self.outcomes)}/{self._runs_in_all()}"
         head = f"{outcome.status:<9} {count:>7}  "
         took = f"  ({outcome.seconds:.1f} s)" if outcome.seconds else ""  # elsewhere: not known
         room = self._width() - len(head)

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from activae.config.identity import job_id
 from activae.config.settling import read
-from activae.config.wording import wrapped
+from activae.config.wording import WIDTH, wrapped
 from activae.errors import ConfigError, DataError, UserError
 from activae.results.claims import Claimed, NoLocks, claim, take_lock
 from activae.results.run_folder import (
@@ -217,7 +217,8 @@ def told_together(failed: Iterable[tuple[Path, str, str]]) -> list[str]:
     for folder, kind, reason in failed:
         sharing.setdefault(kind, []).append((folder, reason))
     return [
-        wrapped(f"  {folder}{f' and {len(others)} more' if others else ''}: {reason}")
+        "  "
+        + wrapped(f"{folder}{f' and {len(others)} more' if others else ''}: {reason}", WIDTH - 2)
         for (folder, reason), *others in sharing.values()
     ]
 

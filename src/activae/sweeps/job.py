@@ -75,6 +75,20 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Trials:
+    """The search that a batch of jobs is a part of.
+
+    ended: how many of its trials ended before, by status; wanted: how many there are to be; runs:
+    how many a trial takes; begun: how many of those the trials of this batch have had already.
+    """
+
+    ended: dict[str, int]
+    wanted: int
+    runs: int = 1
+    begun: int = 0
+
+
+@dataclass(frozen=True)
 class Stepped:
     """A job has reached `step` of `total_steps` optimizer steps."""
 

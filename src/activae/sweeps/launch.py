@@ -30,7 +30,13 @@ from activae.config.wording import wrapped
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.events import SUMMARY
 from activae.results.hparams import write_experiment
-from activae.sweeps.batches import Pruning, batch_of, prunings, refuse_budget_without_race
+from activae.sweeps.batches import (
+    Pruning,
+    batch_of,
+    prunings,
+    refuse_budget_without_race,
+    trials_of,
+)
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.display import Display
 from activae.sweeps.folder import (
@@ -107,7 +113,9 @@ def launch(
         log.info("sweep  %s\n       %s", sweep.path, _count(unique.values()))
     around = partial(surroundings, callbacks=context.callbacks)
     try:
-        with Display(list(unique.values()), heading, by_condition=whole) as display:
+        with Display(
+            list(unique.values()), heading, by_condition=whole, trials=trials_of(config)
+        ) as display:
             for id_, mistake in mistakes.items():
                 note_failure(unique[id_].folder, mistake)
                 display(Ended(id_, Outcome("failed", reason=mistake)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,12 +19,13 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from activae.config.settling import container
-from activae.config.wording import wrapped
+from activae.config.wording import shown, wrapped
 from activae.errors import ConfigError, SweepFailed
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
 from activae.sweeps.composing import compose_jobs
 from activae.sweeps.folder import CLAIMS, FOUND
+from activae.sweeps.job import Trials
 from activae.sweeps.space import WITHOUT_TEST, Space, parse, space_of
 from activae.training.process import cores
 
@@ -78,6 +81,11 @@ def search(
         log.info("search %s\n       %s", folder, _count(finished, settings.n_trials))
         failed = 0
         while trials := study.next(at_once, settings.n_trials - len(finished) - failed):
+            ended = Counter(str(trial.user_attrs.get("status")) for trial in finished)
+            batches.trials = Trials(
+                {**ended, "failed": failed}, settings.n_trials, max(1, len(study.space.seeds))
+            )
+            _tell_best(batches, finished)
             results = _trained(batches, study, trials)
             finished = study.tell(trials, results)
             failed += sum(result.status == "failed" for result in results)
@@ -130,7 +138,9 @@ def _trained(batches: Batches, study: Search, trials: Sequence[FrozenTrial]) -> 
         return batches.launch(chosen, _pruning(study, trials))
     results: list[list[Result]] = [[] for _ in trials]
     going: Sequence[int] = range(len(trials))
+    whole = batches.trials
     for together in [seeds] if study.pruner["name"] == "none" else [(seed,) for seed in seeds]:
+        batches.trials = whole and replace(whole, begun=sum(map(len, results)))
         jobs = [[*chosen[index], seed] for index in going for seed in together]
         told = iter(batches.launch(jobs)) if jobs else iter(())
         for index in going:
@@ -190,6 +200,23 @@ def _keep_best(finished: Sequence[FrozenTrial], folder: Path) -> None:
         write_text(folder / FOUND, OmegaConf.to_yaml(OmegaConf.create(found)))
 
 
+def _tell_best(batches: Batches, finished: Sequence[FrozenTrial]) -> None:
+    """Name the best trial so far above the next batch's bar; a log has a line when it is a new."""
+    best = best_of(finished)
+    told = "best   none yet" if best is None else _told(best)
+    if best is not None and told != batches.heading and not sys.stdout.isatty():
+        log.info("%s", told)
+    batches.heading = told
+
+
+def _told(best: FrozenTrial, mean: str = "") -> str:
+    params = " ".join(
+        f"{key}={f'{value:.4g}' if isinstance(value, float) else shown(value)}"
+        for key, value in best.params.items()
+    )
+    return wrapped(f"best   trial {best.number}: SE/val {best.value:.4g}{mean} with {params}")
+
+
 def best_of(finished: Sequence[FrozenTrial]) -> FrozenTrial | None:
     """The trial with the lowest SE/val of those that were trained to their end."""
     whole = [t for t in finished if t.state.name == "COMPLETE" and math.isfinite(t.value or 0.0)]
@@ -202,11 +229,8 @@ def _conclude(finished: Sequence[FrozenTrial], failed: int, study: Search, folde
     counts = [f"{ended.count(status)} {status}" for status in ("completed", "pruned", "diverged")]
     log.info("trials %s, %d failed", ", ".join(counts), failed)
     if best is not None:
-        params = " ".join(f"{key}={value}" for key, value in best.params.items())
         seeds = len(study.space.seeds)
-        mean = f", mean of {seeds} seeds," if seeds else ""
-        told = f"best   trial {best.number}: SE/val {best.value:.4g}{mean} with {params}"
-        log.info("%s", wrapped(told))
+        log.info("%s", _told(best, f", mean of {seeds} seeds," if seeds else ""))
         log.info("folder %s", best.user_attrs["folder"])
     log.info("look   optuna-dashboard %s", quote(study.storage))
     log.info("       tensorboard --logdir %s", quote(str(folder)))

@@ -212,7 +212,7 @@ class TestTheEnd:
         def landscape(activation: str, seed: int) -> float | None:
             return None if (activation, seed) == ("gelu", 3) else noise(activation, seed)
 
-        with pytest.raises(SweepFailed, match=r"1 of the sweep's jobs failed:\n  .*:\s+no room"):
+        with pytest.raises(SweepFailed, match=r"1 of the sweep's jobs failed:\n  .*:\s+no\s+room"):
             run(landscape, seeds=8)
 
         record = json.loads((tmp_path / "race.json").read_text())
