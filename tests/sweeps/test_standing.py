@@ -23,8 +23,8 @@ def test_the_mean_of_the_seeds_so_far_the_best_first() -> None:
 
     assert standing(jobs, outcomes, 80) == [
         "mean SE/val    seeds  condition",
-        "       9.50      1/2  gelu",
-        "      11.50      2/2  relu",
+        "      9.500      1/2  gelu",
+        "     11.500      2/2  relu",
         "          -      0/2  tanh",
     ]
 
@@ -57,3 +57,17 @@ def test_many_conditions_do_not_fill_the_screen() -> None:
 
 def test_one_condition_has_no_table() -> None:
     assert standing(jobs_of("relu", seeds=9), {}, 80) == []
+
+
+def test_digits_are_those_of_the_best() -> None:
+    jobs = jobs_of("relu", "gelu", seeds=1)
+
+    def means(relu: float, gelu: float) -> list[str]:
+        outcomes = {
+            "relu0": Outcome("completed", relu),
+            "gelu0": Outcome("completed", gelu),
+        }
+        return [line.split()[0] for line in standing(jobs, outcomes, 80)[1:]]
+
+    assert means(2e5, 5.4971) == ["5.497", "200000.000"]
+    assert means(1e-7, 2e-7) == ["1.000e-07", "2.000e-07"]

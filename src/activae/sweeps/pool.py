@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from activae.config.identity import data_key, graph_key
+from activae.config.names import run_name
 from activae.config.wording import clipped
 from activae.data.module import AutoencoderDataModule
 from activae.errors import END_REQUESTS, EXIT_INTERRUPTED
@@ -240,12 +241,12 @@ def group(jobs: Sequence[Job]) -> list[Group]:
 
 
 def in_common(jobs: Sequence[Job], others: Sequence[Job]) -> str:
-    """What `jobs` share and tells them from `others`, or nothing: " of activation=gelu"."""
+    """What `jobs` share and tells them from `others`, or nothing: " of gelu,lr=0.003"."""
     shared, everywhere = (
         set.intersection(*(set(job.overrides) for job in some)) for some in (jobs, others)
     )
-    told = ",".join(sorted(shared - everywhere))
-    return f" of {told}" if told else ""
+    told = sorted(shared - everywhere)
+    return f" of {run_name(','.join(told))}" if told else ""
 
 
 def worth_compiling(groups: Sequence[Group], data: AutoencoderDataModule) -> set[str]:

@@ -30,11 +30,13 @@ def standing(
     best = sorted(
         conditions, key=lambda name: (means[name] == math.inf, bad[name] != "", means[name])
     )[:rows]
-    decimals = decimals_for(means.values(), 4)
+    decimals = decimals_for([min(means.values())], 4)
     names = clipped_apart(best, width - len(_HEAD))
     lines = [f"{_HEAD}condition"]
     for name, shown in zip(best, names, strict=True):
-        mean = f"{means[name]:.{decimals}f}" if math.isfinite(means[name]) else "-"
+        mean = "-"
+        if math.isfinite(means[name]):  # an exponent keeps tiny scores short
+            mean = f"{means[name]:.{decimals}f}" if decimals <= 6 else f"{means[name]:.3e}"
         told = f"{_seeds(conditions[name]):>7}  {shown}{bad[name]}"
         lines.append(f"{mean:>11}  {told}"[:width])
     if len(conditions) > rows:
