@@ -169,7 +169,7 @@ def write_experiment(
     with Events(folder, _ENDING) as events:
         events.add(page)
     for file in earlier:
-        file.unlink()
+        file.unlink(missing_ok=True)
 
 
 def experiment_of_sweep(

@@ -19,12 +19,13 @@ METRICS = "metrics.json"
 HISTORY = "history.csv"
 DONE = "DONE"
 FAILED = "FAILED"
+TRAINING = "train"  # TensorBoard's events of the training data's curves, where a run is alone
 CLAIM = ".claim"  # locked by the process that is at work on the run
 
 STATUSES = ("completed", "pruned", "diverged")  # what DONE may say
 # What a run writes by these names or others like them; what else lies there is not touched.
 _OWN = {CONFIG, METRICS, HISTORY, DONE, FAILED, CLAIM, FOLDER, ".hydra"}
-_OWN |= {"projector_config.pbtxt", "train"}  # TensorBoard's
+_OWN |= {"projector_config.pbtxt", TRAINING}
 _OWN_ENDINGS = (".log", ".partial")
 
 

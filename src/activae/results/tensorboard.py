@@ -20,6 +20,7 @@ from activae.results.diagnostics import as_colours, reconstruction_grid, thumbna
 from activae.results.events import join_events, without_tensorflow
 from activae.results.hparams import experiment_of_run, overrides, scores, session
 from activae.results.recording import drawing
+from activae.results.run_folder import TRAINING
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 without_tensorflow()  # torch.utils.tensorboard is imported with the first event
 
-TRAINING = "train"  # the folder of the training data's curves, and the end of their tags
 LAYOUT = {  # of a run alone; beside others the mean curves of the sweep's summary say more
     "training": {
         "squared error": ["Multiline", ["SE/train", "SE/val"]],
@@ -61,7 +61,7 @@ class EventLogger(TensorBoardLogger):
 
     def writer_of(self, tag: str) -> SummaryWriter:
         """What writes the curve with that tag."""
-        if self._of_training is not None and tag.endswith(f"/{TRAINING}"):
+        if self._of_training is not None and tag.endswith("/train"):
             return self._of_training.experiment
         return self.experiment
 
@@ -73,7 +73,8 @@ class EventLogger(TensorBoardLogger):
 
     def save(self) -> None:
         """Flush. Writes no hparams.yaml: config.yaml has all of it."""
-        self.experiment.flush()
+        if self._experiment is not None:
+            self._experiment.flush()
 
 
 class TensorBoardLog(pl.Callback):
