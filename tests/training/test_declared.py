@@ -21,13 +21,16 @@ from activae.objectives import (
     Objective,
     RAEGradient,
     RAESpectral,
+    RAEWeights,
     Regulariser,
     TotalCorrelation,
     mse,
 )
+from activae.objectives import Adversarial as OurCritic
 from activae.objectives.batch import Noise, stacked
 from activae.objectives.declared import Player, player_of, strengths_at
 from activae.objectives.objective import draws_of, with_declared
+from activae.randomness import generator
 from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.eager_step import EagerStep
 from activae.training.module import AutoencoderModule
@@ -168,8 +171,30 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Latent
     ),
     "a RAE": (
         plain,
-        lambda: {"gp": RAEGradient(0.1, 0.1), "sn": RAESpectral(0.1, 0.1)},
+        lambda: {
+            "l2": RAEWeights(0.1, 0.1),
+            "gp": RAEGradient(0.1, 0.1),
+            "sn": RAESpectral(0.1, 0.1),
+        },
         lambda: None,
+    ),
+    "an AAE": (
+        plain,
+        lambda: {"adversarial": OurCritic(1.0, [4], 1e-2)},
+        lambda: latents.Spherical(CODE, noise=0.1),
+    ),
+    "every penalty of a normal code": (
+        plain,
+        lambda: {
+            "kl": KL(1.0, warmup=4, free_bits=0.1),
+            "sampled": KL(0.5, sampled=True),
+            "tc": TotalCorrelation(3.0),
+            "mmd": MMD(3.0),
+            "l2": RAEWeights(0.1, 0.1),
+            "gp": RAEGradient(0.1, 0.1),
+            "sn": RAESpectral(0.1, 0.1),
+        },
+        lambda: latents.Gaussian(CODE),
     ),
     "a VQ-VAE": (plain, lambda: {"commitment": Commitment(0.25)}, words(0.9)),
     "a VQ-VAE by gradient": (plain, dict, words(None)),
@@ -184,6 +209,8 @@ def module(case: str, seed: int) -> AutoencoderModule:
     encoder = MLPEncoder((FEATURES,), encoded, **half)
     decoder = MLPDecoder(CODE, (FEATURES,), **half)
     net = Autoencoder(encoder, decoder, shape=(FEATURES,), latent=latent).double()
+    for name, regulariser in regularisers.items():
+        regulariser.start(net, CODE, generator(seed, "weights", name))
     if player_of(make):
         make.player.module.double()
     model = AutoencoderModule(
@@ -200,9 +227,9 @@ def module(case: str, seed: int) -> AutoencoderModule:
 
 
 def batches(model: AutoencoderModule, seed: int) -> list[Any]:
-    generator = torch.Generator().manual_seed(seed)
+    noise = torch.Generator().manual_seed(seed)
     sizes = [BATCH] * (STEPS - 1) + [5]
-    samples = [torch.rand(size, FEATURES, generator=generator).double() for size in sizes]
+    samples = [torch.rand(size, FEATURES, generator=noise).double() for size in sizes]
     return [model.training_batch(x, step) for step, x in enumerate(samples)]
 
 
@@ -271,7 +298,13 @@ def test_a_stack_takes_the_steps_of_each_member(case: str) -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("case", ["a latent with a term", "a codebook", "a critic"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("every penalty of a normal code", "an AAE", "a VQ-VAE"),
+        *("a VQ-VAE by gradient", "an IWAE"),
+    ],
+)
 def test_a_compiled_step_is_the_eager_one(case: str) -> None:
     assert_same(alone(case, "compiled", 0), alone(case, "eager", 0))
 
