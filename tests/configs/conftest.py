@@ -101,6 +101,8 @@ def mandatory(examples: list[Path], compose: Compose) -> Callable[[str, str], li
                 for k, n in targets(container(node), "")
             ]
             needed += [f"latent={latent}" for latent in needs if latent]
+        if (group, name) == ("sampler", "prior"):
+            needed.append("latent=gaussian")
         if group == "objective":
             demand = demand_of(
                 build(container(OmegaConf.load(CONFIGS / group / f"{name}.yaml")), "")

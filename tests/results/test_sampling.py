@@ -11,8 +11,10 @@ import torch
 from omegaconf import DictConfig
 
 import activae
+from activae.config import settling
 from activae.config.identity import job_id
 from activae.config.settling import settle
+from activae.errors import UserError
 from activae.models.densities import kinds
 from activae.results.run import train
 from activae.results.run_folder import ended
@@ -36,7 +38,7 @@ QUICK = (
 )
 
 
-@pytest.mark.parametrize("kind", ["gmm", "gaussian", "kde"])
+@pytest.mark.parametrize("kind", ["gmm", "gaussian", "kde", "flow", "two_stage"])
 def test_a_run_ends_with_its_sampler(kind: str, compose: Compose, tmp_path: Path) -> None:
     cfg = compose(*QUICK, f"sampler={kind}", *(["sampler.components=2"] if kind == "gmm" else []))
     train(cfg, tmp_path / "run")
@@ -45,6 +47,23 @@ def test_a_run_ends_with_its_sampler(kind: str, compose: Compose, tmp_path: Path
     assert run.sampler.recipe.kind == kind
     assert run.sampler.codes == run.spec.samples["train"]
     assert run.sample(4).shape == (4, 16)
+
+
+def test_the_second_stage_is_an_experiment(compose: Compose, tmp_path: Path) -> None:
+    train(compose(*QUICK, "experiment=two_stage", "sampler.hidden=[8]"), tmp_path / "run")
+
+    run = activae.load(tmp_path / "run")
+    assert str(run.sampler).startswith("two_stage of a second VAE")
+    with pytest.raises(UserError, match="the density of a second VAE is not known"):
+        run.log_prob(run.sample(2))
+
+
+def test_a_flow_without_zuko_is_refused_before_training(
+    complaint: Complaint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "find_spec", lambda package: None)
+
+    assert complaint("sampler=flow") == "sampler=flow: needs zuko: pip install 'activae[flows]'"
 
 
 def test_no_sampler_is_part_of_what_a_run_is(compose: Compose) -> None:

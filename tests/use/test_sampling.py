@@ -200,7 +200,9 @@ def test_a_sampler_knows_its_encoder_too(run: Run) -> None:
 
 
 def test_what_cannot_be_fitted_is_named(digits: Run, codes: torch.Tensor) -> None:
-    with pytest.raises(UserError, match="sampler=kdf: choose one of gmm, gaussian, kde, prior"):
+    with pytest.raises(
+        UserError, match="sampler=kdf: choose one of gmm, gaussian, kde, prior, flow, two_stage"
+    ):
         fit(digits, codes, "kdf")
     with pytest.raises(UserError, match="components=0"):
         fit(digits, codes, components=0)

@@ -166,6 +166,8 @@ def _misplaced(values: dict[str, Any]) -> Iterator[str]:
         if not isinstance(node, Mapping) or "_target_" not in node:
             yield f"regulariser.{name}={shown(node)}: has no _target_; see configs/regulariser"
     yield from _loggers(values["logger"]["others"])
+    if sampler_kind(values) == "flow" and find_spec("zuko") is None:
+        yield "sampler=flow: needs zuko: pip install 'activae[flows]'"
     objective = values["objective"]
     if not isinstance(objective, Mapping) or "_target_" not in objective:
         yield f"objective={shown(objective)}: has no _target_; choose one with objective=NAME"

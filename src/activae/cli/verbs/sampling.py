@@ -16,9 +16,9 @@ _FITTING = """\
     python scripts/use.py fit-sampler RUN --components bic
 
 The density of the codes of the run's own training split, which is read again, or of INPUT: gmm
-(normal distributions with full covariances), gaussian (one), kde (one around each code), or prior
-(of a run that was trained towards one, as a vae). Where the data have labels, one for each label
-too. It is kept in RUN, as sampler.pt.
+(normal distributions with full covariances), gaussian (one), kde (one around each code), prior (of
+a run that was trained towards one, as a vae), flow (a normalising flow), or two_stage (a VAE on the
+codes). Where the data have labels, one for each label too. It is kept in RUN, as sampler.pt.
 """
 _DRAWING = """\
     python scripts/use.py sample RUN 100 digits.png
@@ -35,7 +35,10 @@ def add(verbs: Verbs) -> None:
     fitting = new_verb(verbs, "fit-sampler", fit, "a density of codes, to sample from", _FITTING)
     fitting.add_argument("input", type=Path, nargs="?", metavar="INPUT")
     fitting.add_argument(
-        "--sampler", default="gmm", metavar="KIND", help="gmm, gaussian, kde, prior"
+        "--sampler",
+        default="gmm",
+        metavar="KIND",
+        help="gmm, gaussian, kde, prior, flow, two_stage",
     )
     fitting.add_argument(
         "--components", metavar="N", help="of gmm (10); bic: as many as BIC chooses"

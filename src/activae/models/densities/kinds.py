@@ -7,7 +7,7 @@ notes on what is doubtful. Each raises UserError for codes that it cannot be fit
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,9 @@ from activae.models.autoencoder import Autoencoder
 from activae.models.counts import TotalSharingHead
 from activae.models.densities import mixtures
 from activae.models.densities.density import Density
+from activae.models.densities.flow import Flow, fit_flow
 from activae.models.densities.mixtures import Mixture
+from activae.models.densities.second_stage import SecondStage, fit_second_stage
 from activae.randomness import generator
 
 Fitted = tuple[Density, list[str]]
@@ -50,8 +52,25 @@ def prior(codes: Tensor, *, seed: int) -> Fitted:
     return mixtures.standard(codes.shape[1]), []
 
 
-KINDS: dict[str, Fit] = {fit.__name__: fit for fit in (gmm, gaussian, kde, prior)}
-_FORMS: dict[str, Callable[..., Density]] = {Mixture.form: Mixture}
+def flow(
+    codes: Tensor,
+    *,
+    seed: int,
+    family: str = "nsf",
+    transforms: int = 4,
+    hidden: Sequence[int] = (64, 64),
+) -> Fitted:
+    """See `flow.fit_flow`."""
+    return fit_flow(codes, seed, family, transforms, hidden), []
+
+
+def two_stage(codes: Tensor, *, seed: int, hidden: Sequence[int] = (256, 256)) -> Fitted:
+    """See `second_stage.fit_second_stage`."""
+    return fit_second_stage(codes, seed, hidden), []
+
+
+KINDS: dict[str, Fit] = {f.__name__: f for f in (gmm, gaussian, kde, prior, flow, two_stage)}
+_FORMS: dict[str, Callable[..., Density]] = {f.form: f for f in (Mixture, Flow, SecondStage)}
 
 
 def restored(parts: Mapping[str, Any], width: int) -> Density:
@@ -69,7 +88,8 @@ def restored(parts: Mapping[str, Any], width: int) -> Density:
 def settings_of(fit: Fit, given: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a fit: those given, and the defaults of the others."""
     known = inspect.signature(fit).parameters.values()
-    return {p.name: p.default for p in known if p.default is not p.empty} | dict(given)
+    found = {p.name: p.default for p in known if p.default is not p.empty} | dict(given)
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
 
 
 def refuse_unsuited(kind: str, net: Autoencoder, regularisers: Iterable[str], place: str) -> None:

@@ -15,7 +15,7 @@ from activae.errors import UserError
 COMPONENTS = 10  # Ghosh et al. 2020, From variational to deterministic autoencoders, section 5
 CANDIDATES = (1, 2, 3, 5, 10, 20, 40)  # numbers of components that BIC chooses from
 MOST_NEIGHBOURS = 10_000  # codes that a kernel density keeps
-_FLOOR = 1e-6  # of the mean variance, added to each: a dimension that never varies has none
+FLOOR = 1e-6  # of the mean variance, added to each: a dimension that never varies has none
 _ROWS = 1024  # whose densities are found at a time
 _MOST_STEPS = 200  # of expectation maximisation
 
@@ -100,9 +100,9 @@ def gaussian(codes: Tensor) -> Mixture:
 
     Raises UserError where all codes are equal, or there is one alone.
     """
-    codes = _usable(codes)
+    codes = usable(codes)
     mean = codes.mean(0, keepdim=True)
-    return Mixture(codes.new_zeros(1), mean, _factor(_covariance(codes))[None])
+    return Mixture(codes.new_zeros(1), mean, factor_of(covariance(codes))[None])
 
 
 def kernel_density(codes: Tensor, generator: torch.Generator) -> Mixture:
@@ -111,11 +111,11 @@ def kernel_density(codes: Tensor, generator: torch.Generator) -> Mixture:
     Their covariance is that of all, times N ** (-2 / (d + 4)): Scott 1992, Multivariate density
     estimation, section 6.3. Raises UserError as `gaussian` does.
     """
-    codes = _usable(codes)
+    codes = usable(codes)
     kept = codes[torch.randperm(len(codes), generator=generator)[:MOST_NEIGHBOURS]]
     width = len(kept) ** (-1 / (codes.shape[1] + 4))
     weights = kept.new_full((len(kept),), -log(len(kept)))
-    return Mixture(weights, kept, width * _factor(_covariance(codes))[None])
+    return Mixture(weights, kept, width * factor_of(covariance(codes))[None])
 
 
 def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[Mixture, list[str]]:
@@ -127,7 +127,7 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    codes = _usable(codes)
+    codes = usable(codes)
     if components is not None and components < 1:
         raise UserError(f"components={components}: give a whole number of 1 or more")
     if components is not None and len(codes) < components:
@@ -136,7 +136,7 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
             "fewer components, or the sampler gaussian"
         )
     values, notes = codes.numpy(), []
-    floor = _FLOOR * codes.var(0, correction=0).mean().item()
+    floor = FLOOR * codes.var(0, correction=0).mean().item()
     most = max(1, len(codes) // (codes.shape[1] + 1))  # with enough codes each for a covariance
     numbers = [components] if components else [n for n in CANDIDATES if n <= most]
     with warnings.catch_warnings():
@@ -161,7 +161,7 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
     return Mixture(weights.log(), means, factors), notes
 
 
-def _usable(codes: Tensor) -> Tensor:
+def usable(codes: Tensor) -> Tensor:
     """Codes in double precision. UserError where no density can be fitted to them."""
     codes = codes.double()
     if not codes.isfinite().all():
@@ -176,12 +176,14 @@ def _usable(codes: Tensor) -> Tensor:
     return codes
 
 
-def _covariance(codes: Tensor) -> Tensor:
+def covariance(codes: Tensor) -> Tensor:
+    """That of codes [N, d]: [d, d]."""
     width = codes.shape[1]
     return torch.cov(codes.T, correction=1).reshape(width, width)
 
 
-def _factor(covariance: Tensor) -> Tensor:
-    floor = _FLOOR * covariance.diagonal().mean()
-    factor: Tensor = torch.linalg.cholesky(covariance + floor * torch.eye(len(covariance)).double())
+def factor_of(spread: Tensor) -> Tensor:
+    """The lower triangular factor of a covariance [d, d], a little added to each variance."""
+    floor = FLOOR * spread.diagonal().mean()
+    factor: Tensor = torch.linalg.cholesky(spread + floor * torch.eye(len(spread)).double())
     return factor

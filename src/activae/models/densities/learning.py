@@ -1,0 +1,123 @@
+"""How a density learns by gradient: one recipe for all of them.
+
+Codes are whitened, a tenth is held out, Adam takes steps until what is held out has not been
+fitted better for a while; the best weights are kept. Everything follows from codes and seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from activae.errors import UserError
+from activae.models.densities.mixtures import FLOOR, covariance, factor_of, usable
+from activae.randomness import generator
+
+FEWEST = 20  # codes, of which two are held out
+_HELD_OUT = 0.1
+_BATCH = 512
+_RATE = 2e-3
+_MOST_STEPS = 3000
+_MOST_EPOCHS = 100
+_LOOK_EVERY = 50  # steps
+_PATIENCE = 6  # looks
+_CLIP = 5.0  # of the gradient's norm
+
+# (rows [B, d], generator) -> loss, a scalar: what a density minimises, in nats a row.
+Loss = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where codes lie: mean [d], and a factor [d, d] of their covariance, lower triangular."""
+
+    mean: Tensor
+    factor: Tensor
+
+    def apply(self, codes: Tensor) -> Tensor:
+        """White codes [N, d], single precision."""
+        centred = (codes - self.mean).T.to(self.factor)
+        white: Tensor = torch.linalg.solve_triangular(self.factor, centred, upper=False)
+        return white.T.float()
+
+    def invert(self, white: Tensor) -> Tensor:
+        """Codes [N, d], single precision, of white ones."""
+        return torch.addmm(self.mean.float(), white, self.factor.T.float())
+
+
+def whitened(codes: Tensor, seed: int) -> tuple[Tensor, Scale]:
+    """Codes [N, d] with mean 0 and covariance 1, single precision, and what they were.
+
+    So a density begins at the normal distribution of their covariance. A little noise is added, as
+    covariances of mixtures have it: a dimension that never varies has a density too. Raises
+    UserError where codes have no spread, or are fewer than 20.
+    """
+    codes = usable(codes)
+    if len(codes) < FEWEST:
+        raise UserError(
+            f"{len(codes)} codes are too few to learn from: give {FEWEST} or more, or the sampler "
+            "gaussian"
+        )
+    jitter = (FLOOR * codes.var(0).mean()).sqrt()
+    noise = torch.randn(codes.shape, generator=generator(seed, "jitter of codes"))
+    codes = codes + jitter * noise
+    scale = Scale(codes.mean(0), factor_of(covariance(codes)))
+    return scale.apply(codes), scale
+
+
+def learn(module: nn.Module, loss: Loss, rows: Tensor, seed: int) -> None:
+    """Train a module in place on white codes [N, d]. UserError where it learns nothing."""
+    order = torch.randperm(len(rows), generator=generator(seed, "held-out codes"))
+    held = rows[order[: max(2, int(_HELD_OUT * len(rows)))]]
+    rows = rows[order[len(held) :]]
+    optimizer = torch.optim.Adam(module.parameters(), lr=_RATE)
+    steps = min(_MOST_STEPS, _MOST_EPOCHS * -(-len(rows) // _BATCH))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    noise, best, looks = generator(seed, "learning a density"), float("inf"), 0
+    kept = deepcopy(module.state_dict())
+    with _one_thread():
+        for step, batch in enumerate(_batches(rows, steps, seed), start=1):
+            optimizer.zero_grad()
+            loss(batch, noise).backward()
+            nn.utils.clip_grad_norm_(module.parameters(), _CLIP)
+            optimizer.step()
+            schedule.step()
+            if step % _LOOK_EVERY and step < steps:
+                continue
+            with torch.no_grad():
+                found = loss(held, generator(seed, "noise of held-out codes")).item()
+            looks += 1
+            if found < best:
+                best, looks, kept = found, 0, deepcopy(module.state_dict())
+            elif looks >= _PATIENCE:
+                break
+    module.load_state_dict(kept)
+    if best == float("inf"):
+        raise UserError("it learns nothing from these codes; use the sampler gmm")
+
+
+def _batches(rows: Tensor, steps: int, seed: int) -> Iterator[Tensor]:
+    """Batches of so many steps, each epoch in a new order."""
+    order = generator(seed, "order of codes")
+    while True:
+        for chosen in torch.randperm(len(rows), generator=order).split(_BATCH):
+            if not steps:
+                return
+            steps -= 1
+            yield rows[chosen]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Layers this small wait for each other on more, and the sums are the same on any machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,150 @@
+"""Densities that learn by gradient: a flow, and a second VAE."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from activae.errors import ConfigError, UserError
+from activae.models.densities import learning
+from activae.models.densities.density import Density
+from activae.models.densities.kinds import KINDS, flow, restored, two_stage
+from activae.models.densities.learning import whitened
+from activae.models.densities.mixtures import gaussian
+
+
+def noise(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def bent(n: int = 1500) -> Tensor:
+    """Codes [n, 2] on a parabola, far from the origin: no normal distribution has their shape."""
+    x = torch.randn(n, generator=noise())
+    y = x.square() + 0.2 * torch.randn(n, generator=noise(1))
+    return 30 + torch.stack([5 * x, y], 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "_MOST_STEPS", 250)
+        yield
+
+
+@pytest.fixture(scope="module")
+def learnt() -> dict[str, Density]:
+    small = {"transforms": 3, "hidden": (16, 16)}
+    return {
+        "nsf": flow(bent(), seed=0, family="nsf", **small)[0],  # type: ignore[arg-type]
+        "maf": flow(bent(), seed=0, family="maf", **small)[0],  # type: ignore[arg-type]
+        "two_stage": two_stage(bent(), seed=0, hidden=(32,))[0],
+    }
+
+
+@pytest.mark.parametrize("kind", ["nsf", "maf", "two_stage"])
+def test_what_is_drawn_lies_where_the_codes_do(kind: str, learnt: dict[str, Density]) -> None:
+    """Far more often than what one normal distribution draws."""
+    drawn = learnt[kind].sample(3000, noise(2))
+    plain = gaussian(bent()).sample(3000, noise(2))
+
+    away, plainly_away = (
+        ((x[:, 1] - 30) - ((x[:, 0] - 30) / 5).square()).abs().median() for x in (drawn, plain)
+    )
+    assert away < plainly_away / 2
+    assert torch.allclose(drawn.mean(0), bent().mean(0), atol=0.5)
+    assert drawn.equal(learnt[kind].sample(3000, noise(2)))
+
+
+@pytest.mark.parametrize("family", ["nsf", "maf"])
+def test_a_flow_is_a_density_and_a_better_one_than_a_normal_distribution(
+    family: str, learnt: dict[str, Density]
+) -> None:
+    unseen = bent(2500)[1500:]
+    assert learnt[family].log_prob(unseen).mean() > gaussian(bent()).log_prob(unseen).mean() + 0.2
+
+    across, up = torch.linspace(-5, 65, 500), torch.linspace(20, 60, 500)
+    places = torch.cartesian_prod(across, up)
+    cell = (across[1] - across[0]) * (up[1] - up[0])
+    inside = learnt[family].log_prob(places).exp().sum() * cell
+
+    assert inside.item() == pytest.approx(1, abs=0.03)
+
+
+def test_a_second_stage_has_no_density_in_closed_form(learnt: dict[str, Density]) -> None:
+    with pytest.raises(UserError, match="sampler=two_stage: the density of a second VAE"):
+        learnt["two_stage"].log_prob(bent(2))
+
+
+@pytest.mark.parametrize("kind", ["nsf", "two_stage"])
+def test_the_parts_make_it_again(kind: str, learnt: dict[str, Density]) -> None:
+    density = learnt[kind]
+    again = restored({"form": density.form, **density.parts()}, 2)
+
+    assert again.sample(9, noise()).equal(density.sample(9, noise()))
+
+
+@pytest.mark.parametrize("kind", ["nsf", "two_stage"])
+def test_parts_that_do_not_fit_each_other_are_refused_before_much_is_built(
+    kind: str, learnt: dict[str, Density]
+) -> None:
+    parts = {"form": learnt[kind].form, **learnt[kind].parts()}
+    for change in ({"hidden": [10**9]}, {"transforms": 10**9}):
+        if set(change) <= set(parts):
+            with pytest.raises(ValueError, match="weights of another"):
+                restored(parts | change, 2)
+
+
+@pytest.mark.parametrize("kind", ["flow", "two_stage"])
+def test_seed_and_codes_say_all(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "_MOST_STEPS", 3)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, again = (KINDS[kind](bent(200), seed=3, hidden=(8,))[0] for _ in range(2))
+
+    assert first.sample(5, noise()).equal(again.sample(5, noise()))
+    assert torch.get_rng_state().equal(before)
+
+
+@pytest.mark.parametrize("kind", ["flow", "two_stage"])
+def test_one_dimension_and_dimensions_that_never_vary_are_learnt_too(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "_MOST_STEPS", 150)
+    line = bent(300)[:, :1]
+    flat = torch.cat([line, torch.full_like(line, 4.0)], 1)
+
+    for codes in (line, flat):
+        drawn = KINDS[kind](codes, seed=0, hidden=(8,))[0].sample(500, noise())
+        assert drawn[:, 0].std() == pytest.approx(float(line.std()), rel=0.3)
+        assert codes is line or (drawn[:, 1] - 4).abs().max() < 0.2
+
+
+@pytest.mark.parametrize("kind", ["flow", "two_stage"])
+def test_what_cannot_be_learnt_is_named(kind: str) -> None:
+    with pytest.raises(UserError, match="19 codes are too few to learn from: give 20 or more"):
+        KINDS[kind](bent(19), seed=0)
+    with pytest.raises(UserError, match="30 codes that are all equal"):
+        KINDS[kind](torch.ones(30, 2), seed=0)
+    with pytest.raises(ConfigError, match=r"sampler\.hidden=\[0\]"):
+        KINDS[kind](bent(30), seed=0, hidden=[0])
+
+
+def test_another_family_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"sampler\.family=glow: must be one of nsf, maf"):
+        flow(bent(30), seed=0, family="glow")
+
+
+def test_without_zuko_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zuko", None)
+    with pytest.raises(ConfigError, match=r"sampler=flow: needs zuko: pip install 'activae\[fl"):
+        flow(bent(30), seed=0)
+
+
+def test_white_codes_have_covariance_one_and_come_back() -> None:
+    white, scale = whitened(bent(), 0)
+
+    assert torch.allclose(torch.cov(white.T), torch.eye(2), atol=1e-4)
+    assert torch.allclose(scale.invert(scale.apply(bent().double())), bent(), atol=1e-4)
