@@ -112,13 +112,13 @@ def test_seed_and_codes_say_all(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_one_dimension_and_dimensions_that_never_vary_are_learnt_too(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning, "_MOST_STEPS", 150)
+    monkeypatch.setattr(learning, "_MOST_STEPS", 300)
     line = bent(300)[:, :1]
     flat = torch.cat([line, torch.full_like(line, 4.0)], 1)
 
     for codes in (line, flat):
-        drawn = KINDS[kind](codes, seed=0, hidden=(8,))[0].sample(500, noise())
-        assert drawn[:, 0].std() == pytest.approx(float(line.std()), rel=0.3)
+        drawn = KINDS[kind](codes, seed=0, hidden=(32,))[0].sample(500, noise())
+        assert drawn[:, 0].std() == pytest.approx(float(line.std()), rel=0.5)
         assert codes is line or (drawn[:, 1] - 4).abs().max() < 0.2
 
 

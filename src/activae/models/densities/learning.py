@@ -22,7 +22,7 @@ FEWEST = 20  # codes, of which two are held out
 _HELD_OUT = 0.1
 _BATCH = 512
 _RATE = 2e-3
-_MOST_STEPS = 3000
+_FEWEST_STEPS, _MOST_STEPS = 500, 3000
 _MOST_EPOCHS = 100
 _LOOK_EVERY = 50  # steps
 _PATIENCE = 6  # looks
@@ -76,7 +76,8 @@ def learn(module: nn.Module, loss: Loss, rows: Tensor, seed: int) -> None:
     held = rows[order[: max(2, int(_HELD_OUT * len(rows)))]]
     rows = rows[order[len(held) :]]
     optimizer = torch.optim.Adam(module.parameters(), lr=_RATE)
-    steps = min(_MOST_STEPS, _MOST_EPOCHS * -(-len(rows) // _BATCH))
+    epochs = _MOST_EPOCHS * -(-len(rows) // _BATCH)
+    steps = min(_MOST_STEPS, max(_FEWEST_STEPS, epochs))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     noise, best, looks = generator(seed, "learning a density"), float("inf"), 0
     kept = deepcopy(module.state_dict())
