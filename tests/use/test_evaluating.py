@@ -90,7 +90,7 @@ class TestInARunsMetrics:
         other = trained("data=digits", "sampler=gaussian", "score.samples=true", "activation=tanh")
         runs = read_runs([scored, other])
 
-        for name, sign in (("frechet", 1), ("nearest_train", 1), ("coverage", -1), ("recall", -1)):
+        for name, sign in (("frechet", 1), ("one_nn", 1), ("coverage", -1), ("recall", -1)):
             paired = pair(runs, metric=f"samples/{name}")
             assert paired.sign == sign
             assert sign * metrics(scored)["samples"][name] in paired.scores
@@ -250,14 +250,14 @@ class TestOnTheCommandLine:
 
     def test_figures_are_kept_for_compare_when_asked(self, folder: Path, capsys: Printed) -> None:
         before = metrics(folder)
-        for kind in (["--sampler", "gaussian"], [], ["--sampler", "kde"]):
+        for kind in (["--sampler", "gaussian"], []):
             assert main(["evaluate", str(folder), "-n", "50", *kind, "--keep"], "") == 0
 
         after = metrics(folder)
         kept = after.pop("samples")
         assert after == before
         assert kept["sampler"].startswith("gmm")
-        assert kept["kde"]["sampler"].startswith("kde")
+        assert kept["gaussian"]["sampler"].startswith("gaussian")
         table = activae.collect(folder)
         assert table["samples/gaussian/frechet"].item() == kept["gaussian"]["frechet"]
 

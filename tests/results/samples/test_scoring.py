@@ -71,7 +71,7 @@ def test_a_perfect_generator_scores_as_real_samples_do(good: SampleScores) -> No
 def test_copies_of_the_training_set_are_caught_though_their_distances_are_perfect(
     reference: Reference, good: SampleScores
 ) -> None:
-    copied = scored(reference, reference.train[-300:])
+    copied = scored(reference, reference.splits.train[:])
 
     for found in (copied.samples, copied.beside["copies"]):
         assert found["nearest_train"].value == 0
@@ -193,6 +193,17 @@ def test_a_number_of_samples_that_cannot_be_is_named(
     splits = Splits.of(data)
     with pytest.raises(UserError, match=said):
         Reference.of(splits, splits.features(), n)
+
+
+def test_no_more_training_samples_are_looked_through_than_memory_holds(
+    data: AutoencoderDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activae.results.samples.scoring._MOST_VALUES", 3 * 60)
+    splits = Splits.of(data)
+
+    found = Reference.of(splits, splits.features())
+
+    assert found.n == len(found.among) == 60
 
 
 def test_too_few_data_are_named() -> None:

@@ -74,6 +74,7 @@ def test_frechet_of_few_points_or_one_dimension_is_a_number() -> None:
     assert frechet(a, b).value == pytest.approx(wanted.item())
     assert frechet(points(40, 90), points(40, 90, seed=1)).value > 0
     assert frechet(REAL, REAL).value == pytest.approx(0, abs=1e-9)
+    assert frechet(points(40, 513), points(40, 513, seed=1)).low is None
 
 
 def distances(a: Tensor, b: Tensor) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ MOST_SAMPLES = 10_000  # compared; more take minutes
 LEAST_SAMPLES = 2 * statistics.GROUPS
 _NEAREST = 1000  # samples whose nearest in the training split is looked for
 _MOST_TRAIN = 100_000  # training samples that are looked through
+_MOST_VALUES = 1 << 28  # in all of these: 1 GB
 # Sets beside the samples, in the order in which they are told.
 RECONSTRUCTIONS, REAL, COPIES = "reconstructions", "real", "copies"
 BESIDE = (RECONSTRUCTIONS, REAL, COPIES)
@@ -115,6 +117,11 @@ class Splits:
             data.split_seed,
         )
 
+    @property
+    def most(self) -> int:
+        """How many samples of a split are looked through: as many as memory has room for."""
+        return max(LEAST_SAMPLES, min(_MOST_TRAIN, _MOST_VALUES // prod(self.train.shape[1:])))
+
     def drawn(self, most: int, purpose: str) -> tuple[Tensor, Tensor | None]:
         """At most so many of `train` or `real` in a random order, and their labels."""
         samples = self.train if purpose == "train" else self.real
@@ -126,7 +133,7 @@ class Splits:
 
     def features(self, kept_in: Path | None = None) -> OwnFeatures:
         """Those of the training samples: see `own_features`."""
-        train, labels = self.drawn(_MOST_TRAIN, "train")
+        train, labels = self.drawn(self.most, "train")
         return own_features(self.shown(train).float(), labels, kept_in)
 
 
@@ -134,11 +141,11 @@ class Splits:
 class Reference:
     """All that n samples are compared with: made once for all runs on the data.
 
-    train: training samples [N, *shape], normalised, the first n of which are reconstructed; values
-    [n, d]: real samples that were not trained on, as they are shown; balls: their features;
-    among [N, d]: the training samples, as they are shown; held: distances of some real samples to
-    the nearest of these; told: the labels that the classifier gives the real samples, accuracy: the
-    share of them that is right; beside: the figures of training samples and of copies.
+    train [n, *shape]: training samples, normalised, which are reconstructed; values [n, d]: real
+    samples that were not trained on, as they are shown; balls: their features; among [N, d]: all
+    training samples, as they are shown; held: distances of some real samples to the nearest of
+    these; told: the labels that the classifier gives the real samples, accuracy: the share of them
+    that is right; beside: the figures of training samples and of copies.
     """
 
     splits: Splits
@@ -157,7 +164,7 @@ class Reference:
     def of(cls, splits: Splits, features: Features, n: int | None = None) -> Reference:
         """n=None: 10,000, or as many as there are. Raises UserError for too few or too many."""
         n = _number(n, splits)
-        train, _ = splits.drawn(_MOST_TRAIN, "train")
+        train, _ = splits.drawn(splits.most, "train")
         real, truth = splits.drawn(n, "real")
         values, among = (splits.shown(x).flatten(1).float().cpu() for x in (real, train))
         told = features.labels(splits.shown(real))
@@ -165,7 +172,7 @@ class Reference:
             splits,
             features,
             n,
-            train,
+            train[:n].clone(),
             values,
             Balls.around(features.points(splits.shown(real))),
             among,
@@ -174,15 +181,15 @@ class Reference:
             _accuracy(told, truth),
             {},
         )
-        made.beside[REAL] = made.figures(train[:n], are_training=True)
+        made.beside[REAL] = made.figures(made.train, are_training=True)
         made.beside[COPIES] = made.figures(train[-n:])
         return made
 
     def figures(self, x: Tensor, *, are_training: bool = False) -> Figures:
         """Of normalised samples x [n, *shape].
 
-        are_training: the first n training samples, or what was made of each. A sample's own does
-        not count as its nearest training sample then.
+        are_training: they are those of `train`, or made of these. A sample's own does not count as
+        its nearest training sample then.
         """
         shown = self.splits.shown(x)
         values, points = shown.flatten(1).float().cpu(), self.features.points(shown)
@@ -218,7 +225,7 @@ def score_samples(
     """
     made = {
         "samples": draw(reference.n),
-        RECONSTRUCTIONS: reconstruct(reference.train[: reference.n]),
+        RECONSTRUCTIONS: reconstruct(reference.train),
     }
     for name, x in made.items():
         if not x.isfinite().all():
@@ -245,7 +252,7 @@ def _accuracy(told: Tensor | None, truth: Tensor | None) -> float | None:
 
 def _number(n: int | None, splits: Splits) -> int:
     """How many samples to compare. Raises UserError."""
-    train, real = len(splits.train), len(splits.real)
+    train, real = min(len(splits.train), splits.most), len(splits.real)
     most = min(train, real)
     if most < LEAST_SAMPLES:
         raise UserError(

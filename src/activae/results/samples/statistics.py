@@ -18,6 +18,7 @@ NEIGHBOURS = 5  # Naeem et al. 2020, section 4.1
 DIRECTIONS = 128  # of sliced_wasserstein
 GROUPS = 20  # of points, each left out once
 STUDENT = 2.093  # 97.5 % quantile of Student's t with GROUPS - 1 degrees of freedom
+_WIDE = 512  # dimensions
 _ROWS = 1024  # of a table of distances that are in memory at a time
 
 
@@ -57,8 +58,11 @@ def frechet(made: Tensor, real: Tensor) -> Figure:
     """The Frechet distance of the normal distributions with the means and covariances of both.
 
     |m - w|^2 + tr(C + D - 2 (C D)^(1/2)): Heusel et al. 2017, GANs trained by a two time-scale
-    update rule, eq. 6. With few points it is too large: compare figures of equal numbers.
+    update rule, eq. 6. With few points it is too large: compare figures of equal numbers. Of more
+    than 512 dimensions, as Inception's, there is no interval: it would take minutes.
     """
+    if made.shape[1] > _WIDE:
+        return Figure(_frechet(made, real))
     return resampled(_frechet, made, real)
 
 
