@@ -11,7 +11,8 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -162,7 +163,8 @@ def own_features(x: Tensor, labels: Tensor | None, kept_in: Path | None = None) 
     _standardise_input(net, x)
     net.classes.copy_(known)
     if labels is not None:
-        _train(net, x, torch.searchsorted(known, labels.to(known)))
+        with _one_thread():
+            _train(net, x, torch.searchsorted(known, labels.to(known)))
     features = OwnFeatures(net, key)
     points = features.points(x[:_MOST_MOMENTS])
     spread = points.std(0, correction=0)
@@ -214,6 +216,17 @@ def _standardise_input(net: FeatureNet, x: Tensor) -> None:
     mean, deviation = some.mean(over), some.std(over, correction=0)
     net.input_mean.copy_(mean.expand(x.shape[1:]))
     net.input_scale.copy_(deviation.where(deviation > 0, 1).expand(x.shape[1:]))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """So small a network is no faster on two, and on one its weights are the same bit for bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(net: FeatureNet, x: Tensor, labels: Tensor) -> None:
