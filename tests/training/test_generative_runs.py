@@ -56,6 +56,7 @@ def weights(compose: Compose) -> Weights:
         small = ("encoder.hidden=[8]", "decoder.hidden=[8]", "trainer=cpu")
         return compose(*options.split(), "data.source.binarise=static", *small)
 
+    @cache
     def after(options: str, *changes: str) -> Tensor:
         cfg = base(options).copy()
         cfg.merge_with_dotlist([*changes])

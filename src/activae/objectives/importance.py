@@ -26,7 +26,7 @@ from activae.randomness import generator
 PUBLISHED = 5000  # codes of a sample, with which likelihoods are published
 _DECODED_AT_ONCE = 2**15  # codes
 # Codes that are decoded together to score samples, and of these a sample's.
-_DECODED_ON_CPU, _DECODED_ON_GPU, _DRAWN_AT_ONCE = 1000, 100_000, 100
+_DECODED_ON_CPU, _DECODED_ON_GPU, _DRAWN_AT_ONCE = 1000, 20_000, 100
 
 Likelihood = Callable[[Autoencoder, Tensor], Tensor]
 
