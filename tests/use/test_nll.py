@@ -127,6 +127,7 @@ def test_the_id_of_a_run_without_it_is_what_it_was(compose: Compose) -> None:
     [
         (VAE, DataError, "objective=bce: .* train with data.source.binarise=dynamic"),
         ((*VAE[1:], DRAWN), ConfigError, "latent=deterministic is none; choose latent=gaussian"),
+        ((*VAE, DRAWN, "score.nll_samples=0"), ConfigError, "score.nll_samples=0: must be a whole"),
         ((*VAE, "objective=mse", "data=digits"), ConfigError, "objective=mse: gives samples no"),
     ],
 )

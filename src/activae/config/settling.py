@@ -306,6 +306,7 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("trainer.deterministic", "true, false or warn", (True, False, "warn").__contains__),
     ("trainer.profiler", *_one_of(PROFILERS)),
     ("sampler.components", *_POSITIVE_INT),
+    ("score.nll_samples", *_POSITIVE_INT),
     ("freeze", "encoder, decoder or null", ("encoder", "decoder").__contains__),
     ("logger.snapshots", *_NOT_NEGATIVE),
     ("logger.images", *_NOT_NEGATIVE),
