@@ -128,7 +128,7 @@ def sample_run(run: Finished) -> None:
         fit_own(run.cfg, run.model.net, run.model.normalisation, run.data, run.folder)
 
 
-def score_samples_of(run: Finished) -> None:
+def evaluate_run(run: Finished) -> None:
     """Add how good new samples are, if that is wanted."""
     if run.cfg.score.get("samples") and run.metrics["status"] == "completed":
         model = run.model
@@ -158,7 +158,7 @@ STAGES: list[Stage] = [
     probe_run,
     nll_run,
     sample_run,
-    score_samples_of,
+    evaluate_run,
 ]
 SHOWING: list[Stage] = [show_run]
 

@@ -150,7 +150,7 @@ class Run:
 
         docs/generative.md says what the figures mean.
 
-        sampler: gmm, gaussian, kde or prior, fitted for this; None: the one kept with the run, or
+        sampler: an option of configs/sampler, fitted for this; None: the one kept with the run, or
         gmm where there is none. n: how many samples; None: 10,000, or as many as the splits have.
         real: samples to compare with, as for `encode`; None: the run's own data set, read again.
         inception: the file of Inception's published weights, for FID itself. Raises UserError where

@@ -27,7 +27,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--sampler",
         metavar="KIND",
-        help="gmm, gaussian, kde, prior, fitted for this (default: the one kept with RUN, or gmm)",
+        help="one of fit-sampler's, fitted for this (default: the one kept with RUN, or gmm)",
     )
     parser.add_argument(
         "-n", type=int, metavar="N", help="samples (default: 10000, or all of test)"
