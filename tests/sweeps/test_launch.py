@@ -47,6 +47,27 @@ def test_every_job_leaves_the_folder_that_a_run_of_its_own_leaves(
     assert not (tmp_path / "outputs/sweeps/s/summary").exists()  # with logger=minimal
 
 
+def test_samplers_make_runs_of_their_own_where_samples_are_scored(
+    sweep: Callable[..., Any], folders: Folders
+) -> None:
+    data = ("data=random", "data.source.samples=800", "data.source.features=6", "encoding.dim=2")
+    several = (*data, "sampler=gaussian,kde", "seed=0", ONE)
+    sweep(*several).assert_one_error("keeps one; give one here", "With score.samples=true each")
+
+    assert sweep(*several, "score.samples=true").code == 0
+
+    scored = {
+        name: json.loads((folder / "metrics.json").read_text())
+        for name, folder in folders().items()
+    }
+    assert [each["samples"]["sampler"].split()[0] for _, each in sorted(scored.items())] == [
+        "gaussian",
+        "kde",
+    ]
+    assert len({each["test"]["SE"] for each in scored.values()}) == 1
+    assert len({each["id"] for each in scored.values()}) == 2
+
+
 def test_tensorboards_hparams_page_is_told_once_what_varies(
     sweep: Callable[..., Any], tmp_path: Path, folders: Folders
 ) -> None:

@@ -90,7 +90,7 @@ def launch(
     setup_globals()
     refuse_torchrun()
     refuse_budget_without_race(config, config.hydra)
-    _refuse_several_samplers(job_overrides)
+    _refuse_several_samplers(config, job_overrides)
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep = SweepFolder(Path(str(config.hydra.sweep.dir)))
     keys = _varying(config, sweep, job_overrides)
@@ -133,13 +133,14 @@ def launch(
     return _returns(jobs, display.outcomes)
 
 
-def _refuse_several_samplers(job_overrides: Sequence[Sequence[str]]) -> None:
-    """Raise ConfigError where jobs differ in their sampler: they would be one run."""
+def _refuse_several_samplers(config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> None:
+    """Raise ConfigError where jobs differ in their sampler alone: they would be one run."""
     several = sorted(key for key in varying(job_overrides) if key.split(".")[0] == "sampler")
-    if several:
+    if several and not OmegaConf.select(config, "score.samples"):
         raise ConfigError(
             f"{', '.join(several)}: a sweep trains each run once, whatever its sampler, and a run "
-            f"keeps one; give one here, and fit others later with `{using()} fit-sampler RUN`"
+            f"keeps one; give one here, and fit others later with `{using()} fit-sampler RUN`. "
+            "With score.samples=true each sampler makes a run of its own"
         )
 
 
