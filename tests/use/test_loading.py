@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -47,15 +48,36 @@ def test_of_a_sweep_the_best_run_by_validation_is_taken_and_named(
     assert "good: val/SE 1.5, the least of 2" in caplog.text
 
 
-def test_runs_on_different_data_are_not_compared(two_runs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "others"),
+    [
+        ("data.normalisation", "standardise", "unit_range"),
+        ("data.source.binarise", "static", "null"),
+    ],
+)
+def test_runs_on_different_data_are_not_compared(
+    key: str, value: str, others: str, two_runs: Path, tmp_path: Path
+) -> None:
     home = tmp_path / "mixed"
     shutil.copytree(two_runs, home)
     config = OmegaConf.load(home / "bad/config.yaml")
-    config.data.normalisation = "standardise"
+    OmegaConf.update(config, key, value)
     OmegaConf.save(config, home / "bad/config.yaml")
 
-    with pytest.raises(UserError, match=r"differ in data\.normalisation \(standardise, unit_range"):
+    with pytest.raises(UserError, match=rf"differ in {re.escape(key)} \({value}, {others}\)"):
         activae.load(home)
+
+
+def test_a_run_from_before_pixels_could_be_drawn_goes_with_one_of_today(
+    two_runs: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "mixed"
+    shutil.copytree(two_runs, home)
+    config = OmegaConf.load(home / "bad/config.yaml")
+    del config.data.source.binarise
+    OmegaConf.save(config, home / "bad/config.yaml")
+
+    assert activae.load(home).folder == home / "good"
 
 
 @pytest.mark.parametrize("path", [None, 3, ["run"]])

@@ -20,10 +20,11 @@ _DESCRIPTION = """\
     python scripts/use.py nll RUN
     python scripts/use.py nll RUN pictures.npy --samples 500
 
-Minus the mean of ln p(x) in nats, by importance weights with so many codes of each sample, and its
-standard error over samples: of the test split of the run's own data, which is read again, or of
-INPUT. For latent=gaussian with objective=bce on pixels of 0 and 1 (data.source.binarise=dynamic),
-poisson, nb or zinb, and for objective=iwae with one of these.
+Minus the mean of ln p(x) in nats, by importance weights with so many codes of
+each sample, and its standard error over samples: of the test split of the run's
+own data, which is read again, or of INPUT. For latent=gaussian with
+objective=bce on pixels of 0 and 1 (data.source.binarise=dynamic), poisson, nb
+or zinb, and for objective=iwae with one of these.
 """
 
 
