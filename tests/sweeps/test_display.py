@@ -134,6 +134,7 @@ class TestABatchOfASearch:
     def show(self, jobs: list[Job], runs: int = 1) -> str:
         before = {"completed": 9, "pruned": 2, "diverged": 1}
         with Display(jobs[:6], "best   trial 7", trials=Trials(before, 50, runs)) as display:
+            display(Said("pool   2 processes", routine=True))  # the first batch has said so
             for job in jobs[:3]:
                 display(Ended(job.id, Outcome("completed", 1.0)))
             return display.summary()
@@ -158,3 +159,11 @@ class TestABatchOfASearch:
         out = capsys.readouterr().out
         assert out.index("trial 7") < out.index("search ") < out.rindex("of 50 trials")
         assert "completed   13/50" in out
+
+    def test_the_first_says_how_they_are_trained(
+        self, jobs: list[Job], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        with Display(jobs[:6], "best   none yet", trials=Trials({}, 50)) as display:
+            display(Said("pool   2 processes", routine=True))
+        assert "pool   2 processes" in caplog.messages

@@ -99,7 +99,7 @@ class Display:
                 self._running.pop(event.job, None)
                 if event.outcome.fresh and not self._is_brief(event):
                     self._line(self._of_job(self.jobs[event.job], event.outcome))
-            case Said() if not (event.routine and self.heading is not None):
+            case Said() if not (event.routine and self._was_said_before()):
                 self._line(event.text)
         pause = 1 / REDRAWS_A_SECOND if self._bar else SECONDS_BETWEEN_LINES
         if monotonic() - self._shown_at > pause:
@@ -108,6 +108,10 @@ class Display:
     def _is_brief(self, event: Ended) -> bool:
         has_lines = self.heading is None or self.trials is not None
         return not has_lines and event.outcome.status != "failed"
+
+    def _was_said_before(self) -> bool:
+        """Whether what is said at each launch would be of no news: only a search says it, once."""
+        return self.heading is not None and (self.trials is None or self._runs_before() > 0)
 
     def _is_second_hand(self, event: Ended) -> bool:
         """Another process has seen the result of a job before the one that trained it told it."""
