@@ -5,6 +5,7 @@
     python -m benchmarks --only sweep                40 runs on MNIST, a quarter of an hour
     python -m benchmarks --only rows                 files of 10^4 to 10^7 rows, 3 GB in all
     python -m benchmarks --only use                  a finished run on 1 to 10^5 samples
+    python -m benchmarks --only sample               10^5 new MNIST images of each sampler
     python -m benchmarks --json figures.json
 
 Steps are timed on the CPU. MNIST is read from the folder that ACTIVAE_DATA names (default: data);
@@ -30,6 +31,13 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.race import Result, race
 from benchmarks.report import as_json, show_result, show_start_up, show_verdicts
 from benchmarks.rows import ROWS, STEPS, RowsTimes, rows_as_json, show_rows, time_rows
+from benchmarks.sampling import (
+    SAMPLES,
+    SamplingTimes,
+    sampling_as_json,
+    show_sampling,
+    time_sampling,
+)
 from benchmarks.start_up import commands, measure_start_up
 from benchmarks.sweep import (
     BATCH_SIZES,
@@ -51,12 +59,14 @@ SWEEP = "sweep"
 SWEEP_ROUNDS = 2
 GROWING = "rows"
 USE = "use"
+SAMPLE = "sample"
+OTHERS = (START_UP, SWEEP, GROWING, USE, SAMPLE)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the arguments ask for, print it, and write it where they say."""
     options = _parser().parse_args(arguments)
-    parts = [name for name in (*WORKLOADS, START_UP, SWEEP, GROWING, USE) if name in options.only]
+    parts = [name for name in (*WORKLOADS, *OTHERS) if name in options.only]
     names = [name for name in CONTENDERS if name in options.only] or list(CONTENDERS)
     # Contenders alone ask for every workload, but for no whole runs, in which they have no part.
     parts = parts or [*WORKLOADS, *([] if options.only else [START_UP])]
@@ -73,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     members: dict[int, tuple[float, int]] = {}
     growing: RowsTimes | None = None
     used: UseTimes | None = None
+    sampled: SamplingTimes | None = None
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="activae-benchmark-")))
         status = stack.enter_context(console.status("starts"))
@@ -99,17 +110,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 used = time_use(folder, scratch, sizes, options.rounds, status.update)
                 show_use(used, console)
                 continue
+            if name == SAMPLE:
+                root = _data_root(MNIST, scratch, console)
+                folder = trained(ROOT / "configs", scratch, "data=mnist", f"data.root='{root}'")
+                count = min(SAMPLES, options.most_samples)
+                sampled = time_sampling(folder, count, options.rounds, status.update)
+                show_sampling(sampled, console)
+                continue
             workload = WORKLOADS[name]
             data_root = _data_root(workload, scratch, console)
             tasks = _tasks(workload, names, options.steps, data_root, scratch)
             results[name] = race(tasks, workload, options.rounds, status.update)
             show_result(results[name], options.rounds, console)
-    judged = verdicts(results, start_up, sweeps)
+    judged = verdicts(results, start_up, sweeps, sampled)
     if judged:
         show_verdicts(judged, console)
     if options.json is not None:
         everything = as_json(machine, results, start_up, judged)
         everything |= sweeps_as_json(sweeps, members) | rows_as_json(growing) | use_as_json(used)
+        everything |= sampling_as_json(sampled)
         options.json.write_text(json.dumps(everything, indent=2) + "\n")
         console.print(f"figures  {options.json}", highlight=False)
 
@@ -151,10 +170,10 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         default=[],
-        choices=[*WORKLOADS, START_UP, SWEEP, GROWING, USE, *CONTENDERS],
+        choices=[*WORKLOADS, *OTHERS, *CONTENDERS],
         metavar="PART",
         help=f"workloads ({', '.join(WORKLOADS)}), {START_UP} (whole commands), "
-        f"{SWEEP}, {GROWING} and {USE} (only where they are named), "
+        f"{SWEEP}, {GROWING}, {USE} and {SAMPLE} (only where they are named), "
         f"contenders ({', '.join(CONTENDERS)})",
     )
     of_sweep = parser.add_argument_group(f"of the part {SWEEP}")
@@ -181,7 +200,8 @@ def _parser() -> argparse.ArgumentParser:
         "--most-samples",
         type=_positive,
         default=100_000,
-        help=f"of the part {USE}: no more at a time (default 100,000; 1,000,000 take 20 GB)",
+        help=f"of the parts {USE} and {SAMPLE}: no more at a time (default "
+        "100,000; 1,000,000 take 20 GB)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.race import Result
+from benchmarks.sampling import BARE, SamplingTimes
 from benchmarks.start_up import StartUp
 from benchmarks.sweep import STACKED, SweepTimes
 
@@ -40,10 +41,14 @@ _RATIOS = (
 # (batch size, of whose time, at most this share or so many times)
 _SWEEPS = ((32, "keras", 1 / 8), (256, "keras", 1 / 3), (32, "usual", 1 / 8), (256, "usual", 1 / 8))
 _BOUND = 2.5
+_SAMPLER, _SAMPLES_A_SECOND, _OF_DECODER = "gmm", 1e5, 1.2
 
 
 def verdicts(
-    results: Mapping[str, Result], start_up: StartUp | None, sweeps: Sequence[SweepTimes] = ()
+    results: Mapping[str, Result],
+    start_up: StartUp | None,
+    sweeps: Sequence[SweepTimes] = (),
+    sampled: SamplingTimes | None = None,
 ) -> list[Verdict]:
     """Every promise that can be judged by what was measured."""
     found = []
@@ -56,6 +61,10 @@ def verdicts(
             found.append(Verdict(promise, measured, limit, "x", remark))
     if start_up is not None:
         found += _start_up_verdicts(start_up)
+    if sampled is not None:
+        seconds, ratio = 1e5 / sampled.rate(_SAMPLER), sampled.ratio(_SAMPLER)
+        found.append(Verdict(f"10^5 samples, {_SAMPLER}", seconds, 1e5 / _SAMPLES_A_SECOND, "s"))
+        found.append(Verdict(f"samples, {_SAMPLER} / {BARE}", ratio, _OF_DECODER, "x"))
     return found + [verdict for times in sweeps for verdict in _sweep_verdicts(times)]
 
 

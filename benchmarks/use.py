@@ -44,12 +44,17 @@ class UseTimes:
     peak_mb: dict[int, float] = field(default_factory=dict)
 
 
-def trained(configs: Path, scratch: Path) -> Path:
-    """The folder of a short run of the article's network on vectors of 784 values."""
+def trained(configs: Path, scratch: Path, *data: str) -> Path:
+    """The folder of a short run of the article's network, by default on vectors of 784 values."""
     from activae.results.run import train
     from benchmarks.ours import UNRECORDED, config
 
-    quick = ("data=random", "trainer=cpu", "trainer.max_steps=32", "logger.progress_bar=false")
+    quick = (
+        *(data or ("data=random",)),
+        "trainer=cpu",
+        "trainer.max_steps=32",
+        "logger.progress_bar=false",
+    )
     train(config(configs, (*quick, UNRECORDED)), scratch / "run")
     return scratch / "run"
 

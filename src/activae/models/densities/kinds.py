@@ -56,7 +56,7 @@ def flow(
     codes: Tensor,
     *,
     seed: int,
-    family: str = "nsf",
+    family: str = "maf",
     transforms: int = 4,
     hidden: Sequence[int] = (64, 64),
 ) -> Fitted:
