@@ -28,6 +28,7 @@ LONG = f"encoder.hidden=[{'4,' * 30}4]"
         ("seed=4,optimizer.lr=0.003,activation=gelu", "gelu,lr=0.003,seed=4"),
         ("data=mnist,activation=gelu,encoding=dim8", "gelu,mnist,dim8"),
         ("activation@encoder.activation=gelu,activation=relu", "relu,encoder.activation=gelu"),
+        ("+experiment@_global_=vae,sampler=gmm,seed=1", "vae,sampler=gmm,seed=1"),
         ("corruption=none,regulariser=[kl,mmd]", "corruption=none,regulariser=[kl,mmd]"),
         ("encoder.hidden=[64,32],seed=1", "hidden=[64,32],seed=1"),
         ("encoder.hidden=[6,3],decoder.hidden=[3,6]", "encoder.hidden=[6,3],decoder.hidden=[3,6]"),

@@ -34,7 +34,7 @@ def run_name(overrides: str) -> str:
     apart. The seed is at the end, where it stays when a long name is cut in the middle.
     """
     lines = _LINES.split(overrides) if overrides else []
-    keys = [key_of(line).lstrip("+").rpartition("@")[2] for line in lines]  # where they set it
+    keys = [_place(key_of(line).lstrip("+")) for line in lines]
     told = [
         _told(key, short, line.partition("=")[2])
         for key, short, line in sorted(
@@ -46,6 +46,12 @@ def run_name(overrides: str) -> str:
 
 
 _LINES = re.compile(r",(?=~|\+*[\w./@-]+=)")  # where one override ends and another begins
+
+
+def _place(key: str) -> str:
+    """Where an override sets its value; a group's option that sets several goes by the group."""
+    group, _, place = key.rpartition("@")
+    return group if place == "_global_" else place
 
 
 def _rank(key: str) -> int:
