@@ -106,7 +106,7 @@ def test_an_activation_of_ones_own_lies_in_the_working_directory(
     )
 
     assert outcome.code == 0, outcome.text
-    assert "Custom(function=my_activations.bent)" in outcome.text
+    assert "custom(function=my_activations.bent)" in outcome.text
 
 
 @pytest.mark.parametrize(
