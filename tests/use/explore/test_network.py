@@ -20,10 +20,12 @@ from activae.config.instantiating import build
 from activae.errors import UserError
 from activae.models import Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from activae.models.counts import LogCounts, LogShares, NegativeBinomialHead, SharesOfTotal
-from activae.models.latents import Gaussian, Spherical
+from activae.models.densities import mixtures
+from activae.models.latents import Gaussian, Spherical, VectorQuantised
 from activae.models.mlp import ResidualMLPDecoder, ResidualMLPEncoder
 from activae.use.explore import layers
 from activae.use.explore.layers import Exported
+from activae.use.explore.page import normals
 from activae.use.explore.tables import NoTableError, table
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "activation"
@@ -93,6 +95,8 @@ def _networks() -> dict[str, Autoencoder]:
     encoder = MLPEncoder(vector, 6, hidden=[5], activation=nn.ReLU)
     decoder = MLPDecoder(3, vector, hidden=[5], activation=nn.ReLU)
     nets["gaussian"] = Autoencoder(encoder, decoder, shape=vector, latent=Gaussian(3))
+    encoder = MLPEncoder(vector, 3, hidden=[5], activation=nn.ReLU)
+    nets["spherical"] = Autoencoder(encoder, decoder, shape=vector, latent=Spherical(3, noise=0))
     for net in nets.values():
         for module in net.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -162,8 +166,9 @@ def test_what_cannot_be_computed_is_refused_by_name() -> None:
     )
     with pytest.raises(UserError, match="my run: explore cannot put Softmax"):
         Exported(net, "my run")
-    net = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4), shape=(4,), latent=Spherical(2, noise=0))
-    with pytest.raises(UserError, match="my run: explore cannot put Spherical"):
+    words = VectorQuantised(2, words=4, parts=1, decay=None)
+    net = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4), shape=(4,), latent=words)
+    with pytest.raises(UserError, match=r"my run: explore cannot put VectorQ.* codes are words"):
         Exported(net, "my run")
 
 
@@ -193,3 +198,40 @@ def test_small_networks_keep_their_weights_as_they_are() -> None:
     exported = Exported(Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4), shape=(4,)), "run").to_dict()
     assert exported["rounded"] == 0
     assert "scales" not in exported
+
+
+DRAWING = """<div id="told"></div><script>$network
+const told = $cases.map(kept => {
+  const sampler = new Sampler(kept);
+  return Array.from({length: 4000}, (_, seed) => [...sampler.draw(seed)]);
+});
+told.push([[...new Sampler($cases[0]).draw(7)]]);
+document.querySelector("#told").textContent = JSON.stringify(told);
+</script>"""
+
+
+@needs_browser
+def test_codes_are_drawn_from_the_sampler_by_their_seed(tmp_path: Path) -> None:
+    """Two normal distributions, one around each of four codes, and the prior of a sphere."""
+    noise = torch.Generator().manual_seed(0)
+    clusters = torch.cat([torch.randn(300, 2, generator=noise), torch.randn(100, 2) + 20])
+    clusters[:, 1] += clusters[:, 0]
+    densities = [
+        mixtures.gaussian_mixture(clusters, 2, 0)[0],
+        mixtures.kernel_density(clusters[::100], noise),
+        mixtures.standard(2),
+    ]
+    cases = [{**normals(each), "sphere": each is densities[2]} for each in densities]
+    page = DRAWING.replace("$network", NETWORK.read_text()).replace("$cases", json.dumps(cases))
+    (tmp_path / "page.html").write_text(page)
+
+    *told, seventh = (np.array(each) for each in _browse(tmp_path / "page.html"))
+
+    for density, drawn in zip(densities[:2], told, strict=False):
+        wanted = density.sample(40_000, noise).numpy()
+        error = wanted.std(0) / 4000**0.5
+        assert (np.abs(drawn.mean(0) - wanted.mean(0)) < 4 * error).all()
+        assert np.allclose(np.cov(drawn.T), np.cov(wanted.T), rtol=0.1)
+    assert np.allclose(np.linalg.norm(told[2], axis=1), 2**0.5)
+    assert np.abs(told[2].mean(0)).max() < 0.1
+    assert (seventh[0] == told[0][7]).all()

@@ -21,6 +21,7 @@ import activae
 from activae.cli.use import main
 from activae.errors import UserError
 from activae.training.assembly import build_data
+from activae.use import sampling
 from activae.use.explore.page import explore_page
 from activae.use.run import Run
 
@@ -289,3 +290,47 @@ def test_the_verb_writes_the_page_once(
     assert "--force" in capsys.readouterr().err
     assert main([*given[:-1], str(tmp_path / "page.png")], "") == 1
     assert "ends in .html" in capsys.readouterr().err
+
+
+@needs_browser
+def test_new_samples_are_drawn_from_a_run_that_has_a_sampler(
+    digits: Run, images: np.ndarray, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(digits.folder, folder)
+    run = activae.load(folder)
+    codes = torch.from_numpy(run.encode(images[:200]))
+    sampling.save(sampling.fit(run, codes, "gaussian"), folder)
+
+    found = _inside(
+        explore_page([run, digits]),
+        tmp_path,
+        """
+        const button = all("#code button").find(each => each.textContent === "New sample");
+        const out = () => picture(all(".card canvas")[0]), before = out();
+        const [choice] = all("#code select");
+        button.click();
+        const first = out();
+        button.click();
+        const second = out(), told = button.nextSibling.textContent, with_one = button.hidden;
+        choice.value = "1";
+        choice.dispatchEvent(new Event("change"));
+        return {before, first, second, told, with_one, without: button.hidden};
+        """,
+    )
+
+    assert found["before"] != found["first"] != found["second"]
+    assert found["told"] == "sample 2"
+    assert (found["with_one"], found["without"]) == (False, True)
+
+
+def test_a_sampler_that_is_damaged_leaves_the_page_without_its_button(
+    digits: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(digits.folder, tmp_path / "run")
+    (tmp_path / "run" / sampling.FILE).write_bytes(b"damaged")
+
+    page = explore_page([activae.load(tmp_path / "run")])
+
+    assert '"sampler": null' in page
+    assert "no button for new samples" in caplog.text

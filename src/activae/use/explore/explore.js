@@ -2,9 +2,9 @@
 
 const data = JSON.parse(document.querySelector("#data").textContent);
 const size = data.shape.reduce((a, b) => a * b, 1);
-const runs = data.runs.map(run => ({name: run.name, net: new Network(run), code: [], out: []}));
+const runs = data.runs.map(run => ({name: run.name, net: new Network(run), sampler: run.sampler && new Sampler(run.sampler), code: [], out: []}));
 const samples = unpacked(data.samples);
-const state = {inputs: [blank(), blank()], active: 0, share: 0, run: 0, moved: false};
+const state = {inputs: [blank(), blank()], active: 0, share: 0, run: 0, seed: 0, moved: false};
 const $ = selector => document.querySelector(selector);
 
 function at(values, i) { return Array.isArray(values) ? values[i] : values; }
@@ -270,8 +270,16 @@ function buildCode() {
   choice.setAttribute("aria-label", "whose code");
   runs.forEach((run, i) => made("option", choice, run.name, {value: i}));
   made("button", row, "Back to the input's code").onclick = compute;
+  const draw = made("button", row, "New sample"), seen = made("span", row, "", {className: "note"});
+  draw.onclick = () => {
+    const run = runs[state.run];
+    run.code = run.sampler.draw(++state.seed);
+    decode(run);
+    refresh();
+    seen.textContent = `sample ${state.seed}`;
+  };
   const sliders = made("div", host), maps = made("div", host);
-  const build = () => { state.run = Number(choice.value); buildSliders(sliders); buildMap(maps); refresh(); };
+  const build = () => { state.run = Number(choice.value); draw.hidden = !runs[state.run].sampler; seen.textContent = ""; buildSliders(sliders); buildMap(maps); refresh(); };
   choice.onchange = build;
   build();
 }

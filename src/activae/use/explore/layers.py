@@ -25,7 +25,7 @@ from activae.models.counts import (
     SharesOfTotal,
 )
 from activae.models.latent import Latent
-from activae.models.latents import Gaussian
+from activae.models.latents import Gaussian, Spherical
 from activae.models.mlp import ResidualBlock
 from activae.use.explore.tables import FloatArray, Function, NoTableError, table
 
@@ -150,6 +150,10 @@ class Exported:
         """What makes the code of the encoding x [2, n]."""
         if latent is None:
             return [], x
+        if isinstance(latent, Spherical):
+            return [{"is": "sphere"}], latent.code(x)
+        if latent.kind == "vq":
+            raise self._refusal(latent, "its codes are words, between which nothing slides")
         if not isinstance(latent, Gaussian):
             raise self._refusal(latent, "what stands between encoder and decoder")
         size = x.shape[1]

@@ -116,6 +116,11 @@ const KINDS = {
 
   exp(layer, x) { return x.map(Math.exp); },
 
+  sphere(layer, x) {
+    const length = Math.max(Math.sqrt(sum(x.map(v => v * v))), 1e-12);
+    return x.map(v => Math.sqrt(x.length) * v / length);
+  },
+
   log_shares(layer, x) {
     const counts = x.map(v => Math.max(v, 0)), mean = Math.max(sum(counts) / x.length, 1e-6);
     return counts.map(v => Math.log1p(v / mean));
@@ -152,4 +157,34 @@ function convolved(layer, x, net, coarse, fine, up) {
       }
     }
   return y;
+}
+
+// Numbers from 0 to 1 that follow from a whole number alone (mulberry32, public domain).
+function uniform(seed) {
+  return () => {
+    let t = seed += 0x6D2B79F5;
+    t = Math.imul(t ^ t >>> 15, t | 1);
+    t ^= t + Math.imul(t ^ t >>> 7, t | 61);
+    return ((t ^ t >>> 14) >>> 0) / 4294967296;
+  };
+}
+
+// Normal distributions by their shares, means and triangular factors, one of each or one for all.
+class Sampler {
+  constructor({shares, means, factors, sphere}) {
+    Object.assign(this, {shares: floats(shares), means: floats(means), factors: floats(factors), sphere});
+    this.width = this.means.length / this.shares.length;
+  }
+
+  // The code of a seed.
+  draw(seed) {
+    const random = uniform(seed), n = this.width;
+    const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+    let place = 0, left = random();
+    while (place < this.shares.length - 1 && (left -= this.shares[place]) > 0) place++;
+    const noise = Array.from({length: n}, normal), first = this.factors.length > n * n ? place * n * n : 0;
+    const code = Float64Array.from(this.means.subarray(place * n, (place + 1) * n));
+    for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) code[i] += this.factors[first + i * n + j] * noise[j];
+    return this.sphere ? KINDS.sphere(null, code) : code;
+  }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -13,17 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from activae.compare.collect import read_runs
 from activae.config.instantiating import activation_label
 from activae.data.sources.tabular import ColumnFeatures
 from activae.errors import UserError
+from activae.models.densities.mixtures import Mixture
+from activae.results.sampler import FILE
 from activae.use.explore.layers import Exported
 
 if TYPE_CHECKING:
     from activae.use.run import Run
 
 Array = NDArray[Any]
+
+MOST_NORMALS = 1000  # of a kernel density, whose codes come in random order
+
+log = logging.getLogger(__name__)
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("network.js", "explore.js")
@@ -57,7 +65,11 @@ def explore_page(
         "samples": None if samples is None else _packed(samples),
         "labels": None if labels is None else _names(labels, spec.classes),
         "runs": [
-            {"name": name, **Exported(run.network, str(run.folder)).to_dict()}
+            {
+                "name": name,
+                "sampler": _sampler(run),
+                **Exported(run.network, str(run.folder)).to_dict(),
+            }
             for name, run in zip(_run_names(runs), runs, strict=True)
         ],
     }
@@ -104,6 +116,35 @@ def _run_names(runs: Sequence[Run]) -> list[str]:
         name if names.count(name) == 1 else f"{name} ({run.folder.absolute().name}, {number})"
         for number, (name, run) in enumerate(zip(names, runs, strict=True), start=1)
     ]
+
+
+def _sampler(run: Run) -> dict[str, Any] | None:
+    """The run's sampler, where there is one of normal distributions: of very many, the first."""
+    if not (run.folder / FILE).is_file():
+        return None
+    try:
+        density = run.sampler.density
+    except UserError as error:
+        log.warning("no button for new samples: %s", error)
+        return None
+    if not isinstance(density, Mixture):
+        return None
+    latent = run.network.latent
+    return {**normals(density), "sphere": latent is not None and latent.kind == "spherical"}
+
+
+def normals(mixture: Mixture) -> dict[str, str]:
+    """Shares, means and factors of at most 1,000 normal distributions, in base64."""
+    weights, factors = mixture.log_weights[:MOST_NORMALS].exp(), mixture.factors
+    return {
+        "shares": _floats(weights / weights.sum()),
+        "means": _floats(mixture.means[:MOST_NORMALS]),
+        "factors": _floats(factors[:MOST_NORMALS]),
+    }
+
+
+def _floats(values: Tensor) -> str:
+    return base64.b64encode(values.numpy().astype("<f4").tobytes()).decode()
 
 
 def _units(run: Run) -> dict[str, list[float]] | None:
