@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -156,19 +156,29 @@ def reconstruction_grid(
 ) -> Tensor:
     """Return one picture [C, H', W'] of originals, each above its reconstruction.
 
-    Both are [n, C, H, W] in [0, 1]; values outside are clipped, NaN is drawn black. Rows of at most
-    `columns` pairs, separated by grey lines, a thicker one below each pair; by default as many as
-    show the images largest in a card of TensorBoard. Images below 48 px are enlarged by a whole
-    factor, pixel by pixel; those of a grid that would be wider than 880 px are shrunk.
+    Both are [n, C, H, W] in [0, 1]: see `image_grid`.
     """
-    assert originals.shape == reconstructions.shape, (originals.shape, reconstructions.shape)
-    assert originals.ndim == 4, originals.shape
+    return image_grid([originals, reconstructions], columns=columns)
+
+
+def image_grid(stacked: Sequence[Tensor], *, columns: int | None = None) -> Tensor:
+    """Return one picture [C, H', W'] of images, each of the first above those of the others.
+
+    All are [n, C, H, W] in [0, 1]; values outside are clipped, NaN is drawn black. Rows of at most
+    `columns` stacks, separated by grey lines, a thicker one below each of several; by default as
+    many as show the images largest in a card of TensorBoard. Images below 48 px are enlarged by a
+    whole factor, pixel by pixel; those of a grid that would be wider than 880 px are shrunk.
+    """
+    first = stacked[0]
+    assert all(each.shape == first.shape for each in stacked), [each.shape for each in stacked]
+    assert first.ndim == 4, first.shape
+    height, width = first.shape[-2:]
     if columns is None:
-        columns = _columns(len(originals), *originals.shape[-2:])
-    columns = min(columns, len(originals))
+        columns = _columns(len(first), len(stacked) * height, width)
+    columns = min(columns, len(first))
     side = WIDEST // columns - 2
-    pairs = [_frame(_visible(images, side)) for images in (originals, reconstructions)]
-    tiles = F.pad(torch.cat(pairs, dim=2), (0, 0, 0, 3), value=GREY)
+    framed = torch.cat([_frame(_visible(images, side)) for images in stacked], dim=2)
+    tiles = F.pad(framed, (0, 0, 0, 3 if len(stacked) > 1 else 0), value=GREY)
     rows = math.ceil(len(tiles) / columns)
     missing = tiles.new_full((rows * columns - len(tiles), *tiles.shape[1:]), GREY)
     _, channels, height, width = tiles.shape
@@ -176,14 +186,14 @@ def reconstruction_grid(
     return grid.permute(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
 
 
-def _columns(pairs: int, height: int, width: int) -> int:
-    """In how many columns pairs of images show largest in a card; of equals the most."""
+def _columns(stacks: int, height: int, width: int) -> int:
+    """In how many columns stacks of images show largest in a card; of equals the most."""
 
     def scale(columns: int) -> float:
-        rows = math.ceil(pairs / columns)
-        return min(CARD[0] / (columns * width), CARD[1] / (rows * 2 * height))
+        rows = math.ceil(stacks / columns)
+        return min(CARD[0] / (columns * width), CARD[1] / (rows * height))
 
-    return max(range(1, pairs + 1), key=lambda columns: (scale(columns), columns))
+    return max(range(1, stacks + 1), key=lambda columns: (scale(columns), columns))
 
 
 def thumbnails(images: Tensor) -> Tensor:

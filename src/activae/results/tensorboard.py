@@ -18,6 +18,7 @@ from activae.data.module import AutoencoderDataModule
 from activae.results.diagnosis import PROBE_SAMPLES, diagnose
 from activae.results.diagnostics import as_colours, reconstruction_grid, thumbnails
 from activae.results.events import join_events, without_tensorflow
+from activae.results.generated import generated
 from activae.results.hparams import experiment_of_run, overrides, scores, session
 from activae.results.recording import drawing
 from activae.results.run_folder import TRAINING
@@ -177,6 +178,11 @@ def show_results(
     try:
         _show_scores(logger.experiment, cfg, metrics, model.step, in_a_sweep=in_a_sweep)
         _show_pictures(logger.experiment, cfg, model, data)
+        if data.source.is_image and cfg.logger.images:
+            count = cfg.logger.images
+            made = generated(model, data, folder, count, in_a_sweep=in_a_sweep)
+            for tag, shown in made:
+                logger.experiment.add_image(tag, shown, model.step)
     finally:
         logger.finalize("success")
         for where in (folder, folder / TRAINING):
