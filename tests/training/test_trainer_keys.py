@@ -125,6 +125,8 @@ def test_accumulated_batches_are_one_larger_batch(settled: Compose) -> None:
 
     assert (four.data.batch_size, four.trainer.accumulate_grad_batches) == (32, None)
     assert job_id(four) == job_id(settled("data.batch_size=32"))
+    limited = settled("trainer.accumulate_grad_batches=4", "trainer.limit_train_batches=6")
+    assert limited.trainer.limit_train_batches == 2
 
 
 @pytest.mark.parametrize("step", ["eager", "stacked"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any
 
 _ALONE = "predict and test take no part in a run; score.test=false leaves the test split alone"
@@ -58,8 +58,9 @@ def spelt_out(trainer: dict[str, Any], data: dict[str, Any]) -> None:
     """Put what Lightning's short forms stand for into the values of `trainer` and `data`.
 
     fast_dev_run=N is N steps, with N batches of validation. Gradients accumulated over N batches
-    are those of a batch N times as large, for losses are means over samples. What a key does at
-    its default is left out, so that the run is the same with and without it.
+    are those of a batch N times as large, for losses are means over samples; a number of batches
+    that an epoch takes is then divided by N, rounded up. What a key does at its default is left
+    out, so that the run is the same with and without it.
     """
     for key, default in _DEFAULTS.items():
         if trainer.get(key) == default:
@@ -68,6 +69,9 @@ def spelt_out(trainer: dict[str, Any], data: dict[str, Any]) -> None:
     if _is_whole(batches) and _is_whole(data.get("batch_size")):
         data["batch_size"] *= batches
         trainer["accumulate_grad_batches"] = None
+        for key in ("limit_train_batches", "limit_val_batches"):
+            if _is_whole(trainer[key]):
+                trainer[key] = ceil(trainer[key] / batches)
     precision = str(trainer["precision"])
     trainer["precision"] = _PRECISIONS.get(precision, precision)
     steps = int(trainer["fast_dev_run"]) if is_dev_run(trainer["fast_dev_run"]) else 0
