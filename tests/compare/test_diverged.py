@@ -89,6 +89,22 @@ def test_where_all_did_the_verdict_says_what_to_do(diverged: Callable[..., Answe
     assert 'class="mean ' not in intervals(found)
 
 
+def test_where_one_of_two_averaged_settings_did_the_verdict_says_so(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    for activation in ("relu", "gelu"):
+        for seed in range(3):
+            for name, lr in (("slow", 0.01), ("fast", 10)):
+                score = 1.0 if name == "slow" else math.inf
+                folder = f"{activation}{name}{seed}"
+                write_run(folder, score, activation, seed=seed, **{"optimizer.lr": lr})
+    found = answer(read_runs([tmp_path]))
+    assert found.verdict.startswith(
+        "no clear winner: 6 of 12 runs diverged, some of every condition and seed; look at the "
+        "others by --where, for the means are over optimizer.lr; "
+    )
+
+
 def test_without_a_common_seed_there_is_neither_p_nor_chance(
     write_run: WriteRun, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from activae.compare import statistics
 from activae.compare.caveats import caveats
-from activae.compare.collect import Runs
+from activae.compare.collect import DIVERGED, Runs
 from activae.compare.commands import after_a_search, is_search, not_begun
 from activae.compare.pairing import LR, Paired, counted, enumerated, pair
 from activae.compare.planning import plan
@@ -166,7 +166,7 @@ def _verdict(paired: Paired, pairs: Array, leaders: Sequence[int]) -> str:
     """The answer in a sentence."""
     names, scores = paired.conditions, paired.scores
     if not leaders:
-        return f"no clear winner: every run diverged; {_tamer(paired)}"
+        return f"no clear winner: {_who_diverged(paired)}; {_tamer(paired)}"
     best = leaders[0]
     n = statistics.pairs_of_seeds(scores, best)
     if n == 0:
@@ -207,6 +207,17 @@ def _unsurely_worse(paired: Paired, index: int, best: int, p: float) -> str:
     return (
         f"{paired.conditions[index]} is worse in all {counted(n, 'seed')}, by amounts so uneven "
         f"that its mean is not surely so (p {_above(p)})"
+    )
+
+
+def _who_diverged(paired: Paired) -> str:
+    """Every run, or as many as leave no condition a mean over what it is averaged over."""
+    diverged, runs = int((paired.runs["status"] == DIVERGED).sum()), len(paired.runs)
+    if diverged == runs or not paired.averaged:
+        return "every run diverged"
+    return (
+        f"{diverged} of {counted(runs, 'run')} diverged, some of every condition and seed; look at "
+        f"the others by --where, for the means are over {enumerated(list(paired.averaged))}"
     )
 
 
