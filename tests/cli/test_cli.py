@@ -120,6 +120,7 @@ def test_an_activation_of_ones_own_lies_in_the_working_directory(
         (["--config-dir", "nowhere"], ["nowhere", "not found"]),
         (["resume=nowhere"], ["resume=nowhere"]),
         (["hydra/launcher=nowhere"], ["hydra/launcher=nowhere", "basic"]),
+        (["-m", "activation=relu,tanh", "--cfg", "job"], ["--cfg and --info", "leave out -m"]),
     ],
 )
 def test_a_mistake_found_before_the_job_leaves_nothing(
@@ -137,6 +138,7 @@ def test_a_mistake_found_before_the_job_leaves_nothing(
         (["+optimizer.lrr=1"], ["optimizer.lrr", "Did you mean lr?"]),
         (["activation=custom", "activation.function=nowhere_at_all.f"], ["nowhere_at_all.py"]),
         (["data=array", "data.path=none.npy"], ["data.path=none.npy", "no such file"]),
+        (["data.path=mine.csv"], ["data.path=mine.csv: data=digits reads no file", "data=array"]),
         (["activation@output.activation=tanh"], ["output.activation=Tanh", "[0, 1]"]),
     ],
 )

@@ -146,6 +146,16 @@ def test_lightnings_own_find_the_epochs_figures(settled: Compose, tmp_path: Path
     assert train(cfg, tmp_path / "run")["steps"] == 8  # of 12: the second epoch is no better
 
 
+def test_a_figure_that_is_none_is_told_beside_those_there_are(
+    settled: Compose, tmp_path: Path
+) -> None:
+    stop = f"+callbacks.stop._target_={LIGHTNINGS}.EarlyStopping"
+    cfg = settled(stop, "+callbacks.stop.monitor=val_loss")
+
+    with pytest.raises(ConfigError, match=r"callbacks: stop: .*val_loss.*SE/val"):
+        train(cfg, tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("name", "instead"),
     [

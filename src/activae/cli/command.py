@@ -48,6 +48,7 @@ _UNUSABLE = (
     YAMLError,
     UnicodeError,
 )
+_ONE_OF_FLAGS = "Only one of --run, --multirun"  # and of its ValueError for -m --cfg
 _NULL_GROUP = "Config group override must be"  # how Hydra's ValueError for GROUP=null starts
 _failures: list[str] = []
 
@@ -133,6 +134,8 @@ def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
     except _UNUSABLE as error:
         _exit(f"error: {explain(error)}")
     except ValueError as error:
+        if str(error).startswith(_ONE_OF_FLAGS):
+            _exit("error: --cfg and --info show one run; leave out -m, and give one value a key")
         if not str(error).startswith(_NULL_GROUP):
             raise
         _exit(f"error: {_null_groups(arguments)}")

@@ -149,8 +149,19 @@ def _expand_home(node: Any) -> None:
         _expand_home(value)
 
 
+def _unread_path(data: dict[str, Any]) -> Iterator[str]:
+    """A line where a file is named and the data set reads none."""
+    path, source = data.get("path"), data.get("source")
+    if path is not None and isinstance(source, Mapping) and path not in source.values():
+        yield (
+            f"data.path={shown(path)}: data={data['name']} reads no file of yours; add data=array, "
+            "or data=tabular, image_folder, text, h5ad: what reads yours"
+        )
+
+
 def _misplaced(values: dict[str, Any]) -> Iterator[str]:
-    """A line for each node that should describe a factory and does not."""
+    """A line for each node that should describe a factory and does not, or is read by nothing."""
+    yield from _unread_path(values["data"])
     if values.get("lr") is not None:  # activae.config.rates, which commands go through
         yield f"lr={shown(values['lr'])}: is for commands; give optimizer.lr here"
     for key, group in _FACTORIES.items():

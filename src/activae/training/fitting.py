@@ -107,13 +107,17 @@ def fit(
         trainer.fit(model, datamodule=data)
 
 
+_NO_SUCH_METRIC = "Early stopping conditioned on"  # how Lightning's message of it starts
+
+
 @contextmanager
 def _blaming_callbacks(cfg: DictConfig) -> Iterator[None]:
     """What Lightning says of callbacks of the user's own that cannot work in this run."""
     try:
         yield
-    except pl.utilities.exceptions.MisconfigurationException as error:
-        if not cfg.callbacks:
+    except (pl.utilities.exceptions.MisconfigurationException, RuntimeError) as error:
+        lightnings = not isinstance(error, RuntimeError) or str(error).startswith(_NO_SUCH_METRIC)
+        if not cfg.callbacks or not lightnings:
             raise
         raise ConfigError(f"callbacks: {', '.join(cfg.callbacks)}: {error}") from error
 
