@@ -21,6 +21,8 @@ from activae.errors import DataError, UserError
 from activae.models import Autoencoder
 from activae.models.densities.density import Density
 from activae.models.densities.kinds import Fit, restored, rows_to_fit, settings_of
+from activae.objectives.generative import prior_of
+from activae.randomness import generator
 from activae.training.files import write_whole
 from activae.training.restoring import hash_of, read_tensors
 
@@ -67,6 +69,16 @@ class Sampler:
             known = ", ".join(self.by_class) or "none, because it was fitted without labels"
             raise UserError(f"label={label}: the sampler's labels are {known}")
         return self.by_class[str(label)]
+
+
+def draw_codes(
+    net: Autoencoder, sampler: Sampler, n: int, seed: int, label: str | int | None = None
+) -> Tensor:
+    """n codes [n, d] of a sampler, or of its class; those of a spherical latent lie on the sphere.
+
+    Raises UserError as `Sampler.of`.
+    """
+    return prior_of(net, sampler.of(label).sample(n, generator(seed, "samples")))
 
 
 def network_hash(net: Autoencoder, normalisation: nn.Module) -> bytes:

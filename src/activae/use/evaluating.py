@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 
 from activae.errors import UserError
-from activae.models.densities.kinds import KINDS, refuse_unsuited
+from activae.models.densities.kinds import KINDS
 from activae.randomness import generator
 from activae.results.claims import claim
 from activae.results.run_folder import ended, read_metrics, write_metrics
-from activae.results.sampler import FILE, MOST_CODES, Sampler
+from activae.results.sampler import FILE, MOST_CODES, Sampler, draw_codes
 from activae.results.samples.features import Features
 from activae.results.samples.inception import Inception
-from activae.results.samples.own import draw_codes, kept_in
+from activae.results.samples.own import kept_in
 from activae.results.samples.scoring import Reference, SampleScores, Splits, score_samples
 from activae.use.own_data import own_data
-from activae.use.sampling import fit
+from activae.use.sampling import fit, refuse
 
 if TYPE_CHECKING:
     from activae.use.run import Run
@@ -40,10 +40,7 @@ def evaluate(
     inception: str | Path | None,
 ) -> SampleScores:
     """Figures of a run's samples: see `Run.evaluate`."""
-    if sampler is not None and sampler not in KINDS:
-        raise UserError(f"sampler={sampler}: choose one of {', '.join(KINDS)}")
-    regularisers = run.config.get("regulariser") or {}
-    refuse_unsuited(sampler or DEFAULT, run.network, regularisers, str(run.folder))
+    refuse(run, sampler or DEFAULT)
     splits = _own(run) if real is None else _halves(run, real)
     features = _features(run, splits, inception)
     reference = Reference.of(splits, features, n)

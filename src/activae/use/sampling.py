@@ -11,10 +11,8 @@ from torch import Size, Tensor
 from activae.config.program import using
 from activae.errors import UserError
 from activae.models.densities.kinds import KINDS, refuse_unsuited
-from activae.objectives.generative import prior_of
-from activae.randomness import generator
 from activae.results import sampler as kept
-from activae.results.sampler import FILE, Labels, Sampler, network_hash, save
+from activae.results.sampler import FILE, Labels, Sampler, draw_codes, network_hash, save
 
 if TYPE_CHECKING:
     from activae.use.run import Run
@@ -37,20 +35,24 @@ def fit(
     (None: chosen by BIC). Raises UserError for a kind that does not suit the run, and as
     `activae.results.sampler.fit` does.
     """
+    refuse(run, kind)
+    network = network_hash(run.network, run.normalisation)
+    return kept.fit(KINDS[kind], codes, network, labels=labels, seed=seed, **settings)
+
+
+def refuse(run: Run, kind: str) -> None:
+    """Raise UserError for a kind of sampler that there is not, or that does not suit the run."""
     if kind not in KINDS:
         raise UserError(f"sampler={kind}: choose one of {', '.join(KINDS)}")
     regularisers = run.config.get("regulariser") or {}
     refuse_unsuited(kind, run.network, regularisers, str(run.folder))
-    network = network_hash(run.network, run.normalisation)
-    return kept.fit(KINDS[kind], codes, network, labels=labels, seed=seed, **settings)
 
 
 def sample(run: Run, n: int, seed: int, label: str | int | None, sampler: Sampler) -> Any:
     """n samples in the units of the data: see `Run.sample`."""
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
         raise UserError(f"n={n!r}: give a whole number of 1 or more")
-    drawn = sampler.of(label).sample(int(n), generator(seed, "samples"))
-    codes = prior_of(run.network, drawn)  # of a spherical latent, onto the sphere
+    codes = draw_codes(run.network, sampler, int(n), seed, label)
     return run.decode(codes.reshape(n, *run.code_shape).numpy())
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from activae.errors import UserError
 
 if TYPE_CHECKING:
+    from activae.data.module import AutoencoderDataModule
     from activae.use.run import Run
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -61,6 +62,16 @@ def refuse_existing(path: Path, options: argparse.Namespace) -> None:
         raise UserError(f"{path}: exists already; give another name, or --force to overwrite it")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def own_data_of(run: Run) -> AutoencoderDataModule:
+    """The run's own data set, for a verb that takes INPUT in its place. Raises UserError."""
+    from activae.use.own_data import own_data
+
+    try:
+        return own_data(run)
+    except UserError as error:
+        raise UserError(f"{error}; give INPUT, samples like those it was trained on") from error
 
 
 def progress(verb: str, done: int, rows: int) -> None:

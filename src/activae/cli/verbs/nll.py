@@ -6,15 +6,9 @@ import argparse
 from functools import partial
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from activae.cli.verbs.common import Verbs, new_verb, opened, progress
+from activae.cli.verbs.common import Verbs, new_verb, opened, own_data_of, progress
 from activae.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from activae.use.run import Run
 
 _DESCRIPTION = """\
     python scripts/use.py nll RUN
@@ -49,7 +43,8 @@ def act(options: argparse.Namespace) -> None:
     from activae.objectives.importance import nll_figures
     from activae.use.evidence import normalised, of_normalised
 
-    x = _own(run) if options.input is None else normalised(run, options.input)
+    own = options.input is None
+    x = own_data_of(run).samples["test"][:] if own else normalised(run, options.input)
     x = x[: options.limit]
     found = of_normalised(run, x, options.samples, options.seed, partial(progress, "nll"))
     nll, error = nll_figures(found)
@@ -59,13 +54,3 @@ def act(options: argparse.Namespace) -> None:
         f"{options.samples} codes each)\n"
         f"     {nll / values / log(2):.4f} bits for each of {values} values"
     )
-
-
-def _own(run: Run) -> Tensor:
-    """The test split of the run's own data set."""
-    from activae.use.own_data import own_data
-
-    try:
-        return own_data(run).samples["test"][:]
-    except UserError as error:
-        raise UserError(f"{error}; give INPUT, samples like those it was trained on") from error

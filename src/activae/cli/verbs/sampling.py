@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from activae.cli.verbs.common import Verbs, new_verb, opened, refuse_existing
+from activae.cli.verbs.common import Verbs, new_verb, opened, own_data_of, refuse_existing
 from activae.errors import UserError
 
 _FITTING = """\
@@ -95,10 +95,5 @@ def _codes(run: Any, source: Path | None, seed: int) -> tuple[Any, Any]:
     if source is not None:
         return run.encode_normalised(run.to_network(source)), None
     from activae.results.sampling import training_codes
-    from activae.use.own_data import own_data
 
-    try:
-        data = own_data(run)
-    except UserError as error:
-        raise UserError(f"{error}; give INPUT, samples like those it was trained on") from error
-    return training_codes(run.encode_normalised, data, seed)
+    return training_codes(run.encode_normalised, own_data_of(run), seed)

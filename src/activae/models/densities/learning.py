@@ -7,13 +7,13 @@ fitted better for a while; the best weights are kept. Everything follows from co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from activae.activations.analysis import one_thread
 from activae.errors import UserError
 from activae.models.densities.mixtures import FLOOR, covariance, factor_of, usable
 from activae.randomness import generator
@@ -81,7 +81,7 @@ def learn(module: nn.Module, loss: Loss, rows: Tensor, seed: int) -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     noise, best, looks = generator(seed, "learning a density"), float("inf"), 0
     kept = deepcopy(module.state_dict())
-    with _one_thread():
+    with one_thread():  # small layers wait for each other on more; sums are alike on any machine
         for step, batch in enumerate(_batches(rows, steps, seed), start=1):
             optimizer.zero_grad()
             loss(batch, noise).backward()
@@ -111,14 +111,3 @@ def _batches(rows: Tensor, steps: int, seed: int) -> Iterator[Tensor]:
                 return
             steps -= 1
             yield rows[chosen]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Layers this small wait for each other on more, and the sums are the same on any machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,8 +11,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from activae.activations.analysis import one_thread
 from activae.errors import DataError
 from activae.randomness import generator
 from activae.training.files import write_whole
@@ -163,7 +163,7 @@ def own_features(x: Tensor, labels: Tensor | None, kept_in: Path | None = None) 
     _standardise_input(net, x)
     net.classes.copy_(known)
     if labels is not None:
-        with _one_thread():
+        with one_thread():  # so small a network is no faster on two, and on one the same each time
             _train(net, x, torch.searchsorted(known, labels.to(known)))
     features = OwnFeatures(net, key)
     points = features.points(x[:_MOST_MOMENTS])
@@ -216,17 +216,6 @@ def _standardise_input(net: FeatureNet, x: Tensor) -> None:
     mean, deviation = some.mean(over), some.std(over, correction=0)
     net.input_mean.copy_(mean.expand(x.shape[1:]))
     net.input_scale.copy_(deviation.where(deviation > 0, 1).expand(x.shape[1:]))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """So small a network is no faster on two, and on one its weights are the same bit for bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _train(net: FeatureNet, x: Tensor, labels: Tensor) -> None:

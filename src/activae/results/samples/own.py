@@ -15,19 +15,12 @@ from activae.config.wording import wrapped
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.errors import UserError
 from activae.models import Autoencoder
-from activae.objectives.generative import prior_of
-from activae.randomness import generator
 from activae.results.extending import INDEX
-from activae.results.sampler import FILE, Sampler, network_hash, read
+from activae.results.sampler import FILE, draw_codes, network_hash, read
 from activae.results.samples.scoring import Reference, Splits, score_samples
 from activae.training.shared import Shared, data_key
 
 log = logging.getLogger(__name__)
-
-
-def draw_codes(net: Autoencoder, sampler: Sampler, n: int, seed: int) -> Tensor:
-    """n codes [n, code_dim] of a sampler; of a spherical latent, on the sphere."""
-    return prior_of(net, sampler.density.sample(n, generator(seed, "samples")))
 
 
 def kept_in(folder: Path) -> Path:
