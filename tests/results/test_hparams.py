@@ -167,6 +167,10 @@ def test_a_rate_has_one_column_however_it_is_given(line: str) -> None:
     assert chosen([line]) == {"lr": 0.003}
 
 
+def test_an_experiment_beside_another_has_the_groups_column() -> None:
+    assert chosen(["+experiment@_global_=vae"]) == {"experiment": "vae"}
+
+
 def test_what_a_command_chooses_is_told_in_its_words() -> None:
     lines = ["activation=gelu", "optimizer.lr=3e-3", "seed=4", "+encoder.own=a=b", "sweep=s"]
     lines += [

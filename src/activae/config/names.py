@@ -34,7 +34,7 @@ def run_name(overrides: str) -> str:
     apart. The seed is at the end, where it stays when a long name is cut in the middle.
     """
     lines = _LINES.split(overrides) if overrides else []
-    keys = [_place(key_of(line).lstrip("+")) for line in lines]
+    keys = [place_of(key_of(line)) for line in lines]
     told = [
         _told(key, short, line.partition("=")[2])
         for key, short, line in sorted(
@@ -48,9 +48,9 @@ def run_name(overrides: str) -> str:
 _LINES = re.compile(r",(?=~|\+*[\w./@-]+=)")  # where one override ends and another begins
 
 
-def _place(key: str) -> str:
-    """Where an override sets its value; a group's option that sets several goes by the group."""
-    group, _, place = key.rpartition("@")
+def place_of(key: str) -> str:
+    """Where the key of an override sets its value; that of a whole config goes by its group."""
+    group, _, place = key.lstrip("+").rpartition("@")
     return group if place == "_global_" else place
 
 

@@ -16,6 +16,7 @@ import yaml
 from omegaconf import DictConfig
 
 from activae.config.instantiating import activation_label, label
+from activae.config.names import place_of
 from activae.results.events import Events, Value, without_tensorflow
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def chosen(lines: Iterable[str]) -> dict[str, Any]:
 
 def column(key: str) -> str:
     """The column of a config key, as an override names it."""
-    key = key.lstrip("+").rpartition("@")[2]
-    return _SHORT.get(key, key)
+    place = place_of(key)
+    return _SHORT.get(place, place)
 
 
 def _number(word: str) -> float | None:
