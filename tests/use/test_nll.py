@@ -75,6 +75,8 @@ def test_grey_pictures_are_drawn_as_those_that_it_was_trained_on(
     line = told(capsys, str(folder), str(tmp_path / "some.npy"), *rest)
     assert f"NLL  {-evidence.mean():.2f} nats" in line
     assert "(9 samples, 20 codes each)" in line
+    one = told(capsys, str(folder), str(tmp_path / "some.npy"), "--samples", "20", "--limit", "1")
+    assert "nats a sample (1 samples, 20 codes each)" in one
 
 
 def test_codes_of_grey_pictures_are_those_of_the_grey_values(

@@ -143,7 +143,10 @@ def test_a_prior_is_for_runs_that_were_trained_towards_one(
     with pytest.raises(UserError, match="nothing trained this run's codes towards a prior"):
         fit(digits, codes, "prior")
     vae = activae.load(trained("data=digits", "experiment=vae"))
-    found = fit(vae, vae.encode_normalised(vae.to_network(images)), "prior")
+    codes = vae.encode_normalised(vae.to_network(images))
+    found = fit(vae, codes, "prior", labels=np.arange(len(codes)) % 3)
+    with pytest.raises(UserError, match=r"label=1: .* none, because a prior is the same for all"):
+        found.of(1)
 
     assert found.density.means.abs().max() == 0
     assert found.density.factors[0].equal(torch.eye(vae.code_shape[0]).double())

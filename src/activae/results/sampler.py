@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from activae.errors import DataError, UserError
 from activae.models import Autoencoder
 from activae.models.densities.density import Density
-from activae.models.densities.kinds import Fit, restored, rows_to_fit, settings_of
+from activae.models.densities.kinds import Fit, prior, restored, rows_to_fit, settings_of
 from activae.objectives.generative import prior_of
 from activae.randomness import generator
 from activae.training.files import write_whole
@@ -66,7 +66,9 @@ class Sampler:
         if label is None:
             return self.density
         if str(label) not in self.by_class:
-            known = ", ".join(self.by_class) or "none, because it was fitted without labels"
+            is_prior = self.recipe.kind == "prior"
+            why = "a prior is the same for all" if is_prior else "it was fitted without labels"
+            known = ", ".join(self.by_class) or f"none, because {why}"
             raise UserError(f"label={label}: the sampler's labels are {known}")
         return self.by_class[str(label)]
 
@@ -98,15 +100,15 @@ def fit(
     """A density of codes [N, ...], and of the codes of each label [N].
 
     make: one of `densities.kinds`, which takes the settings. Of more than 50,000 codes so many are
-    drawn at random. A label whose codes have no spread is left out, with a note. Raises UserError
-    where all codes have none or are too few.
+    drawn at random. A label whose codes have no spread is left out, with a note; a prior has none.
+    Raises UserError where all codes have no spread or are too few.
     """
     rows = rows_to_fit(len(codes), MOST_CODES, seed)
     flat = codes.detach()[rows.to(codes.device)].cpu().flatten(1)
     settings = settings_of(make, settings)
     density, notes = make(flat, seed=seed, **settings)
     by_class: dict[str, Density] = {}
-    if labels is not None:
+    if labels is not None and make is not prior:  # which is the same whatever the codes
         known = np.asarray(labels)[rows.numpy()].astype(str)
         for name in sorted(set(known.tolist()), key=lambda each: (len(each), each)):
             own = flat[torch.from_numpy(known == name)]

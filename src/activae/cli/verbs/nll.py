@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from math import log
+from math import isfinite, log
 from pathlib import Path
 
 from activae.cli.verbs.common import Verbs, new_verb, opened, own_data_of, progress
@@ -49,8 +49,9 @@ def act(options: argparse.Namespace) -> None:
     found = of_normalised(run, x, options.samples, options.seed, partial(progress, "nll"))
     nll, error = nll_figures(found)
     values = x[0].numel()
+    sure = f", standard error {error:.2f}" if isfinite(error) else ""  # of one sample none is known
     print(
-        f"NLL  {nll:.2f} nats a sample, standard error {error:.2f} ({len(x)} samples, "
+        f"NLL  {nll:.2f} nats a sample{sure} ({len(x)} samples, "
         f"{options.samples} codes each)\n"
         f"     {nll / values / log(2):.4f} bits for each of {values} values"
     )
