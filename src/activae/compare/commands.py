@@ -181,13 +181,16 @@ def _trusted_launches(homes: Collection[Path]) -> list[list[str]]:
     if len(homes) != 1:
         return []
     [home] = homes
+    launches = _launches(home)
+    if not launches:
+        return []
     try:
         left_out = commands_of(home, []).left_out  # what a stranger's folder may not ask for
     except ConfigError:
         return []
     found = {
         tuple(line for line in each if line not in left_out and key_of(line) != "seed"): None
-        for each in _launches(home)
+        for each in launches
     }
     return [list(each) for each in found]
 
