@@ -97,25 +97,37 @@ def configs_parsed_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def composed_once() -> Iterator[None]:
-    """The same overrides give the same config: to compose them again took a sixth of the suite."""
-    composed: dict[tuple[object, ...], bytes] = {}
+    """The same overrides give the same config, and the same options the one that values are set in:
+    to compose them again took a sixth of the suite.
+    """
+    kept: dict[tuple[object, ...], bytes] = {}
     compose = ConfigLoaderImpl._load_configuration_impl
+    join = ConfigLoaderImpl._compose_config_from_defaults_list
 
-    def load(loader: Any, config_name: str, overrides: list[str], **how: Any) -> DictConfig:
+    def once(paths: list[str], key: tuple[object, ...], make: Callable[[], Any]) -> Any:
+        if not all(path.startswith(("pkg:", "structured:")) or str(ROOT) in path for path in paths):
+            return make()  # from configs of a test's own, which it may write again
+        key = (*paths, *key)
+        if key not in kept:
+            kept[key] = pickle.dumps(make())
+        return pickle.loads(kept[key])
+
+    def composed(loader: Any, config_name: str, overrides: list[str], **how: Any) -> DictConfig:
         paths = [str(each.path) for each in loader.get_search_path().get_path()]
-        own = all(path.startswith(("pkg:", "structured:")) or str(ROOT) in path for path in paths)
-        if not own or any("searchpath" in line for line in overrides):
-            return compose(loader, config_name, overrides, **how)
-        job = JobRuntime.instance().get("name")
-        key = (config_name, job, *overrides, *paths, *map(str, how.values()))
-        if key not in composed:
-            composed[key] = pickle.dumps(compose(loader, config_name, overrides, **how))
-        found: DictConfig = pickle.loads(composed[key])
+        paths += [line for line in overrides if "searchpath" in line]
+        key = (config_name, *overrides, *how.items(), JobRuntime.instance().get("name"))
+        found = once(paths, key, lambda: compose(loader, config_name, overrides, **how))
         found.hydra.runtime.cwd = os.getcwd()
         return found
 
+    def joined(loader: Any, defaults: list[Any], repo: Any) -> DictConfig:
+        paths = [f"{each.scheme()}:{each.path}" for each in repo.get_sources()]
+        found: DictConfig = once(paths, (repr(defaults),), lambda: join(loader, defaults, repo))
+        return found
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ConfigLoaderImpl, "_load_configuration_impl", load)
+        patch.setattr(ConfigLoaderImpl, "_load_configuration_impl", composed)
+        patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", joined)
         yield
 
 

@@ -45,8 +45,10 @@ def test_the_module_to_train_leaves_out_what_lightning_does_not_use() -> None:
     assert not (unused | {"torch.utils.tensorboard", "torchmetrics.functional"}) & modules
 
 
-def test_a_run_imports_tensorboard_only_for_events() -> None:
-    assert "torch.utils.tensorboard" not in loaded("import activae.results.run")
+def test_a_run_imports_tensorboard_only_for_events_and_scikit_learn_for_no_digits() -> None:
+    modules = loaded("import activae.results.run; from activae.data import digits; digits()")
+
+    assert not {"torch.utils.tensorboard", "sklearn", "pandas", "scipy"} & modules
 
 
 TORCHMETRICS = {

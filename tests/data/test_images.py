@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_sample_images
+from sklearn.datasets import load_digits, load_sample_images
 from torch import Tensor
 from torchvision import datasets
 
@@ -180,6 +180,13 @@ def test_digits_are_grey_images_with_seventeen_levels() -> None:
     assert source.value_range == (0, 16)
     assert source.train.aminmax() == (0, 16)
     assert source.test is None
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    source, theirs = digits(), load_digits()
+    assert source.train_labels is not None
+    assert np.array_equal(source.train[:, 0], theirs.images)
+    assert np.array_equal(source.train_labels, theirs.target)
 
 
 def test_digits_are_labelled() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import pickle
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +26,7 @@ FOLDERS = {
     "EMNIST": "EMNIST",
     "SVHN": "SVHN",
 }
+PHOTOGRAPHS = ("china", "flower")
 EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 
 # Whatever torchvision lets through on a lost connection or a damaged file.
@@ -143,19 +147,29 @@ def digits(binarise: str | None = None) -> Source:
     They are the test part of UCI's "Optical Recognition of Handwritten Digits" (Alpaydin and
     Kaynak, 1998) and bring no test split of their own. binarise: as for torchvision's images.
     """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = torch.from_numpy(bunch.images).to(torch.uint8)
+    with gzip.open(_of_scikit_learn("data/digits.csv.gz"), "rt") as file:
+        rows = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
     source = Source(
         name="digits",
-        train=images.unsqueeze(1),
-        train_labels=torch.from_numpy(bunch.target).long(),
+        train=rows[:, :-1].reshape(-1, 1, 8, 8),
+        train_labels=rows[:, -1].long(),
         value_range=(0.0, 16.0),
         units="inked pixels of 16",
-        class_names=tuple(str(name) for name in bunch.target_names),
+        class_names=tuple(map(str, range(10))),
     )
     return binarised(source, binarise)
+
+
+def _of_scikit_learn(name: str) -> Path:
+    """A file of scikit-learn's own data sets.
+
+    It is found without importing scikit-learn, which brings pandas and most of scipy: that takes
+    longer than to train on the digits.
+    """
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "datasets" / name
 
 
 def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
@@ -199,7 +213,7 @@ def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
         test_labels=test_labels,
         value_range=(0.0, 255.0),
         units="intensity of 8 bits",
-        class_names=("china", "flower"),
+        class_names=PHOTOGRAPHS,
     )
 
 
@@ -207,9 +221,10 @@ def _photographs(channels: int) -> list[Tensor]:
     """Each uint8 [C, H, W]."""
     if channels not in (1, 3):
         raise ConfigError(f"data.source.channels={channels}: give 1 (grey) or 3 (RGB).")
-    from sklearn.datasets import load_sample_images
+    from PIL import Image
 
-    colour = [torch.tensor(image).movedim(2, 0) for image in load_sample_images().images]
+    files = [_of_scikit_learn(f"images/{name}.jpg") for name in PHOTOGRAPHS]
+    colour = [torch.from_numpy(np.array(Image.open(file))).movedim(2, 0) for file in files]
     if channels == 3:
         return colour
     luma = torch.tensor(LUMA)[:, None, None]
