@@ -96,7 +96,7 @@ def configs_parsed_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def composed_once() -> Iterator[None]:
+def composed_once() -> Iterator[dict[tuple[object, ...], bytes]]:
     """The same overrides give the same config, and the same options the one that values are set in:
     to compose them again took a sixth of the suite.
     """
@@ -128,7 +128,15 @@ def composed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConfigLoaderImpl, "_load_configuration_impl", composed)
         patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", joined)
-        yield
+        yield kept
+
+
+@pytest.fixture
+def composed_anew(composed_once: dict[tuple[object, ...], bytes]) -> Iterator[None]:
+    """For a test that registers configs: nothing composed before it, or in it, is used again."""
+    composed_once.clear()
+    yield
+    composed_once.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

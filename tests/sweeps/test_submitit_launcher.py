@@ -132,6 +132,7 @@ def test_without_submitit_it_says_what_to_install(
     outcome.assert_one_error(f"hydra/launcher={launcher} needs submitit", "'activae[slurm]'")
 
 
+@pytest.mark.usefixtures("composed_anew")
 def test_what_another_plugin_registers_under_the_name_is_out_of_the_way(
     train_py: Callable[..., Any],
 ) -> None:
