@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_a_label_without_a_spread_is_left_out_and_doubts_name_their_label(
     assert "label 9: left out: 1 codes are too few to have a spread; give 2 samples or more" in (
         found.notes
     )
-    assert any(note.startswith("label 3: 1 of 3 components hold fewer") for note in found.notes)
+    assert any(note.startswith("label 3: 1 of 3 components holds fewer") for note in found.notes)
 
 
 def test_samples_of_the_data_are_likelier_than_noise(run: Run, images: np.ndarray) -> None:
@@ -124,7 +125,7 @@ def test_a_sampler_that_is_damaged_or_of_another_network_is_refused(
     content = (run.folder / FILE).read_bytes()
     for bad in (b"", content[:300], b"not a checkpoint"):
         (run.folder / FILE).write_bytes(bad)
-        with pytest.raises(DataError, match=f"{FILE}: is damaged.*fit it again"):
+        with pytest.raises(DataError, match=f"{FILE}: is damaged.*fit-sampler .* --force"):
             run.sample(1)
 
 
@@ -202,6 +203,39 @@ def test_a_sampler_knows_its_encoder_too(run: Run) -> None:
         run.sample(1)
 
 
+def test_a_note_that_concerns_several_labels_is_told_once(
+    digits: Run, codes: torch.Tensor, labels: np.ndarray
+) -> None:
+    few = np.where(labels > 7, 0, labels)
+    few[:2] = [8, 9]  # one code each
+
+    found = fit(digits, codes, "gaussian", labels=few)
+
+    assert [note[:40] for note in found.notes] == ["labels 8, 9: left out: 1 codes are too f"]
+
+
+def test_a_label_has_as_many_components_as_its_codes_can_carry(
+    digits: Run, codes: torch.Tensor, labels: np.ndarray
+) -> None:
+    few = np.where(labels == 9, 0, labels)
+    few[np.flatnonzero(labels == 9)[:80]] = 9
+
+    found = fit(digits, codes, components=10, labels=few)
+
+    assert len(found.of(9).means) == 80 // (4 * (codes.shape[1] + 1))
+
+
+def test_in_python_a_run_fits_and_keeps_its_sampler(run: Run, images: np.ndarray) -> None:
+    found = run.fit_sampler("gaussian")
+
+    assert (found.recipe.kind, found.codes, len(found.by_class)) == ("gaussian", 1258, 10)
+    assert str(activae.load(run.folder).sampler) == str(found)
+    assert run.fit_sampler("gmm", images, components=2, seed=1).recipe.seed == 1
+    assert (run.sampler.codes, len(run.sampler.by_class)) == (1797, 0)
+    with pytest.raises(UserError, match="sampler=kdf: choose one of"):
+        run.fit_sampler("kdf")
+
+
 def test_what_cannot_be_fitted_is_named(digits: Run, codes: torch.Tensor) -> None:
     with pytest.raises(
         UserError, match="sampler=kdf: choose one of gmm, gaussian, kde, prior, flow, two_stage"
@@ -266,5 +300,29 @@ class TestOnTheCommandLine:
         before = (run.folder / FILE).read_bytes()
 
         assert main(["fit-sampler", str(run.folder)], "") == 1
-        assert "exists already" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"{FILE}: is kept with the run already; --force fits another in its place" in said
+        assert "another name" not in said
         assert (run.folder / FILE).read_bytes() == before
+        assert main(["fit-sampler", str(run.folder), "--sampler", "gaussian", "--force"], "") == 0
+        assert run.sampler.recipe.kind == "gaussian"
+
+    def test_it_says_what_it_does_how_long_that_took_and_what_it_wrote(
+        self, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = ["fit-sampler", str(run.folder), "--force"]
+        assert main([*command, "--sampler", "gaussian"], "") == 0
+        said = capsys.readouterr()
+        assert "fitting gaussian to 1258 codes, and to those of each of 10 labels" in said.err
+        assert re.search(r"of each of 10 labels, fitted in \d+\.\d s\n$", said.out)
+
+        file = tmp_path / "x.npy"
+        assert main(["sample", str(run.folder), "1", str(file), "--label", "7"], "") == 0
+        assert capsys.readouterr().out.startswith(f"{file}: 1 new sample of label 7, by gaussian")
+
+    def test_notes_fit_a_terminal(self, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+        command = ["fit-sampler", str(run.folder), "--force", "--components", "400"]
+        assert main(command, "") == 0
+        said = capsys.readouterr().err
+        assert "of 400 components hold fewer codes" in said
+        assert max(map(len, said.splitlines())) <= 80

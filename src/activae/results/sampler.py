@@ -7,9 +7,11 @@ to.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from activae.config.program import using
+from activae.config.wording import wrapped
 from activae.errors import DataError, UserError
 from activae.models import Autoencoder
 from activae.models.densities.density import Density
@@ -26,10 +30,13 @@ from activae.randomness import generator
 from activae.training.files import write_whole
 from activae.training.restoring import hash_of, read_tensors
 
+log = logging.getLogger(__name__)
+
 FILE = "sampler.pt"
 MOST_CODES = 50_000  # that a density is fitted to
 _VERSION = 2
 _PER_COMPONENT = 20  # codes of a class, at the least
+_PER_DIMENSION = 4  # codes of a component: a covariance needs d + 1 to be one
 
 Labels = NDArray[Any]
 
@@ -95,38 +102,53 @@ def fit(
     *,
     labels: Labels | None = None,
     seed: int = 0,
+    told: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> Sampler:
     """A density of codes [N, ...], and of the codes of each label [N].
 
-    make: one of `densities.kinds`, which takes the settings. Of more than 50,000 codes so many are
+    make: one of `densities.kinds`, which takes the settings; told: hears how many densities are
+    fitted, of how many. Of more than 50,000 codes so many are
     drawn at random. A label whose codes have no spread is left out, with a note; a prior has none.
     Raises UserError where all codes have no spread or are too few.
     """
     rows = rows_to_fit(len(codes), MOST_CODES, seed)
     flat = codes.detach()[rows.to(codes.device)].cpu().flatten(1)
     settings = settings_of(make, settings)
-    density, notes = make(flat, seed=seed, **settings)
-    by_class: dict[str, Density] = {}
+    known = np.array([])
     if labels is not None and make is not prior:  # which is the same whatever the codes
         known = np.asarray(labels)[rows.numpy()].astype(str)
-        for name in sorted(set(known.tolist()), key=lambda each: (len(each), each)):
-            own = flat[torch.from_numpy(known == name)]
-            try:
-                by_class[name], doubts = make(own, seed=seed, **_of_class(settings, len(own)))
-            except UserError as error:
-                doubts = [f"left out: {error}"]
-            notes += [f"label {name}: {doubt}" for doubt in doubts]
+    names = sorted(set(known.tolist()), key=lambda each: (len(each), each))
+    told = told or (lambda done, of: None)
+    classes = f", and to those of each of {len(names)} labels" if names else ""
+    log.info("%s", wrapped(f"fitting {make.__name__} to {len(flat)} codes{classes}"))
+    density, notes = make(flat, seed=seed, **settings)
+    by_class: dict[str, Density] = {}
+    doubted: dict[str, list[str]] = {}  # which labels have a doubt
+    for done, name in enumerate(names, start=1):
+        told(done, len(names) + 1)
+        own = flat[torch.from_numpy(known == name)]
+        try:
+            by_class[name], doubts = make(own, seed=seed, **_of_class(settings, own.shape))
+        except UserError as error:
+            doubts = [f"left out: {error}"]
+        for doubt in doubts:
+            doubted.setdefault(doubt, []).append(name)
+    told(len(names) + 1, len(names) + 1)
+    for doubt, whose in doubted.items():
+        notes.append(f"label{'s' if len(whose) > 1 else ''} {', '.join(whose)}: {doubt}")
     recipe = Recipe(make.__name__, settings, seed)
     return Sampler(recipe, density, len(flat), network, by_class, tuple(notes))
 
 
-def _of_class(settings: Mapping[str, Any], codes: int) -> dict[str, Any]:
-    """The settings for so many codes: fewer components, where their number is given."""
+def _of_class(settings: Mapping[str, Any], shape: Sequence[int]) -> dict[str, Any]:
+    """The settings for codes [n, d]: where a number of components is given, no more than n fill."""
     wanted = settings.get("components")
     if wanted is None:
         return dict(settings)
-    return {**settings, "components": min(wanted, max(1, codes // _PER_COMPONENT))}
+    codes, width = shape
+    most = codes // max(_PER_COMPONENT, _PER_DIMENSION * (width + 1))
+    return {**settings, "components": min(wanted, max(1, most))}
 
 
 def save(sampler: Sampler, folder: Path) -> Path:
@@ -161,11 +183,15 @@ def read(file: Path, network: bytes, width: int) -> Sampler:
     except Exception as error:  # whatever unpickling damaged bytes comes upon
         why = f"{type(error).__name__}: {str(error).partition('. ')[0]}"
         raise DataError(
-            f"{file}: is damaged, or no sampler of this activae ({why}); fit it again"
+            f"{file}: is damaged, or no sampler of this activae ({why}); {_again(file)}"
         ) from error
     if found.network != network:
-        raise DataError(f"{file}: was fitted to another network than this run's; fit it again")
+        raise DataError(f"{file}: was fitted to another network than this run's; {_again(file)}")
     return found
+
+
+def _again(file: Path) -> str:
+    return f"fit it again: `{using()} fit-sampler {quote(str(file.parent))} --force`"
 
 
 def _from_parts(kept: Any, width: int) -> Sampler:

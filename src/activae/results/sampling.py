@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ def fit_own(
         codes, labels = training_codes(net.encode, data, cfg.seed)
         network = network_hash(net, normalisation)
         settings = {"labels": labels, "seed": cfg.seed, **make.keywords}
+        started = perf_counter()
         found = fit(make.func, codes, network, **settings)
         save(found, folder)
     except UserError as error:
@@ -81,7 +83,7 @@ def fit_own(
     else:
         for note in found.notes:
             log.warning("%s", wrapped(f"note   sampler: {note}"))
-        log.info("%s", wrapped(f"sampler {found}"))
+        log.info("%s", wrapped(f"sampler {found}, fitted in {perf_counter() - started:.1f} s"))
 
 
 def fit_missing(cfg: DictConfig, folder: Path, data: Callable[[], AutoencoderDataModule]) -> None:

@@ -125,6 +125,20 @@ class Run:
 
         return sample(self, n, seed, label, self.sampler)
 
+    def fit_sampler(
+        self, kind: str = "gmm", x: Any = None, *, seed: int = 0, **settings: Any
+    ) -> Sampler:
+        """Fit a density to codes and keep it beside the run, for `sample` and `log_prob`.
+
+        kind, settings: an option of configs/sampler, and what it takes, as the `components` of gmm.
+        x: samples as for `encode`; None: the training split of the run's own data set, read again,
+        with a density for each label too. It takes the place of one that was kept. Raises UserError
+        where the data are not at hand, and for a kind or codes that do not suit.
+        """
+        from activae.use.sampling import fit_and_keep
+
+        return fit_and_keep(self, kind, x, seed=seed, **settings)
+
     @property
     def sampler(self) -> Sampler:
         """The density of codes kept with the run, read anew once it changes. Raises as `sample`."""

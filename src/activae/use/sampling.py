@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,15 @@ from activae.errors import UserError
 from activae.models.densities.kinds import KINDS, refuse_unsuited
 from activae.results import sampler as kept
 from activae.results.sampler import FILE, Labels, Sampler, draw_codes, network_hash, save
+from activae.results.sampling import training_codes
+from activae.use.own_data import own_data
 
 if TYPE_CHECKING:
     from activae.use.run import Run
 
-__all__ = ["FILE", "KINDS", "Sampler", "fit", "read", "sample", "save"]
+__all__ = ["FILE", "KINDS", "Sampler", "fit", "fit_and_keep", "read", "sample", "save"]
+
+Told = Callable[[int, int], None]  # how many densities are fitted, of how many
 
 
 def fit(
@@ -27,6 +32,7 @@ def fit(
     *,
     labels: Labels | None = None,
     seed: int = 0,
+    told: Told | None = None,
     **settings: Any,
 ) -> Sampler:
     """A density of codes [N, ...] of the run, and of the codes of each label [N].
@@ -37,7 +43,28 @@ def fit(
     """
     refuse(run, kind)
     network = network_hash(run.network, run.normalisation)
-    return kept.fit(KINDS[kind], codes, network, labels=labels, seed=seed, **settings)
+    return kept.fit(KINDS[kind], codes, network, labels=labels, seed=seed, told=told, **settings)
+
+
+def fit_and_keep(
+    run: Run, kind: str, x: Any, *, seed: int, told: Told | None = None, **settings: Any
+) -> Sampler:
+    """Fit a sampler and write it beside the run: see `Run.fit_sampler`."""
+    refuse(run, kind)
+    labels = None
+    if x is None:
+        try:
+            data = own_data(run)
+        except UserError as error:
+            raise UserError(
+                f"{error}; give INPUT (in Python, x), samples like those it was trained on"
+            ) from error
+        codes, labels = training_codes(run.encode_normalised, data, seed)
+    else:
+        codes = run.encode_normalised(run.to_network(x))
+    found = fit(run, codes, kind, labels=labels, seed=seed, told=told, **settings)
+    save(found, run.folder)
+    return found
 
 
 def refuse(run: Run, kind: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain, repeat
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from activae.errors import ConfigError, UserError
 from activae.models.densities import learning
 from activae.models.densities.density import Density
 from activae.models.densities.kinds import KINDS, flow, restored, two_stage
-from activae.models.densities.learning import whitened
+from activae.models.densities.learning import learn, whitened
 from activae.models.densities.mixtures import gaussian
 
 
@@ -130,6 +131,43 @@ def test_what_cannot_be_learnt_is_named(kind: str) -> None:
         KINDS[kind](torch.ones(30, 2), seed=0)
     with pytest.raises(ConfigError, match=r"sampler\.hidden=\[0\]"):
         KINDS[kind](bent(30), seed=0, hidden=[0])
+
+
+def test_a_flow_of_few_codes_is_no_worse_than_a_normal_distribution() -> None:
+    """It begins as one, and may stay so: what it learns of 70 codes in 8 dimensions is chance."""
+    few, unseen = (torch.randn(n, 8, generator=noise(n)) for n in (70, 2000))
+
+    found = flow(few, seed=0)[0]
+
+    assert found.log_prob(unseen).mean() > gaussian(few).log_prob(unseen).mean() - 1
+
+
+@pytest.mark.parametrize(("codes", "steps"), [(60, 250), (600, 500), (3000, 600)])
+def test_few_codes_are_learnt_in_few_steps(
+    codes: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "_MOST_STEPS", 3000)
+    module, taken = torch.nn.Linear(1, 1), []
+
+    def loss(x: Tensor, noise: torch.Generator) -> Tensor:
+        taken.append(torch.is_grad_enabled())
+        return module.bias.sum()  # which can always be less
+
+    learn(module, loss, torch.zeros(codes, 1), 0)
+
+    assert sum(taken) == steps
+
+
+def test_a_loss_that_is_never_finite_is_named() -> None:
+    module = torch.nn.Linear(1, 1)
+
+    factors = chain([1.0], repeat(float("nan")))  # at the start it is
+
+    def loss(x: Tensor, noise: torch.Generator) -> Tensor:
+        return module.bias.sum() * next(factors)
+
+    with pytest.raises(UserError, match="it learns nothing from these codes; use the sampler gmm"):
+        learn(module, loss, torch.zeros(60, 1), 0)
 
 
 def test_another_family_is_named() -> None:

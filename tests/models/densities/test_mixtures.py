@@ -102,8 +102,38 @@ def test_a_component_on_fewer_codes_than_dimensions_is_told() -> None:
 
     _, [note] = gaussian_mixture(outliers, 3, 0)
 
-    assert note.startswith("1 of 3 components hold fewer codes")
-    assert "fewer components" in note
+    assert note.startswith("1 of 3 components holds fewer codes than the code has dimensions")
+    assert note.endswith("give a number of components below 3")
+
+
+def test_a_number_that_bic_chose_is_not_blamed_on_the_user() -> None:
+    few = torch.cat([codes(), CENTRES[:1] + torch.tensor([[90.0, 0.0, 0.0]]) * torch.ones(3, 1)])
+
+    mixture, [note] = gaussian_mixture(
+        few + 1e-3 * torch.randn(few.shape, generator=noise()), None, 0
+    )
+
+    number = len(mixture.means)
+    assert note.startswith(f"BIC chose {number} components, of which 1 holds fewer codes")
+    assert note.endswith(f"give a number of components below {number}")
+
+
+def test_a_mixture_is_fitted_on_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On two it takes seven times the CPU time: they wait for each other, spinning."""
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_info
+
+    threads: list[int] = []
+    fit = GaussianMixture.fit
+
+    def watched(self: GaussianMixture, x: object) -> object:
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return fit(self, x)
+
+    monkeypatch.setattr(GaussianMixture, "fit", watched)
+    gaussian_mixture(codes(), 2, 0)
+
+    assert set(threads) == {1}
 
 
 @pytest.mark.parametrize(

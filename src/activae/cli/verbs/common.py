@@ -74,8 +74,8 @@ def own_data_of(run: Run) -> AutoencoderDataModule:
         raise UserError(f"{error}; give INPUT, samples like those it was trained on") from error
 
 
-def progress(verb: str, done: int, rows: int) -> None:
+def progress(verb: str, done: int, rows: int, noun: str = "samples") -> None:
     """One line on a terminal, which the next overwrites; nothing where output goes to a file."""
     if sys.stderr.isatty():
         end = "\n" if done == rows else ""
-        print(f"\r{verb} {done} of {rows} samples", end=end, file=sys.stderr, flush=True)
+        print(f"\r{verb} {done} of {rows} {noun}", end=end, file=sys.stderr, flush=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from activae.cli.verbs.common import Verbs, new_verb, opened, own_data_of, refuse_existing
+from activae.cli.verbs.common import Verbs, new_verb, opened, progress, refuse_existing
 from activae.errors import UserError
 
 _FITTING = """\
@@ -54,19 +54,31 @@ def add(verbs: Verbs) -> None:
 def fit(options: argparse.Namespace) -> None:
     """Fit and keep the sampler. Raises UserError."""
     run = opened(options)
-    from activae.use.sampling import FILE, KINDS, save
-    from activae.use.sampling import fit as fitted
+    from time import perf_counter
 
-    refuse_existing(run.folder / FILE, options)
+    from activae.config.wording import wrapped
+    from activae.use.sampling import FILE, KINDS, fit_and_keep
+
+    file = run.folder / FILE
+    if file.exists() and not options.force:
+        raise UserError(f"{file}: is kept with the run already; --force fits another in its place")
     if options.sampler not in KINDS:
         raise UserError(f"--sampler={options.sampler}: choose one of {', '.join(KINDS)}")
-    codes, labels = _codes(run, options.input, options.seed)
-    settings = {} if options.components is None else {"components": _components(options)}
-    found = fitted(run, codes, options.sampler, labels=labels, seed=options.seed, **settings)
-    file = save(found, run.folder)
+    settings = {}
+    if options.components is not None:
+        settings["components"] = _components(options)
+    started = perf_counter()
+    found = fit_and_keep(
+        run,
+        options.sampler,
+        options.input,
+        seed=options.seed,
+        told=partial(progress, "fitted", noun="densities"),
+        **settings,
+    )
     for note in found.notes:
-        print(f"note   {note}", file=sys.stderr)
-    print(f"{file}: {found}")
+        print(wrapped(f"note   {note}"), file=sys.stderr)
+    print(f"{file}: {found}, fitted in {perf_counter() - started:.1f} s")
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -77,6 +89,9 @@ def sample(options: argparse.Namespace) -> None:
 
     made = run.sample(options.n, options.seed, options.label)
     write_samples(run, made, options.output)
+    of_label = "" if options.label is None else f" of label {options.label}"
+    samples = "1 new sample" if options.n == 1 else f"{options.n} new samples"
+    print(f"{options.output}: {samples}{of_label}, by {run.sampler}")
 
 
 def _components(options: argparse.Namespace) -> int | None:
@@ -88,12 +103,3 @@ def _components(options: argparse.Namespace) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--components={text}: give a whole number of 1 or more, or bic")
     return int(text)
-
-
-def _codes(run: Any, source: Path | None, seed: int) -> tuple[Any, Any]:
-    """Codes to fit to, and their labels where they are known."""
-    if source is not None:
-        return run.encode_normalised(run.to_network(source)), None
-    from activae.results.sampling import training_codes
-
-    return training_codes(run.encode_normalised, own_data_of(run), seed)

@@ -1,7 +1,8 @@
 """How a density learns by gradient: one recipe for all of them.
 
 Codes are whitened, a tenth is held out, Adam takes steps until what is held out has not been
-fitted better for a while; the best weights are kept. Everything follows from codes and seed.
+fitted better for a while; the best weights are kept, which may be the first. Everything follows
+from codes and seed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +25,10 @@ _HELD_OUT = 0.1
 _BATCH = 512
 _RATE = 2e-3
 _FEWEST_STEPS, _MOST_STEPS = 500, 3000
-_MOST_EPOCHS = 100
-_LOOK_EVERY = 50  # steps
+_EPOCHS = 100  # so many steps as that are, between the two
+_MOST_EPOCHS = 250  # of few codes, which are known by heart by then
+_LOOK_EVERY = 50  # steps, or so many epochs if these are shorter
+_LOOK_EPOCHS = 25
 _PATIENCE = 6  # looks
 _CLIP = 5.0  # of the gradient's norm
 
@@ -76,29 +80,36 @@ def learn(module: nn.Module, loss: Loss, rows: Tensor, seed: int) -> None:
     held = rows[order[: max(2, int(_HELD_OUT * len(rows)))]]
     rows = rows[order[len(held) :]]
     optimizer = torch.optim.Adam(module.parameters(), lr=_RATE)
-    epochs = _MOST_EPOCHS * -(-len(rows) // _BATCH)
-    steps = min(_MOST_STEPS, max(_FEWEST_STEPS, epochs))
+    epoch = -(-len(rows) // _BATCH)
+    steps = min(_MOST_STEPS, _MOST_EPOCHS * epoch, max(_FEWEST_STEPS, _EPOCHS * epoch))
+    look_every = min(_LOOK_EVERY, _LOOK_EPOCHS * epoch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    noise, best, looks = generator(seed, "learning a density"), float("inf"), 0
+    noise, looks, learns = generator(seed, "learning a density"), 0, False
+
+    @torch.no_grad()
+    def of_held_out() -> float:
+        return loss(held, generator(seed, "noise of held-out codes")).item()
+
     kept = deepcopy(module.state_dict())
     with one_thread():  # small layers wait for each other on more; sums are alike on any machine
+        best = of_held_out()
         for step, batch in enumerate(_batches(rows, steps, seed), start=1):
             optimizer.zero_grad()
             loss(batch, noise).backward()
             nn.utils.clip_grad_norm_(module.parameters(), _CLIP)
             optimizer.step()
             schedule.step()
-            if step % _LOOK_EVERY and step < steps:
+            if step % look_every and step < steps:
                 continue
-            with torch.no_grad():
-                found = loss(held, generator(seed, "noise of held-out codes")).item()
+            found = of_held_out()
             looks += 1
-            if found < best:
+            learns = learns or isfinite(found)
+            if found < best or not isfinite(best):
                 best, looks, kept = found, 0, deepcopy(module.state_dict())
             elif looks >= _PATIENCE:
                 break
     module.load_state_dict(kept)
-    if best == float("inf"):
+    if not learns:
         raise UserError("it learns nothing from these codes; use the sampler gmm")
 
 

@@ -126,6 +126,7 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
 
     codes = usable(codes)
     if components is not None and components < 1:
@@ -139,13 +140,14 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
     floor = FLOOR * codes.var(0, correction=0).mean().item()
     most = max(1, len(codes) // (codes.shape[1] + 1))  # with enough codes each for a covariance
     numbers = [components] if components else [n for n in CANDIDATES if n <= most]
-    with warnings.catch_warnings():
+    # On more threads BLAS waits, spinning, at each of many small products: 7 times the CPU time.
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # told below, of the one taken
         tried = [
             GaussianMixture(n, reg_covar=floor, max_iter=_MOST_STEPS, random_state=seed).fit(values)
             for n in numbers
         ]
-    best = tried[0] if len(tried) == 1 else min(tried, key=lambda each: each.bic(values))
+        best = tried[0] if len(tried) == 1 else min(tried, key=lambda each: each.bic(values))
     if not best.converged_:
         notes.append(f"the mixture had not converged after {_MOST_STEPS} steps")
     weights, means, covariances = (
@@ -153,9 +155,13 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
     )
     collapsed = int((weights * len(codes) < codes.shape[1] + 1).sum())
     if collapsed and len(weights) > 1:
+        few = f"{collapsed} of {len(weights)} components"
+        if components is None:
+            few = f"BIC chose {len(weights)} components, of which {collapsed}"
+        holds = "hold" if collapsed > 1 else "holds"
         notes.append(
-            f"{collapsed} of {len(weights)} components hold fewer codes than they have dimensions: "
-            "what is drawn there repeats training samples; give fewer components"
+            f"{few} {holds} fewer codes than the code has dimensions: what is drawn there repeats "
+            f"training samples; give a number of components below {len(weights)}"
         )
     factors = torch.linalg.cholesky(covariances)
     return Mixture(weights.log(), means, factors), notes
