@@ -62,6 +62,10 @@ def scores(digits: Run) -> SampleScores:
     return digits.evaluate("gaussian", n=100)
 
 
+def missing(run: Run) -> None:
+    raise UserError("digits: has not been downloaded here")
+
+
 def metrics(folder: Path) -> Any:
     return json.loads((folder / "metrics.json").read_text())
 
@@ -192,11 +196,45 @@ class TestInPython:
         assert digits.evaluate(n=50).sampler.startswith("gmm of 10 normal")
 
     def test_real_samples_may_be_given(self, digits: Run, images: np.ndarray) -> None:
-        found = digits.evaluate("gaussian", real=images)
+        found = digits.evaluate("gaussian", real=images[:400])
 
-        assert (found.n, found.split, found.accuracy) == (898, "INPUT", None)
-        assert "label_entropy" not in found.samples
+        assert (found.n, found.split, found.accuracy) == (400, "INPUT", None)
+        assert found.samples.keys() == FIGURES
         assert found.beside["real"]["frechet"].value < found.samples["frechet"].value
+
+    def test_copies_are_training_samples_of_the_run_whatever_is_given(
+        self, digits: Run, images: np.ndarray
+    ) -> None:
+        beside = digits.evaluate("gaussian", real=images[:400]).beside
+
+        assert beside["copies"]["nearest_train"].value == 0
+        assert beside["real"]["nearest_train"].value > 0.5
+        assert beside["copies"]["frechet"] != beside["real"]["frechet"]
+
+    def test_without_the_runs_data_copies_are_left_out_and_the_reason_is_told(
+        self,
+        digits: Run,
+        images: np.ndarray,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: Printed,
+    ) -> None:
+        monkeypatch.setattr(evaluating, "own_data", missing)
+        np.save(tmp_path / "x.npy", images[:200])
+
+        found = digits.evaluate("gaussian", real=images[:200])
+
+        assert (found.n, found.split) == (100, "INPUT")
+        assert found.beside.keys() == {"reconstructions", "real"}
+        assert "nearest_train" not in found.samples
+        command = ["evaluate", str(digits.folder), str(tmp_path / "x.npy"), "--sampler", "gaussian"]
+        assert main(command, "") == 0
+        told = capsys.readouterr().out
+        assert "copies" not in told.splitlines()[0]
+        assert (
+            "copies and nearest train are left out, because nothing tells here what the run was "
+            "trained on: digits: has not been downloaded here"
+        ) in " ".join(told.split())
 
     def test_what_cannot_be_evaluated_is_named(
         self, digits: Run, trained: Trained, images: np.ndarray
@@ -205,7 +243,7 @@ class TestInPython:
             digits.evaluate("flow9")
         with pytest.raises(UserError, match="nothing trained this run's codes towards a prior"):
             digits.evaluate("prior")
-        with pytest.raises(UserError, match="INPUT: 20 training samples and 19 of INPUT are"):
+        with pytest.raises(UserError, match="1258 training samples and 39 of INPUT are too few"):
             digits.evaluate(real=images[:39])
         with pytest.raises(UserError, match="codes of latent=vq are words of a codebook"):
             activae.load(trained("data=digits", "experiment=vq_vae")).evaluate()
@@ -213,13 +251,28 @@ class TestInPython:
     def test_data_that_are_not_at_hand_are_asked_for(
         self, digits: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def missing(run: Run) -> None:
-            raise UserError("digits: has not been downloaded here")
-
         monkeypatch.setattr(evaluating, "own_data", missing)
 
         with pytest.raises(UserError, match=r"has not been downloaded here.*give INPUT"):
             digits.evaluate()
+
+    def test_pixels_of_0_and_1_are_compared_with_drawn_ones(
+        self, trained: Trained, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = activae.load(trained("data=digits", "data.source.binarise=dynamic"))
+        seen: list[Tensor] = []
+        points = features.OwnFeatures.points
+
+        def watched(self: Any, x: Tensor) -> Tensor:
+            seen.append(x)
+            return points(self, x)
+
+        monkeypatch.setattr(features.OwnFeatures, "points", watched)
+        for real in (None, images[:300]):
+            run.evaluate("gaussian", n=50, real=real)
+
+        assert len(seen) >= 2 * 5  # real samples and four sets beside them
+        assert {value for x in seen for value in x.unique().tolist()} == {0, 1}
 
     def test_tables_are_evaluated_too(self, trained: Trained, home: Path) -> None:
         rows = ["height,kind"] + [
@@ -252,6 +305,10 @@ class TestOnTheCommandLine:
         before = metrics(folder)
         for kind in (["--sampler", "gaussian"], []):
             assert main(["evaluate", str(folder), "-n", "50", *kind, "--keep"], "") == 0
+        said = capsys.readouterr().err
+        file = folder / "metrics.json"
+        assert f"{file}: keeps these figures, as samples/gaussian/frechet" in said
+        assert f"{file}: keeps these figures, as samples/frechet" in said
 
         after = metrics(folder)
         kept = after.pop("samples")

@@ -5,6 +5,8 @@ In: a run, and the data set that it was trained on or samples like it. Out: a Sa
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +17,20 @@ from activae.errors import UserError
 from activae.models.densities.kinds import KINDS
 from activae.randomness import generator
 from activae.results.claims import claim
-from activae.results.run_folder import ended, read_metrics, write_metrics
+from activae.results.run_folder import METRICS, ended, read_metrics, write_metrics
 from activae.results.sampler import FILE, MOST_CODES, Sampler, draw_codes
 from activae.results.samples.features import Features
 from activae.results.samples.inception import Inception
 from activae.results.samples.own import kept_in
 from activae.results.samples.scoring import Reference, SampleScores, Splits, score_samples
+from activae.use.evidence import normalised
 from activae.use.own_data import own_data
 from activae.use.sampling import fit, refuse
 
 if TYPE_CHECKING:
     from activae.use.run import Run
+
+log = logging.getLogger(__name__)
 
 DEFAULT = "gmm"  # where a run keeps no sampler, and none is asked for
 
@@ -41,7 +46,7 @@ def evaluate(
 ) -> SampleScores:
     """Figures of a run's samples: see `Run.evaluate`."""
     refuse(run, sampler or DEFAULT)
-    splits = _own(run) if real is None else _halves(run, real)
+    splits = _own(run) if real is None else _given(run, real)
     features = _features(run, splits, inception)
     reference = Reference.of(splits, features, n)
     found = _sampler(run, splits, sampler, seed)
@@ -64,40 +69,65 @@ def keep(run: Run, scores: SampleScores, sampler: str | None) -> None:
             raise UserError(
                 f"{run.folder}: is not the folder of a run that has ended; go without --keep"
             )
+        place = f"samples/{sampler}" if sampler else "samples"
         before, new = metrics.get("samples") or {}, scores.as_metrics()
         others = {name: part for name, part in before.items() if name in KINDS}
         metrics["samples"] = before | {sampler: new} if sampler else new | others
         write_metrics(run.folder, metrics)
         run.metrics = metrics
+    log.info("%s: keeps these figures, as %s", run.folder / METRICS, f"{place}/frechet")
 
 
 def _own(run: Run) -> Splits:
     """Those of the run's own data set."""
     try:
-        data = own_data(run)
+        return _read(run)
     except UserError as error:
         raise UserError(
             f"{error}: samples are compared with real ones; give INPUT, samples like those that it "
             "was trained on"
         ) from error
-    data.to(run.device, next(run.network.parameters()).dtype)
-    return Splits.of(data)
 
 
-def _halves(run: Run, real: Any) -> Splits:
-    """Of samples given: one half stands for the training split, the other is compared with."""
-    x = run.to_network(real)
+def _given(run: Run, real: Any) -> Splits:
+    """Samples given to compare with, beside those that the run was trained on.
+
+    Where these are gone, one half of the samples stands for them: nothing says then whether the
+    run repeats what it was trained on.
+    """
+    x = normalised(run, real)
+    try:
+        return replace(_read(run), real=x, real_labels=None, split="INPUT")
+    except UserError as error:
+        why = str(error)
     order = torch.randperm(len(x), generator=generator(0, "halves of real samples"))
     train, others = (x[rows.to(x.device)] for rows in order.tensor_split(2))
     low, high = run.spec.raw_range
 
-    def shown(normalised: Tensor) -> Tensor:
+    def shown(values: Tensor) -> Tensor:
         if not run.spec.is_image:
-            return normalised
-        raw: Tensor = run.normalisation.inverse(normalised)  # type: ignore[operator]
+            return values
+        raw: Tensor = run.normalisation.inverse(values)  # type: ignore[operator]
         return (raw - low) / (high - low)
 
-    return Splits(train, others, None, None, shown, "INPUT", "INPUT")
+    return Splits(
+        train,
+        others,
+        None,
+        None,
+        shown,
+        "INPUT",
+        "INPUT",
+        draws_pixels=run.spec.binarise is not None,
+        left_out=why,
+    )
+
+
+def _read(run: Run) -> Splits:
+    """The splits of the run's own data. Raises UserError where these are not at hand."""
+    data = own_data(run)
+    data.to(run.device, next(run.network.parameters()).dtype)
+    return Splits.of(data)
 
 
 def _features(run: Run, splits: Splits, inception: str | Path | None) -> Features:

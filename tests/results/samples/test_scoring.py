@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -98,6 +99,24 @@ def test_a_generator_that_knows_one_class_alone_is_told_by_recall_and_labels(
     assert found["label_entropy"].value < 0.2
     for name in DISTANCES:
         assert found[name].value > 4 * good.samples[name].value
+
+
+def test_what_gives_the_probabilities_of_pixels_is_perfect_where_pixels_are_drawn() -> None:
+    """Grey means lie between the real pictures, and no real picture is grey."""
+    noise = torch.Generator().manual_seed(0)
+
+    kinds = torch.rand(4, 12, generator=noise)
+    means = kinds[torch.arange(600) % 4]
+    drawn = torch.bernoulli(means, generator=noise)
+    splits = Splits(drawn[:300], drawn[300:], None, None, lambda x: x, "x", draws_pixels=True)
+    found = {
+        draws: scored(Reference.of(replace(splits, draws_pixels=draws), splits.features()), means)
+        for draws in (True, False)
+    }
+
+    assert found[False].samples["one_nn"].value > 0.7
+    assert 0.4 < found[True].samples["one_nn"].value < 0.6
+    assert found[True].samples["frechet"].value < found[False].samples["frechet"].value / 2
 
 
 def test_noise_is_told_by_precision(reference: Reference, good: SampleScores) -> None:

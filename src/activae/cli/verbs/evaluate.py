@@ -13,7 +13,8 @@ _DESCRIPTION = """\
 
 Samples are compared with the run's own test split, which is read again, or with INPUT. Beside them
 stand reconstructions (what a perfect sampler has), training samples (what a perfect generator has)
-and copies of these, which must be caught. Distances are taken in the features of a small classifier
+and copies of these, which must be caught; where the run's own data are gone, one half of INPUT is
+taken for them, and there are no copies. Distances are taken in the features of a small classifier
 that learns the data's labels, or of an untrained network; FID itself needs --inception.
 docs/generative.md says what each figure means.
 """
@@ -57,10 +58,10 @@ def act(options: argparse.Namespace) -> None:
         real=options.input,
         inception=options.inception,
     )
-    if options.keep:
-        keep(run, scores, options.sampler)
     found = scores.as_metrics()
     if options.json:
         print(json.dumps(found, indent=2, allow_nan=False))
-        return
-    print("\n".join([*table(found), *notes(found)]))
+    else:
+        print("\n".join([*table(found), *notes(found)]))
+    if options.keep:  # after what took so long is shown: a full disk does not lose it
+        keep(run, scores, options.sampler)

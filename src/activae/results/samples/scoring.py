@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from activae.data.binarising import fresh_draw
 from activae.data.module import AutoencoderDataModule
 from activae.data.normalisation import Samples
 from activae.errors import UserError
@@ -42,8 +43,8 @@ class SampleScores:
     """Figures by name: of the samples, and of each set beside them.
 
     n: samples in each set; split: which real ones they are compared with; sampler: what drew the
-    codes; space: what the
-    features are; hash: of them; accuracy: of the classifier that they are of, on the split.
+    codes; space: what the features are; hash: of them; accuracy: of the classifier that they are
+    of, on the split; left_out: why there are no copies, if there are none.
     """
 
     samples: Figures
@@ -54,6 +55,7 @@ class SampleScores:
     space: str
     hash: str
     accuracy: float | None
+    left_out: str | None = None
 
     def as_metrics(self) -> dict[str, Any]:
         """Plain numbers, as metrics.json keeps them: the samples' on top, None what is not finite.
@@ -67,6 +69,7 @@ class SampleScores:
             "space": self.space,
             "features": self.hash,
             "classifier_accuracy": self.accuracy,
+            **({} if self.left_out is None else {"left_out": self.left_out}),
         }
         others = {name: _plain(figures) for name, figures in self.beside.items()}
         return about | _plain(self.samples) | others
@@ -90,7 +93,9 @@ class Splits:
 
     labels, real_labels: of both, [N] and [M], where they are known; shown: from normalised samples
     to the scale that they are compared on; name: of the data; split: of the others; seed: of the
-    order in which they are taken.
+    order in which they are taken; draws_pixels: samples are pictures of 0 and 1, drawn with what a
+    decoder gives as probabilities; left_out: why `train` is not what the run was trained on, which
+    copies and nearest_train are about.
     """
 
     train: Samples
@@ -101,6 +106,8 @@ class Splits:
     name: str
     split: str = "test"
     seed: int = 0
+    draws_pixels: bool = False
+    left_out: str | None = None
 
     @classmethod
     def of(cls, data: AutoencoderDataModule, *, test: bool = True) -> Splits:
@@ -115,6 +122,7 @@ class Splits:
             data.source.name,
             split,
             data.split_seed,
+            draws_pixels=data.spec.binarise is not None,
         )
 
     @property
@@ -144,8 +152,9 @@ class Reference:
     train [n, *shape]: training samples, normalised, which are reconstructed; values [n, d]: real
     samples that were not trained on, as they are shown; balls: their features; among [N, d]: all
     training samples, as they are shown; held: distances of some real samples to the nearest of
-    these; told: the labels that the classifier gives the real samples, accuracy: the share of them
-    that is right; beside: the figures of training samples and of copies.
+    these; both None where these are not those of the run; told: the labels that the classifier
+    gives the real samples, accuracy: the share of them that is right; beside: the figures of
+    training samples and of copies.
     """
 
     splits: Splits
@@ -154,8 +163,8 @@ class Reference:
     train: Tensor
     values: Tensor
     balls: Balls
-    among: Tensor
-    held: Tensor
+    among: Tensor | None
+    held: Tensor | None
     told: Tensor | None
     accuracy: float | None
     beside: dict[str, Figures]
@@ -166,7 +175,10 @@ class Reference:
         n = _number(n, splits)
         train, _ = splits.drawn(splits.most, "train")
         real, truth = splits.drawn(n, "real")
-        values, among = (splits.shown(x).flatten(1).float().cpu() for x in (real, train))
+        values = splits.shown(real).flatten(1).float().cpu()
+        among = None
+        if splits.left_out is None:
+            among = splits.shown(train).flatten(1).float().cpu()
         told = features.labels(splits.shown(real))
         made = cls(
             splits,
@@ -176,13 +188,14 @@ class Reference:
             values,
             Balls.around(features.points(splits.shown(real))),
             among,
-            nearest(values[:_NEAREST], among),
+            None if among is None else nearest(values[:_NEAREST], among),
             told,
             _accuracy(told, truth),
             {},
         )
         made.beside[REAL] = made.figures(made.train, are_training=True)
-        made.beside[COPIES] = made.figures(train[-n:])
+        if splits.left_out is None:
+            made.beside[COPIES] = made.figures(train[-n:])
         return made
 
     def figures(self, x: Tensor, *, are_training: bool = False) -> Figures:
@@ -199,8 +212,10 @@ class Reference:
             "kernel": statistics.kernel_distance(points, self.balls.points),
             **statistics.by_neighbours(Balls.around(points), self.balls),
             "sliced_w2": statistics.sliced_wasserstein(values, self.values),
-            "nearest_train": ratio(nearest(values[:_NEAREST], self.among, own), self.held),
         }
+        if self.among is not None and self.held is not None:
+            distances = nearest(values[:_NEAREST], self.among, own)
+            found["nearest_train"] = ratio(distances, self.held)
         labels = self.features.labels(shown)
         if labels is not None and self.told is not None:
             found |= statistics.label_figures(labels, self.told)
@@ -221,7 +236,9 @@ def score_samples(
     copies them (`copies`).
 
     draw: n normalised samples; reconstruct: of normalised ones; sampler: what drew the codes, in
-    words. Raises UserError for samples that are not finite.
+    words. Where real samples are pixels drawn as 0 or 1, so are the pixels of what the decoder
+    gives: its grey values are probabilities, which no real sample shows. Raises
+    UserError for samples that are not finite.
     """
     made = {
         "samples": draw(reference.n),
@@ -230,6 +247,11 @@ def score_samples(
     for name, x in made.items():
         if not x.isfinite().all():
             raise UserError(f"{name} of this run are not all finite: train it at a smaller rate")
+    if reference.splits.draws_pixels:
+        made = {
+            name: fresh_draw(x, reference.splits.seed, step)
+            for step, (name, x) in enumerate(made.items())
+        }
     beside = {RECONSTRUCTIONS: reference.figures(made[RECONSTRUCTIONS], are_training=True)}
     return SampleScores(
         reference.figures(made["samples"]),
@@ -240,6 +262,7 @@ def score_samples(
         space=reference.features.name,
         hash=reference.features.hash,
         accuracy=reference.accuracy,
+        left_out=reference.splits.left_out,
     )
 
 

@@ -29,13 +29,14 @@ _REPEATS = 0.5  # of what reconstructions have: samples as near to training samp
 
 def table(found: Mapping[str, Any]) -> list[str]:
     """Lines of the table of what `SampleScores.as_metrics` gives."""
-    heads = "".join(f"{_HEADS[name]:>11}" for name in BESIDE)
+    beside = [name for name in BESIDE if name in found]
+    heads = "".join(f"{_HEADS[name]:>11}" for name in beside)
     lines = [f"{'':17}{'samples':>9}  {'95 % interval':17}{heads}"]
     for name, text in _NAMES.items():
         if name in found:
             ends = [found[end].get(name) for end in ("low", "high")]
             interval = "" if None in ends else f"[{_number(ends[0])}, {_number(ends[1])}]"
-            others = "".join(f"{_number(found[each].get(name)):>11}" for each in BESIDE)
+            others = "".join(f"{_number(found[each].get(name)):>11}" for each in beside)
             lines.append(f"{text:17}{_number(found[name]):>9}  {interval:17}{others}")
     return lines
 
@@ -54,11 +55,22 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
         f"note   {found['n']} of each against as many of {found['split']}; sampler "
         f"{found['sampler']}; features of {space}"
     )
-    yield wrapped(
-        "note   real: training samples, what a perfect generator has. reconstr.: of the same, what "
-        "a perfect sampler has. copies: of a generator that repeats training samples: good by all "
-        f"distances, caught by nearest train, {_number(found[COPIES]['nearest_train'])}"
-    )
+    if COPIES in found:
+        yield wrapped(
+            "note   real: training samples, what a perfect generator has. reconstr.: of the same, "
+            "what a perfect sampler has. copies: of a generator that repeats training samples: "
+            f"good by all distances, caught by nearest train, "
+            f"{_number(found[COPIES]['nearest_train'])}"
+        )
+    else:
+        yield wrapped(
+            f"note   real: one half of {found['split']}, compared with the other: what a perfect "
+            "generator has. reconstr.: of the same, what a perfect sampler has"
+        )
+        yield wrapped(
+            "note   copies and nearest train are left out, because nothing tells here what the run "
+            f"was trained on: {found['left_out']}"
+        )
     near, wanted = (part.get("nearest_train") for part in (found, found[RECONSTRUCTIONS]))
     if near is not None and wanted is not None and near < _REPEATS * wanted:
         yield wrapped(
