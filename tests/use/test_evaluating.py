@@ -94,10 +94,24 @@ class TestInARunsMetrics:
         other = trained("data=digits", "sampler=gaussian", "score.samples=true", "activation=tanh")
         runs = read_runs([scored, other])
 
-        for name, sign in (("frechet", 1), ("one_nn", 1), ("coverage", -1), ("recall", -1)):
+        for name, sign in (("frechet", 1), ("coverage", -1), ("recall", -1)):
             paired = pair(runs, metric=f"samples/{name}")
             assert paired.sign == sign
             assert sign * metrics(scored)["samples"][name] in paired.scores
+
+    @pytest.mark.parametrize(("name", "best"), [("nearest_train", 1), ("one_nn", 0.5)])
+    def test_what_is_best_at_a_number_is_ranked_by_the_distance_from_it(
+        self, name: str, best: float, scored: Path, trained: Trained
+    ) -> None:
+        other = trained("data=digits", "sampler=gaussian", "score.samples=true", "activation=tanh")
+        runs = read_runs([scored, other])
+
+        paired = pair(runs, metric=f"samples/{name}")
+
+        assert (paired.metric, paired.sign) == (f"|samples/{name} - {best:g}|", 1)
+        assert abs(metrics(scored)["samples"][name] - best) in paired.scores
+        again = pair(runs, metric=paired.metric)
+        assert again.scores.tolist() == paired.scores.tolist()
 
     def test_the_terminal_shows_them(self, compose: Compose, tmp_path: Path) -> None:
         from io import StringIO

@@ -33,6 +33,9 @@ _HIGHER_IS_BETTER = (
     *("precision", "recall", "density", "coverage", "label_coverage", "label_entropy"),
     "classifier_accuracy",
 )
+# These are best at a number, and compared by how far from there they are.
+_BEST_AT = {"one_nn": 0.5, "nearest_train": 1.0}
+_OFF = re.compile(r"\|(?P<metric>.+) - [\d.]+\|")  # as such a distance is called
 _HALVES = ("encoder.activation", "decoder.activation")
 LR = "optimizer.lr"
 _SEES_TEST = "score.test"
@@ -42,7 +45,8 @@ _SEES_TEST = "score.test"
 class Paired:
     """Scores [seeds, conditions], lower is better: inf diverged, NaN is missing.
 
-    sign: -1 where the metric's own values are the scores' negatives. runs: those compared, with
+    sign: -1 where the metric's own values are the scores' negatives. metric: where a figure is best
+    at a number, its distance from there, as |samples/one_nn - 0.5|. runs: those compared, with
     their condition in the column `condition`. averaged: keys whose settings were averaged over
     within each seed, with their values. bare: each condition by its values alone, as a race names
     it: relu (dim 2) -> relu, 2. along: keys that differ between conditions along with the
@@ -92,6 +96,11 @@ def pair(
         ended = ended[[not each for each in replaced]]
         left_out.append(f"{count} {_runs_are(count)} left out, of another {LR} than the one tuned")
     metric = _metric(ended, metric, runs.keys)
+    best = _BEST_AT.get(metric.rpartition("/")[2])
+    if best is not None:
+        off = f"|{metric} - {best:g}|"
+        ended = ended.assign(**{off: (ended[metric].astype(float) - best).abs()})
+        metric = off
     varying = _varying(ended, runs.keys)
     factor = _factor(ended, varying, by, runs.keys)
     ended = ended.assign(condition=_conditions(ended, factor))
@@ -215,6 +224,8 @@ def _metric(table: pd.DataFrame, metric: str | None, keys: Sequence[str]) -> str
         metric = "test/SE" if tested else "val/SE"
         if done.empty:
             return metric
+    elif off := _OFF.fullmatch(metric):  # as a report's command has it
+        metric = off["metric"]
     figures = [
         column
         for column in table.columns

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from activae.results.samples.statistics import (
     nearest,
     ratio,
     resampled,
+    share,
     sliced_wasserstein,
 )
 
@@ -183,6 +185,38 @@ def test_a_jackknife_of_a_mean_is_students_interval() -> None:
 
     half = 2.093 * (values.double().var() / GROUPS).sqrt().item()
     assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
+
+
+@pytest.mark.parametrize("ones", [0, 1, 30, 99, 100])
+def test_the_interval_of_a_share_is_wilsons_and_stays_a_share(ones: int) -> None:
+    values = (torch.arange(100) < ones).float()
+
+    found = share(values)
+
+    wanted = stats.binomtest(ones, 100).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-5)
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.high - found.low > 0.03
+
+
+def test_no_interval_holds_what_cannot_be() -> None:
+    near = by_neighbours(Balls.around(points(40, seed=1)), Balls.around(points(40, shift=3)))
+    for name, found in near.items():
+        assert found.low is not None
+        assert found.high is not None
+        assert 0 <= found.low <= found.value <= found.high
+        assert name == "density" or found.high <= 1
+    for found in (
+        sliced_wasserstein(points(40), points(40, seed=1)),
+        frechet(points(40), points(40, seed=1, scale=1e-3)),
+        ratio(torch.tensor([0.0] * 39 + [9.0]), torch.ones(40)),
+    ):
+        assert found.low is not None
+        assert found.low >= 0
+    labels = label_figures(torch.arange(20) % 3, torch.arange(30) % 3)["label_entropy"]
+    assert labels.high == pytest.approx(np.log(3))
 
 
 def test_copies_lie_on_what_they_are_copies_of() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf, log
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ NEIGHBOURS = 5  # Naeem et al. 2020, section 4.1
 DIRECTIONS = 128  # of sliced_wasserstein
 GROUPS = 20  # of points, each left out once
 STUDENT = 2.093  # 97.5 % quantile of Student's t with GROUPS - 1 degrees of freedom
+NORMAL = 1.960  # and of the normal distribution
 _WIDE = 512  # dimensions
 _ROWS = 1024  # of a table of distances that are in memory at a time
 
@@ -31,27 +33,46 @@ class Figure:
     high: float | None = None
 
 
-def resampled(statistic: Callable[..., float], *points: Tensor) -> Figure:
+def resampled(
+    statistic: Callable[..., float], *points: Tensor, least: float = -inf, most: float = inf
+) -> Figure:
     """A statistic of sets of points, its interval by the delete-a-group jackknife.
 
     Each of 20 times a twentieth of the points of every set is left out (Shao & Tu 1995, The
     jackknife and bootstrap, section 2.3). A bootstrap would repeat points: repeated ones are their
-    own nearest neighbours, and their covariance is that of fewer points.
+    own nearest neighbours, and their covariance is that of fewer points. The interval is cut at the
+    least and the most that the statistic can be: beyond them nothing is possible, so that what is
+    cut off holds the true value as little as before.
     """
     groups = [torch.arange(len(each)) % GROUPS for each in points]
     without = (
         statistic(*(each[group != left] for each, group in zip(points, groups, strict=True)))
         for left in range(GROUPS)
     )
-    return _with_interval(statistic(*points), without)
+    return _with_interval(statistic(*points), without, least, most)
 
 
-def _with_interval(value: float, without: Iterable[float]) -> Figure:
+def _with_interval(
+    value: float, without: Iterable[float], least: float = -inf, most: float = inf
+) -> Figure:
     """The figure of all points, and those of all groups but one."""
     others = torch.tensor(list(without), dtype=torch.float64)
     error = others.std(correction=0) * (GROUPS - 1) ** 0.5
     half = STUDENT * error.item()
-    return Figure(value, value - half, value + half)
+    return Figure(value, max(least, value - half), min(most, value + half))
+
+
+def share(values: Tensor) -> Figure:
+    """The mean of values in [0, 1], [n], with Wilson's interval, which ends within [0, 1] too.
+
+    It has a width where all values are 0, or all 1, as the jackknife has not (Wilson 1927, Probable
+    inference; Brown, Cai & DasGupta 2001, Interval estimation for a binomial proportion).
+    """
+    n, mean, square = len(values), values.double().mean().item(), NORMAL**2
+    centre = (mean + square / (2 * n)) / (1 + square / n)
+    spread = (mean * (1 - mean) / n + square / (4 * n**2)) ** 0.5
+    half = NORMAL * spread / (1 + square / n)
+    return Figure(mean, max(0.0, min(mean, centre - half)), min(1.0, max(mean, centre + half)))
 
 
 def frechet(made: Tensor, real: Tensor) -> Figure:
@@ -63,7 +84,7 @@ def frechet(made: Tensor, real: Tensor) -> Figure:
     """
     if made.shape[1] > _WIDE:
         return Figure(_frechet(made, real))
-    return resampled(_frechet, made, real)
+    return resampled(_frechet, made, real, least=0)
 
 
 def _frechet(made: Tensor, real: Tensor) -> float:
@@ -135,7 +156,7 @@ def sliced_wasserstein(made: Tensor, real: Tensor, seed: int = 0) -> Figure:
         a, b = ours[our_groups != left], theirs[their_groups != left]  # as many of each direction
         return (a - b).double().square().mean().sqrt().item()
 
-    return _with_interval(of(GROUPS), map(of, range(GROUPS)))
+    return _with_interval(of(GROUPS), map(of, range(GROUPS)), least=0)
 
 
 @dataclass(frozen=True)
@@ -186,18 +207,13 @@ def by_neighbours(made: Balls, real: Balls, k: int = NEIGHBOURS) -> dict[str, Fi
         torch.where(own == other, 0.5, (own < other).float())
         for own, other in ((real.nearest, nearest_made), (made.nearest, nearest_real))
     ]
-    figures = {
-        "precision": [(balls > 0).float()],
-        "recall": [recalled],
-        "density": [balls / k],
-        "coverage": [(nearest_made <= real.radius).float()],
-        "one_nn": told,
+    return {
+        "precision": share((balls > 0).float()),
+        "recall": share(recalled),
+        "density": resampled(lambda of: of.double().mean().item(), balls / k, least=0),
+        "coverage": share((nearest_made <= real.radius).float()),
+        "one_nn": share(torch.cat(told)),
     }
-    return {name: resampled(_mean, *values) for name, values in figures.items()}
-
-
-def _mean(*values: Tensor) -> float:
-    return torch.cat(values).double().mean().item()
 
 
 def nearest(points: Tensor, among: Tensor, own: Tensor | None = None) -> Tensor:
@@ -217,7 +233,7 @@ def nearest(points: Tensor, among: Tensor, own: Tensor | None = None) -> Tensor:
 
 def ratio(distances: Tensor, of_real: Tensor) -> Figure:
     """The mean of distances [n], relative to that of real points [m]."""
-    return resampled(lambda a, b: (a.mean() / b.mean()).item(), distances, of_real)
+    return resampled(lambda a, b: (a.mean() / b.mean()).item(), distances, of_real, least=0)
 
 
 def label_figures(made: Tensor, real: Tensor) -> dict[str, Figure]:
@@ -229,7 +245,9 @@ def label_figures(made: Tensor, real: Tensor) -> dict[str, Figure]:
     kinds, counts = real.unique(return_counts=True)
     shares = (made[:, None] == kinds).double().mean(0)
     seen = (shares >= counts / len(real) / 10).double().mean().item()
-    return {"label_coverage": Figure(seen), "label_entropy": resampled(_entropy, made)}
+    most = log(max(2, len(torch.cat((made, real)).unique())))
+    entropy = resampled(_entropy, made, least=0, most=most)
+    return {"label_coverage": Figure(seen), "label_entropy": entropy}
 
 
 def _entropy(labels: Tensor) -> float:
