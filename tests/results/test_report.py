@@ -180,6 +180,26 @@ def test_a_run_that_pca_beats_is_told_so(metrics: Metrics, compose: Compose) -> 
     assert "PCA with as many dimensions does better" in said(metrics, compose())
 
 
+@pytest.mark.parametrize(
+    ("active", "hint", "no"),
+    [
+        (0, "The code says nothing of the sample (posterior collapse)", "PCA"),
+        (5, "here 5 of 8 units say something of the sample", "collapse"),
+    ],
+)
+def test_a_vae_that_is_worse_than_pca_is_told_what_holds_it_back(
+    active: int, hint: str, no: str, metrics: Metrics, compose: Compose
+) -> None:
+    metrics["pca"]["val"]["SE"] = 1.5
+    metrics["diagnostics"] = {"latent": {"active_units": float(active), "units": 8.0}}
+
+    told = said(metrics, compose("experiment=vae"))
+
+    assert hint in told
+    assert "regulariser.kl.beta" in told
+    assert no not in told
+
+
 def test_hints_do_not_look_at_the_test_split(metrics: Metrics, compose: Compose) -> None:
     before = said(deepcopy(metrics), compose())
     metrics["test"]["SE"], metrics["pca"]["test"]["SE"] = 100.0, 0.1

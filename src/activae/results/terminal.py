@@ -106,6 +106,8 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
             f"PCA reconstructs these data exactly from {cfg.encoding.dim} dimensions, so there is "
             "nothing left to learn. Take a smaller code (encoding.dim)."
         )
+    elif val > metrics["pca"]["val"]["SE"] and "kl" in cfg.regulariser:
+        yield _held_back(metrics, cfg)
     elif val > metrics["pca"]["val"]["SE"]:
         code = min(SMALL_CODE, metrics["pca"]["dim"] // 2)
         smaller = f", or a smaller code (encoding.dim={code}), which PCA cannot use as well"
@@ -113,6 +115,24 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
             "PCA with as many dimensions does better. Try more steps (trainer.max_epochs)"
             f"{_larger(cfg)}{smaller if cfg.encoding.dim > SMALL_CODE and code else ''}."
         )
+
+
+def _held_back(metrics: dict[str, Any], cfg: DictConfig) -> str:
+    """Why a VAE reconstructs no better than PCA: what its code may say costs it nats."""
+    latent = metrics["diagnostics"]["latent"]
+    active, units = int(latent["active_units"]), int(latent["units"])
+    if not active:
+        return (
+            "The code says nothing of the sample (posterior collapse), so that all reconstructions "
+            "are alike. Lower regulariser.kl.beta, let it warm up (regulariser.kl.warmup, in "
+            "steps), or spare some nats of each unit (regulariser.kl.free_bits=0.1)."
+        )
+    return (
+        f"PCA with as many dimensions reconstructs better: here {active} of {units} units say "
+        "something of the sample, and regulariser.kl makes them pay for it. That is the price of "
+        "codes that can be drawn from a prior; a smaller regulariser.kl.beta lowers it, more steps "
+        f"(trainer.max_epochs){_larger(cfg)} may help."
+    )
 
 
 def _larger(cfg: DictConfig) -> str:

@@ -127,7 +127,7 @@ def test_one_dimension_and_dimensions_that_never_vary_are_learnt_too(
 def test_what_cannot_be_learnt_is_named(kind: str) -> None:
     with pytest.raises(UserError, match="19 codes are too few to learn from: give 20 or more"):
         KINDS[kind](bent(19), seed=0)
-    with pytest.raises(UserError, match="30 codes that are all equal"):
+    with pytest.raises(UserError, match="codes that are all equal have no spread"):
         KINDS[kind](torch.ones(30, 2), seed=0)
     with pytest.raises(ConfigError, match=r"sampler\.hidden=\[0\]"):
         KINDS[kind](bent(30), seed=0, hidden=[0])

@@ -139,7 +139,7 @@ def test_a_mixture_is_fitted_on_one_thread_of_blas(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (torch.ones(9, 3), "9 codes that are all equal"),
+        (torch.ones(9, 3), "codes that are all equal have no spread"),
         (torch.ones(1, 3), "1 codes"),
         (torch.tensor([[0.0], [float("nan")]]), "not all finite"),
     ],

@@ -176,8 +176,8 @@ def usable(codes: Tensor) -> Tensor:
         raise UserError(f"{len(codes)} codes are too few to have a spread; give 2 samples or more")
     if (codes == codes[:1]).all():
         raise UserError(
-            f"{len(codes)} codes that are all equal have no spread to draw from: the network tells "
-            "no two samples apart; train it for longer, or at another rate"
+            "codes that are all equal have no spread to draw from: the network tells no two "
+            "samples apart; train it for longer, at another rate, or with a weaker regulariser"
         )
     return codes
 
