@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from activae.data import array, binarised, digits, layout
+from activae.data import array, binarised, digits, layout, natural_patches
 from activae.data.binarising import fixed_draw, fresh_draw
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError, DataError
@@ -58,6 +58,19 @@ def test_a_value_is_the_probability_of_a_one() -> None:
     shares = (drawn == 255).float().mean(0)
     assert shares.tolist() == pytest.approx([0, 64 / 255, 128 / 255, 1], abs=0.015)
     assert shares[[0, 3]].tolist() == [0, 1]
+
+
+def test_patches_are_drawn_too_and_test_patches_by_a_draw_of_their_own() -> None:
+    grey, drawn = (natural_patches(12, 200, 1, 0, kind) for kind in (None, "static"))
+
+    assert drawn.binarise == "static"
+    for part, grey_part in ((drawn.train, grey.train), (drawn.test, grey.test)):
+        assert isinstance(part, Tensor)
+        assert part.unique().tolist() == [0, 255]
+        assert (
+            torch.corrcoef(torch.stack([part.flatten(), grey_part[:].flatten()]).float())[0, 1]
+            > 0.4
+        )
 
 
 def test_a_draw_made_once_goes_by_the_samples_place_alone() -> None:

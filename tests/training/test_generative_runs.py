@@ -108,6 +108,8 @@ def test_every_knob_changes_the_weights(options: str, change: str, weights: Weig
         ("experiment=vae regulariser=[kl,tc]", "regulariser.tc.weight=0", "experiment=vae"),
         ("experiment=wae", "regulariser.mmd.weight=0", ""),
         ("regulariser=rae_l2", "regulariser.rae_l2.weight=0", ""),
+        ("regulariser=rae_gp", "regulariser.rae_gp.weight=0", ""),
+        ("regulariser=rae_sn", "regulariser.rae_sn.weight=0", ""),
         ("experiment=aae", "regulariser.adversarial.weight=0", ""),
         (
             "experiment=vq_vae",

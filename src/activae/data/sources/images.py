@@ -172,7 +172,9 @@ def _of_scikit_learn(name: str) -> Path:
     return Path(package.origin).parent / "datasets" / name
 
 
-def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
+def natural_patches(
+    size: int, number: int, channels: int, seed: int, binarise: str | None = None
+) -> Source:
     """Square patches at random places of two photographs, uint8 `[C, size, size]`, 0 to 255.
 
     The photographs are scikit-learn's china.jpg and flower.jpg, 427 x 640 pixels each; half of the
@@ -187,9 +189,11 @@ def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
         number: of patches for training and validation, at least 2.
         channels: 1 (brightness) or 3 (RGB).
         seed: of the places; the same seed gives the same patches.
+        binarise: as for torchvision's images.
 
     Raises:
-        ConfigError: a number out of range, or patches too large for the test region.
+        ConfigError: `binarise` is unknown, a number is out of range, or patches are too large for
+            the test region.
     """
     photographs = _photographs(channels)
     width = photographs[0].shape[2]
@@ -205,7 +209,7 @@ def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
     right = [photograph[:, :, seam:] for photograph in photographs]
     train, train_labels = _patches(left, number, size, generator)
     test, test_labels = _patches(right, max(2, number // 4), size, generator)
-    return Source(
+    source = Source(
         name="patches",
         train=train,
         train_labels=train_labels,
@@ -215,6 +219,7 @@ def natural_patches(size: int, number: int, channels: int, seed: int) -> Source:
         units="intensity of 8 bits",
         class_names=PHOTOGRAPHS,
     )
+    return binarised(source, binarise)
 
 
 def _photographs(channels: int) -> list[Tensor]:
