@@ -80,10 +80,12 @@ def metrics(experiment: Any) -> list[str]:
     return [info.name.tag for info in experiment.metric_infos]
 
 
-def write_sweep(folder: Path, jobs: Sequence[Sequence[str]] = GRID, *, tests: bool = True) -> None:
+def write_sweep(
+    folder: Path, jobs: Sequence[Sequence[str]] = GRID, *, test: bool = True, **score: bool
+) -> None:
     lines = [[*ALWAYS, *job] for job in jobs]
     keys = {line.partition("=")[0] for job in jobs for line in job}
-    write_experiment(folder / "summary", keys, lines, tests=tests)
+    write_experiment(folder / "summary", keys, lines, {"test": test, **score})
 
 
 def test_a_sweep_opens_on_what_varies_and_on_the_test_score(
@@ -109,9 +111,28 @@ def test_a_sweep_opens_on_what_varies_and_on_the_test_score(
 
 
 def test_runs_that_never_see_test_data_open_on_validation(tmp_path: Path) -> None:
-    write_sweep(tmp_path, tests=False)
+    write_sweep(tmp_path, test=False)
 
     assert metrics(shown(tmp_path)[0]) == ["best/SE/val", "ratio_to_pca"]
+
+
+def test_likelihood_and_samples_have_columns_where_runs_are_scored_by_them(tmp_path: Path) -> None:
+    write_sweep(tmp_path, nll=True, samples=True)
+
+    found = metrics(shown(tmp_path)[0])
+
+    assert found[:4] == ["test/SE", "nll/test", "samples/frechet", "best/SE/val"]
+    assert {"samples/coverage", "samples/nearest_train", "test/PSNR"} < set(found)
+
+
+def test_a_run_tells_its_likelihood_and_the_figures_of_its_samples() -> None:
+    own = {"nll": {"test": 90.0, "standard_error": 1.0, "codes": 50}}
+    own["samples"] = {"n": 50, "frechet": 2.5, "recall": None, "low": {"frechet": 2.0}}
+
+    found = scores(METRICS | own)
+
+    assert found.keys() - scores(METRICS).keys() == {"nll/test", "samples/frechet"}
+    assert (found["nll/test"], found["samples/frechet"]) == (90.0, 2.5)
 
 
 def test_no_run_is_hidden_that_has_other_values(write: Callable[..., Path], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from activae.config.instantiating import activation_label, label
 from activae.config.names import place_of
 from activae.results.events import Events, Value, without_tensorflow
+from activae.results.samples.told import NAMES as OF_SAMPLES
 
 if TYPE_CHECKING:
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -28,6 +29,7 @@ _ENDING = ".activae-hparams"  # of the file that holds a sweep's experiment
 TEST, BEST, PCA = "test/", "best/SE/val", "ratio_to_pca"
 _OF_TEST = ("SE", "explained_variance", "PSNR", "SSIM", "MSE", "BCE")
 METRICS = (f"{TEST}{_OF_TEST[0]}", BEST, PCA, *(f"{TEST}{name}" for name in _OF_TEST[1:]))
+SAMPLES, NLL = "samples/", "nll/"  # where runs score them
 # Columns of keys that are too long to be one.
 _SHORT = {
     "optimizer.lr": "lr",
@@ -47,7 +49,19 @@ def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     test = metrics["test"] or {}
     found = {f"{TEST}{name}": test.get(name) for name in _OF_TEST}
     found |= {BEST: metrics["val"]["SE"], PCA: metrics["ratio_to_pca"]}
+    made, nll = metrics.get("samples") or {}, metrics.get("nll") or {}
+    found |= {f"{SAMPLES}{name}": made.get(name) for name in OF_SAMPLES}
+    found |= {f"{NLL}{split}": nll.get(split) for split in ("test", "val")}
     return {tag: value for tag, value in found.items() if value is not None}
+
+
+def tags(score: Mapping[str, Any]) -> list[str]:
+    """The columns of scores, by a config's `score`: what was asked for beside SE comes before."""
+    split = "test" if score["test"] else "val"
+    best, *others = (tag for tag in METRICS if score["test"] or not tag.startswith(TEST))
+    nll = [f"{NLL}{split}"] if score.get("nll") else []
+    made = [f"{SAMPLES}{name}" for name in OF_SAMPLES] if score.get("samples") else []
+    return [best, *nll, *made[:1], *others, *made[1:]]
 
 
 def hyper_parameters(cfg: DictConfig) -> dict[str, Any]:
@@ -152,17 +166,20 @@ def experiment_of_run(cfg: DictConfig, lines: Iterable[str]) -> Value:
     first = {"activation", "seed", *chosen(lines := list(lines))}
     columns = {name: value for name, value in _parameters(cfg, lines).items() if value is not None}
     values = {name: [value] for name, value in columns.items()}
-    return _experiment(values, first, tests=cfg.score.test)
+    return _experiment(values, first, tags(cfg.score))
 
 
 def write_experiment(
-    folder: Path, keys: Iterable[str], jobs: Iterable[Iterable[str]], *, tests: bool
+    folder: Path,
+    keys: Iterable[str],
+    jobs: Iterable[Iterable[str]],
+    score: Mapping[str, Any],
 ) -> None:
     """Write a sweep's experiment into a folder of events, in place of an earlier launch's.
 
     See `experiment_of_sweep`. Raises OSError.
     """
-    page = experiment_of_sweep(keys, jobs, tests=tests)
+    page = experiment_of_sweep(keys, jobs, score)
     content = page["metadata"].plugin_data.content
     earlier = list(folder.glob(f"*{_ENDING}"))
     if any(content in file.read_bytes() for file in earlier):
@@ -174,11 +191,11 @@ def write_experiment(
 
 
 def experiment_of_sweep(
-    keys: Iterable[str], jobs: Iterable[Iterable[str]], *, tests: bool = True
+    keys: Iterable[str], jobs: Iterable[Iterable[str]], score: Mapping[str, Any]
 ) -> Value:
     """A sweep's columns: the keys that vary among its jobs, each a list of override lines.
 
-    tests: whether its runs are scored on test data.
+    score: what its runs are scored by, as `ScoreConfig` has it.
     """
     varying = {column(key) for key in keys}
     columns: dict[str, list[Any]] = {}
@@ -186,11 +203,11 @@ def experiment_of_sweep(
         for name, value in chosen(lines).items():
             if name in varying:
                 columns.setdefault(name, []).append(value)
-    return _experiment(columns, columns, tests=tests)
+    return _experiment(columns, columns, tags(score))
 
 
 def _experiment(
-    columns: Mapping[str, Iterable[Any]], first: Iterable[str], *, tests: bool
+    columns: Mapping[str, Iterable[Any]], first: Iterable[str], scored: Iterable[str]
 ) -> Value:
     """The columns of the page, with values in each; it opens on those named, then on the scores.
 
@@ -207,9 +224,7 @@ def _experiment(
         words = any(isinstance(value, str) for value in values)
         kind = api_pb2.DATA_TYPE_STRING if words else api_pb2.DATA_TYPE_FLOAT64
         page.hparam_infos.add(name=name, type=kind, differs=name in opened)
-    for tag in METRICS:
-        if not tests and tag.startswith(TEST):
-            continue
+    for tag in scored:
         page.metric_infos.add(name=api_pb2.MetricName(tag=tag))
     return _value(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=page))
 

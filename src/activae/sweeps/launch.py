@@ -293,8 +293,11 @@ def _open_hparams(sweep: SweepFolder, keys: set[str], found: Sequence[_Composed]
     ]
     if shown and keys:
         lines = [job["overrides"] for job in sweep.index()["jobs"].values()]
-        tests = any(settled["score"]["test"] for settled in shown)
-        write_experiment(sweep.below(SUMMARY), keys, lines, tests=tests)
+        score = {
+            name: any(settled["score"].get(name) for settled in shown)
+            for name in ("test", "nll", "samples")
+        }
+        write_experiment(sweep.below(SUMMARY), keys, lines, score)
 
 
 def _count(jobs: Any) -> str:

@@ -10,7 +10,7 @@ from activae.results.samples.features import OwnFeatures
 from activae.results.samples.inception import FEW
 from activae.results.samples.scoring import BESIDE, COPIES, REAL, RECONSTRUCTIONS
 
-_NAMES = {
+NAMES = {
     "frechet": "Frechet distance",
     "kernel": "kernel distance",
     "sliced_w2": "sliced W2",
@@ -32,7 +32,7 @@ def table(found: Mapping[str, Any]) -> list[str]:
     beside = [name for name in BESIDE if name in found]
     heads = "".join(f"{_HEADS[name]:>11}" for name in beside)
     lines = [f"{'':17}{'samples':>9}  {'95 % interval':17}{heads}"]
-    for name, text in _NAMES.items():
+    for name, text in NAMES.items():
         if name in found:
             ends = [found[end].get(name) for end in ("low", "high")]
             interval = "" if None in ends else f"[{_number(ends[0])}, {_number(ends[1])}]"
