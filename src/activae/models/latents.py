@@ -93,7 +93,8 @@ class Gaussian(Latent):
             yield (
                 f"posterior collapse: none of the code's {units} units says anything of the "
                 "sample. Lower regulariser.kl.beta, let it warm up (regulariser.kl.warmup, in "
-                "steps), or spare some nats of each unit (regulariser.kl.free_bits=0.1)"
+                "steps), spare some nats of each unit (regulariser.kl.free_bits=0.1), or lower "
+                "optimizer.lr, if the network has died of too large steps"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,13 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
         )
     elif val > metrics["pca"]["val"]["SE"] and "kl" in cfg.regulariser:
         yield _held_back(metrics, cfg)
+    elif val > metrics["pca"]["val"]["SE"] and "words" in cfg.latent:
+        words, parts = cfg.latent.words, cfg.latent.parts
+        yield (
+            f"PCA with as many dimensions reconstructs better, from {cfg.encoding.dim} numbers: "
+            f"here a code is {parts} of {words} words, {parts * log2(words):.3g} bits. Try more parts "
+            "(latent.parts), more words (latent.words), more steps (trainer.max_epochs)."
+        )
     elif val > metrics["pca"]["val"]["SE"]:
         code = min(SMALL_CODE, metrics["pca"]["dim"] // 2)
         smaller = f", or a smaller code (encoding.dim={code}), which PCA cannot use as well"
@@ -123,9 +131,8 @@ def _held_back(metrics: dict[str, Any], cfg: DictConfig) -> str:
     active, units = int(latent["active_units"]), int(latent["units"])
     if not active:
         return (
-            "The code says nothing of the sample (posterior collapse), so that all reconstructions "
-            "are alike. Lower regulariser.kl.beta, let it warm up (regulariser.kl.warmup, in "
-            "steps), or spare some nats of each unit (regulariser.kl.free_bits=0.1)."
+            "The code says nothing of the sample, so that all reconstructions are alike: the note "
+            "on posterior collapse, above, says what helps."
         )
     return (
         f"PCA with as many dimensions reconstructs better: here {active} of {units} units say "

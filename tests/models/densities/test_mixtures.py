@@ -103,7 +103,13 @@ def test_a_component_on_fewer_codes_than_dimensions_is_told() -> None:
     _, [note] = gaussian_mixture(outliers, 3, 0)
 
     assert note.startswith("1 of 3 components holds fewer codes than the code has dimensions")
-    assert note.endswith("give a number of components below 3")
+    assert note.endswith("give at most 2 components")
+
+
+def test_no_more_components_are_advised_than_the_codes_can_fill() -> None:
+    _, [note] = gaussian_mixture(torch.randn(35, 32, generator=noise()), 10, 0)
+
+    assert note.endswith("give at most 1 component")
 
 
 def test_a_number_that_bic_chose_is_not_blamed_on_the_user() -> None:
@@ -115,7 +121,7 @@ def test_a_number_that_bic_chose_is_not_blamed_on_the_user() -> None:
 
     number = len(mixture.means)
     assert note.startswith(f"BIC chose {number} components, of which 1 holds fewer codes")
-    assert note.endswith(f"give a number of components below {number}")
+    assert note.endswith(f"give at most {number - 1} component{'s' if number > 2 else ''}")
 
 
 def test_a_mixture_is_fitted_on_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,3 +235,14 @@ def test_too_few_data_are_named() -> None:
 def test_samples_that_are_not_finite_are_named(reference: Reference) -> None:
     with pytest.raises(UserError, match="samples of this run are not all finite"):
         scored(reference, torch.full((200, 3), torch.nan))
+
+
+def test_figures_of_any_size_fit_the_table(good: SampleScores) -> None:
+    found = good.as_metrics()
+    for part in (found, found["low"], found["high"], *(found[name] for name in ("real", "copies"))):
+        part["kernel"], part["frechet"] = 12345678.9, 98765.4
+
+    lines = table(found)
+
+    assert max(map(len, lines)) <= 80
+    assert "[98765, 98765]" in lines[1]

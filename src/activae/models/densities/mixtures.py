@@ -153,15 +153,17 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
     weights, means, covariances = (
         torch.from_numpy(each) for each in (best.weights_, best.means_, best.covariances_)
     )
+    # A covariance of d dimensions takes d + 1 codes.
     collapsed = int((weights * len(codes) < codes.shape[1] + 1).sum())
     if collapsed and len(weights) > 1:
         few = f"{collapsed} of {len(weights)} components"
         if components is None:
             few = f"BIC chose {len(weights)} components, of which {collapsed}"
         holds = "hold" if collapsed > 1 else "holds"
+        most = min(most, len(weights) - 1)
         notes.append(
             f"{few} {holds} fewer codes than the code has dimensions: what is drawn there repeats "
-            f"training samples; give a number of components below {len(weights)}"
+            f"training samples; give at most {most} component{'s' if most > 1 else ''}"
         )
     factors = torch.linalg.cholesky(covariances)
     return Mixture(weights.log(), means, factors), notes

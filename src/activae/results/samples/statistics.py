@@ -84,7 +84,7 @@ def frechet(made: Tensor, real: Tensor) -> Figure:
     """
     if made.shape[1] > _WIDE:
         return Figure(_frechet(made, real))
-    return resampled(_frechet, made, real, least=0)
+    return resampled(_frechet, made, real, least=0.0)
 
 
 def _frechet(made: Tensor, real: Tensor) -> float:
@@ -156,7 +156,7 @@ def sliced_wasserstein(made: Tensor, real: Tensor, seed: int = 0) -> Figure:
         a, b = ours[our_groups != left], theirs[their_groups != left]  # as many of each direction
         return (a - b).double().square().mean().sqrt().item()
 
-    return _with_interval(of(GROUPS), map(of, range(GROUPS)), least=0)
+    return _with_interval(of(GROUPS), map(of, range(GROUPS)), least=0.0)
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def by_neighbours(made: Balls, real: Balls, k: int = NEIGHBOURS) -> dict[str, Fi
     return {
         "precision": share((balls > 0).float()),
         "recall": share(recalled),
-        "density": resampled(lambda of: of.double().mean().item(), balls / k, least=0),
+        "density": resampled(lambda of: of.double().mean().item(), balls / k, least=0.0),
         "coverage": share((nearest_made <= real.radius).float()),
         "one_nn": share(torch.cat(told)),
     }
@@ -233,7 +233,7 @@ def nearest(points: Tensor, among: Tensor, own: Tensor | None = None) -> Tensor:
 
 def ratio(distances: Tensor, of_real: Tensor) -> Figure:
     """The mean of distances [n], relative to that of real points [m]."""
-    return resampled(lambda a, b: (a.mean() / b.mean()).item(), distances, of_real, least=0)
+    return resampled(lambda a, b: (a.mean() / b.mean()).item(), distances, of_real, least=0.0)
 
 
 def label_figures(made: Tensor, real: Tensor) -> dict[str, Figure]:
@@ -246,7 +246,7 @@ def label_figures(made: Tensor, real: Tensor) -> dict[str, Figure]:
     shares = (made[:, None] == kinds).double().mean(0)
     seen = (shares >= counts / len(real) / 10).double().mean().item()
     most = log(max(2, len(torch.cat((made, real)).unique())))
-    entropy = resampled(_entropy, made, least=0, most=most)
+    entropy = resampled(_entropy, made, least=0.0, most=most)
     return {"label_coverage": Figure(seen), "label_entropy": entropy}
 
 

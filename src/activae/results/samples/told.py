@@ -31,13 +31,13 @@ def table(found: Mapping[str, Any]) -> list[str]:
     """Lines of the table of what `SampleScores.as_metrics` gives."""
     beside = [name for name in BESIDE if name in found]
     heads = "".join(f"{_HEADS[name]:>11}" for name in beside)
-    lines = [f"{'':17}{'samples':>9}  {'95 % interval':17}{heads}"]
+    lines = [f"{'':17}{'samples':>9}  {'95 % interval':18}{heads}"]
     for name, text in NAMES.items():
         if name in found:
             ends = [found[end].get(name) for end in ("low", "high")]
             interval = "" if None in ends else f"[{_number(ends[0])}, {_number(ends[1])}]"
             others = "".join(f"{_number(found[each].get(name)):>11}" for each in beside)
-            lines.append(f"{text:17}{_number(found[name]):>9}  {interval:17}{others}")
+            lines.append(f"{text:17}{_number(found[name]):>9}  {interval:18}{others}")
     return lines
 
 
@@ -82,4 +82,6 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
+    if abs(value) >= 1e4:  # as many digits as the columns have room for
+        return f"{value:.0f}" if abs(value) < 1e6 else f"{value:.1e}"
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
