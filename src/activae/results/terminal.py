@@ -113,8 +113,8 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
         words, parts = cfg.latent.words, cfg.latent.parts
         yield (
             f"PCA with as many dimensions reconstructs better, from {cfg.encoding.dim} numbers: "
-            f"here a code is {parts} of {words} words, {parts * log2(words):.3g} bits. Try more parts "
-            "(latent.parts), more words (latent.words), more steps (trainer.max_epochs)."
+            f"here a code is {parts} of {words} words, {parts * log2(words):.3g} bits. Try more "
+            "parts (latent.parts), more words (latent.words), more steps (trainer.max_epochs)."
         )
     elif val > metrics["pca"]["val"]["SE"]:
         code = min(SMALL_CODE, metrics["pca"]["dim"] // 2)
