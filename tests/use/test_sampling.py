@@ -214,6 +214,14 @@ def test_a_note_that_concerns_several_labels_is_told_once(
     assert [note[:40] for note in found.notes] == ["labels 8, 9: left out: 1 codes are too f"]
 
 
+def test_one_label_alone_has_the_density_of_all(digits: Run, codes: torch.Tensor) -> None:
+    found = fit(digits, codes, components=60, labels=np.full(len(codes), 7))
+
+    assert found.of(7) is found.density
+    assert str(found).endswith("of 1797 codes, and of label 7")
+    assert not [note for note in found.notes if "label" in note]
+
+
 def test_a_label_has_as_many_components_as_its_codes_can_carry(
     digits: Run, codes: torch.Tensor, labels: np.ndarray
 ) -> None:

@@ -66,6 +66,8 @@ class Sampler:
 
     def __str__(self) -> str:
         classes = f", and of each of {len(self.by_class)} labels" if self.by_class else ""
+        if len(self.by_class) == 1:
+            classes = f", and of label {next(iter(self.by_class))}"
         return f"{self.recipe.kind} of {self.density}, of {self.codes} codes{classes}"
 
     def of(self, label: str | int | None) -> Density:
@@ -119,22 +121,25 @@ def fit(
     if labels is not None and make is not prior:  # which is the same whatever the codes
         known = np.asarray(labels)[rows.numpy()].astype(str)
     names = sorted(set(known.tolist()), key=lambda each: (len(each), each))
-    told = told or (lambda done, of: None)
-    classes = f", and to those of each of {len(names)} labels" if names else ""
+    several = len(names) > 1
+    classes = f", and to those of each of {len(names)} labels" if several else ""
     log.info("%s", wrapped(f"fitting {make.__name__} to {len(flat)} codes{classes}"))
     density, notes = make(flat, seed=seed, **settings)
-    by_class: dict[str, Density] = {}
+    by_class = dict.fromkeys(names, density)  # of one label alone it is that of all
     doubted: dict[str, list[str]] = {}  # which labels have a doubt
-    for done, name in enumerate(names, start=1):
-        told(done, len(names) + 1)
+    for done, name in enumerate(names if several else (), start=1):
+        if told is not None:
+            told(done, len(names) + 1)
         own = flat[torch.from_numpy(known == name)]
         try:
             by_class[name], doubts = make(own, seed=seed, **_of_class(settings, own.shape))
         except UserError as error:
+            del by_class[name]
             doubts = [f"left out: {error}"]
         for doubt in doubts:
             doubted.setdefault(doubt, []).append(name)
-    told(len(names) + 1, len(names) + 1)
+    if told is not None:
+        told(len(names) + 1, len(names) + 1)
     for doubt, whose in doubted.items():
         notes.append(f"label{'s' if len(whose) > 1 else ''} {', '.join(whose)}: {doubt}")
     recipe = Recipe(make.__name__, settings, seed)

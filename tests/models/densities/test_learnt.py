@@ -123,6 +123,18 @@ def test_one_dimension_and_dimensions_that_never_vary_are_learnt_too(
         assert codes is line or (drawn[:, 1] - 4).abs().max() < 0.2
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "prior"])
+def test_densities_of_one_dimension_are_made_again_of_their_parts(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "_MOST_STEPS", 3)
+    density = KINDS[kind](bent(300)[:, :1], seed=0)[0]
+
+    again = restored({"form": density.form, **density.parts()}, 1)
+
+    assert again.sample(9, noise()).equal(density.sample(9, noise()))
+
+
 @pytest.mark.parametrize("kind", ["flow", "two_stage"])
 def test_what_cannot_be_learnt_is_named(kind: str) -> None:
     with pytest.raises(UserError, match="19 codes are too few to learn from: give 20 or more"):

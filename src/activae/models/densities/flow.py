@@ -38,7 +38,8 @@ class Flow:
     ) -> None:
         self.family, self.transforms, self.hidden = family, transforms, list(hidden)
         self.scale = Scale(mean, factor)
-        if weights is not None and (transforms > len(weights) or sum(hidden) > _values(weights)):
+        widths = sum(hidden) if self.width > 1 else 0  # one dimension has no network
+        if weights is not None and (transforms > len(weights) or widths > _values(weights)):
             raise ValueError("weights of another flow")
         with torch.random.fork_rng(devices=[]):  # the weights that layers draw are replaced
             self.flow = _zuko(family)(
@@ -111,7 +112,7 @@ def _begin(flow: nn.Module, seed: int) -> None:
         bound = parameter.shape[-1] ** -0.5
         parameter.copy_((2 * torch.rand(parameter.shape, generator=noise) - 1) * bound)
     for layer in flow.transform.transforms:  # type: ignore[union-attr]
-        last = layer.hyper[-1] if hasattr(layer, "hyper") else layer  # one dimension has no network
+        last = layer.hyper[-1] if hasattr(layer, "hyper") else layer  # of one dimension
         for parameter in last.parameters():
             parameter.zero_()
 
