@@ -167,8 +167,26 @@ def test_codes_on_a_sphere_are_drawn_on_it(trained: Trained, images: np.ndarray)
 def test_words_of_a_codebook_are_no_density(trained: Trained, images: np.ndarray) -> None:
     run = activae.load(trained("data=digits", "experiment=vq_vae"))
 
-    with pytest.raises(UserError, match="codes of latent=vq are words of a codebook"):
-        fit(run, run.encode_normalised(run.to_network(images)))
+    for asked in (
+        lambda: fit(run, run.encode_normalised(run.to_network(images))),
+        lambda: run.sample(3),
+        lambda: run.fit_sampler("kde"),
+    ):
+        with pytest.raises(UserError, match="codes of latent=vq are words of a codebook"):
+            asked()
+
+
+def test_data_that_are_gone_are_asked_for_in_one_sentence(
+    trained: Trained, tmp_path: Path, images: np.ndarray
+) -> None:
+    file = tmp_path / "gone.npy"
+    np.save(file, images[:100])
+    run = activae.load(trained("data=array", f"data.path={file}"))
+    file.unlink()
+
+    with pytest.raises(UserError, match=r"there is no such file[^.]*; give INPUT \(in Python, x\)"):
+        run.fit_sampler()
+    assert run.fit_sampler("gaussian", images).codes == len(images)
 
 
 def test_notes_of_the_fit_are_kept(
@@ -249,8 +267,11 @@ def test_what_cannot_be_fitted_is_named(digits: Run, codes: torch.Tensor) -> Non
         UserError, match="sampler=kdf: choose one of gmm, gaussian, kde, prior, flow, two_stage"
     ):
         fit(digits, codes, "kdf")
-    with pytest.raises(UserError, match="components=0"):
-        fit(digits, codes, components=0)
+    for bad in (0, 2.5, "x"):
+        with pytest.raises(UserError, match=f"components={bad}: give a whole number of 1 or more"):
+            fit(digits, codes, components=bad)
+    with pytest.raises(UserError, match="hidden: the sampler gmm takes components"):
+        fit(digits, codes, hidden=[8])
 
 
 def test_tables_are_made_with_their_words(trained: Trained, home: Path) -> None:
@@ -326,7 +347,9 @@ class TestOnTheCommandLine:
 
         file = tmp_path / "x.npy"
         assert main(["sample", str(run.folder), "1", str(file), "--label", "7"], "") == 0
-        assert capsys.readouterr().out.startswith(f"{file}: 1 new sample of label 7, by gaussian")
+        assert capsys.readouterr().out.startswith(
+            f"{file}: 1 new sample of label 7, by the sampler gaussian"
+        )
 
     def test_notes_fit_a_terminal(self, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         command = ["fit-sampler", str(run.folder), "--force", "--components", "400"]

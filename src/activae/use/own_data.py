@@ -25,7 +25,10 @@ def own_data(run: Run) -> AutoencoderDataModule:
         raise UserError(f"{run.spec.name}: has not been downloaded here")
     if data_changed(run.config, run.metrics.get("data_content")):
         raise UserError(f"{run.spec.name}: has changed since the run was trained")
-    return build_data(run.restored.config)
+    try:
+        return build_data(run.restored.config)
+    except UserError as error:  # which others say more after
+        raise UserError(str(error).rstrip(".")) from error
 
 
 def _is_here(source: dict[str, Any]) -> bool:

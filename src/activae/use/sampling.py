@@ -11,7 +11,7 @@ from torch import Size, Tensor
 
 from activae.config.program import using
 from activae.errors import UserError
-from activae.models.densities.kinds import KINDS, refuse_unsuited
+from activae.models.densities.kinds import KINDS, refuse_unsuited, settings_of
 from activae.results import sampler as kept
 from activae.results.sampler import FILE, Labels, Sampler, draw_codes, network_hash, save
 from activae.results.sampling import training_codes
@@ -42,6 +42,9 @@ def fit(
     `activae.results.sampler.fit` does.
     """
     refuse(run, kind)
+    takes = settings_of(KINDS[kind], {})
+    for name in settings.keys() - takes.keys():
+        raise UserError(f"{name}: the sampler {kind} takes {', '.join(takes) or 'no settings'}")
     network = network_hash(run.network, run.normalisation)
     return kept.fit(KINDS[kind], codes, network, labels=labels, seed=seed, told=told, **settings)
 
@@ -87,6 +90,7 @@ def read(run: Run) -> Sampler:
     """The sampler beside a run. Raises UserError where there is none, DataError for a bad file."""
     file = run.folder / FILE
     if not file.is_file():
+        refuse(run, "gmm")
         raise UserError(
             f"{run.folder}: no sampler is fitted to this run; run "
             f"`{using()} fit-sampler {quote(str(run.folder))}`"

@@ -91,7 +91,7 @@ def sample(options: argparse.Namespace) -> None:
     write_samples(run, made, options.output)
     of_label = "" if options.label is None else f" of label {options.label}"
     samples = "1 new sample" if options.n == 1 else f"{options.n} new samples"
-    print(f"{options.output}: {samples}{of_label}, by {run.sampler}")
+    print(f"{options.output}: {samples}{of_label}, by the sampler {run.sampler.recipe.kind}")
 
 
 def _components(options: argparse.Namespace) -> int | None:

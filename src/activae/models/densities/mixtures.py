@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from math import log, pi
+from numbers import Integral
 from typing import ClassVar
 
 import torch
@@ -129,7 +130,7 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
     from threadpoolctl import threadpool_limits
 
     codes = usable(codes)
-    if components is not None and components < 1:
+    if components is not None and (not isinstance(components, Integral) or components < 1):
         raise UserError(f"components={components}: give a whole number of 1 or more")
     if components is not None and len(codes) < components:
         raise UserError(
