@@ -112,6 +112,12 @@ def test_what_suits_no_sampler_is_refused_before_training(complaint: Complaint) 
     )
     assert "sampler=prior: nothing trained this run's codes" in complaint("sampler=prior")
     assert "sampler.components=0: must be" in complaint("sampler=gmm", "sampler.components=0")
+    assert "sampler.transforms=0: must be" in complaint("sampler=flow", "sampler.transforms=0")
+    assert "sampler.family=glow: must be one of" in complaint("sampler=flow", "sampler.family=glow")
+    for bad in ("[]", "[8,0]"):
+        assert "must be a list of whole numbers of 1 or more" in (
+            complaint("sampler=two_stage", f"sampler.hidden={bad}")
+        )
 
 
 class TestInASweep:

@@ -70,6 +70,8 @@ def test_grey_pictures_are_drawn_as_those_that_it_was_trained_on(
     assert evidence.shape == (9,)
     assert np.array_equal(evidence, run.log_evidence(drawn, samples=20))
     assert np.array_equal(evidence[:4], run.log_evidence(images[:4], samples=20))
+    with pytest.raises(ConfigError, match=r"samples=2\.5: must be a whole number of 1 or more"):
+        run.log_evidence(images[:4], samples=2.5)  # type: ignore[arg-type]
     np.save(tmp_path / "some.npy", images[:20])
     rest = ("--samples", "20", "--limit", "9")
     line = told(capsys, str(folder), str(tmp_path / "some.npy"), *rest)

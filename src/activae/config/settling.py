@@ -317,6 +317,12 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("trainer.deterministic", "true, false or warn", (True, False, "warn").__contains__),
     ("trainer.profiler", *_one_of(PROFILERS)),
     ("sampler.components", *_POSITIVE_INT),
+    ("sampler.transforms", *_POSITIVE_INT),
+    (
+        "sampler.hidden",
+        "a list of whole numbers of 1 or more",
+        lambda widths: bool(widths) and all(width >= 1 for width in widths),
+    ),
     ("score.nll_samples", *_POSITIVE_INT),
     ("freeze", "encoder, decoder or null", ("encoder", "decoder").__contains__),
     ("logger.snapshots", *_NOT_NEGATIVE),

@@ -43,7 +43,7 @@ class ImportanceWeighted:
     needs = "gaussian"
 
     def __init__(self, likelihood: Likelihood, *, samples: int) -> None:
-        if samples < 1:
+        if samples < 1 or samples != int(samples):
             raise ConfigError(f"objective.samples={samples}: must be a whole number of 1 or more")
         self.likelihood = likelihood
         self.samples = samples
@@ -141,7 +141,7 @@ def log_evidence(
     Raises ConfigError where the network's code is no distribution.
     """
     refuse_unless_distribution(net, "the likelihood by importance weights")
-    if samples < 1:
+    if samples < 1 or samples != int(samples):
         raise ConfigError(f"samples={samples}: must be a whole number of 1 or more")
     rows = (_DECODED_ON_GPU if x.is_cuda else _DECODED_ON_CPU) // _DRAWN_AT_ONCE
     found = [torch.empty(0, dtype=torch.float64)]

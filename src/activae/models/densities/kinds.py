@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -56,7 +56,7 @@ def flow(
     codes: Tensor,
     *,
     seed: int,
-    family: str = "maf",
+    family: Literal["maf", "nsf"] = "maf",
     transforms: int = 4,
     hidden: Sequence[int] = (64, 64),
 ) -> Fitted:
