@@ -13,8 +13,15 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import (
+    BatchSizeFinder,
+    EarlyStopping,
+    LearningRateFinder,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.tuner import Tuner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -33,7 +40,7 @@ from activae.training.optimizers import Clipping, make_optimizer
 from activae.training.phases import Phase
 from activae.training.plain import unfused
 from activae.training.process import process_state
-from activae.training.schedules import Plateau, cosine
+from activae.training.schedules import Plateau, Schedule, constant, cosine, onecycle
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice on loaders and loggers
 
@@ -371,6 +378,76 @@ def test_a_small_network_has_one_thread_and_the_others_are_given_back(tmp_path: 
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+def tuned(folder: Path) -> tuple[AutoencoderModule, AutoencoderDataModule, Tuner]:
+    return AutoencoderModule(network()), arrays(), Tuner(trainer(folder))
+
+
+def test_a_tuner_finds_the_batch_size_of_the_data_module(tmp_path: Path) -> None:
+    model, data, tuner = tuned(tmp_path)
+    before = weights(model)
+
+    found = tuner.scale_batch_size(model, datamodule=data)
+
+    assert found == data.batch_size == 128  # the first that holds the 70 samples
+    assert torch.equal(weights(model), before)
+    trainer(tmp_path).fit(model, datamodule=data)
+    assert model.step == 3
+
+
+def test_a_tuner_finds_the_learning_rate_of_the_module_and_it_trains_with_it(
+    tmp_path: Path,
+) -> None:
+    model, data, tuner = tuned(tmp_path)
+    before = weights(model)
+    assert model.lr == 1e-3
+
+    found = tuner.lr_find(model, datamodule=data)
+
+    assert found is not None
+    assert model.lr == found.suggestion()
+    assert torch.equal(weights(model), before)
+    trainer(tmp_path).fit(model, datamodule=data)
+    chosen = AutoencoderModule(network(), lr=model.lr)
+    trainer(tmp_path).fit(chosen, datamodule=arrays())
+    assert torch.equal(weights(model), weights(chosen))
+
+
+def test_a_range_test_goes_on_where_training_would_have_diverged(tmp_path: Path) -> None:
+    sgd = partial(torch.optim.SGD, momentum=0.9)
+    model = AutoencoderModule(network(), lr=0.1, optimizer=sgd)
+    assert model.lr == 0.1
+
+    test = {"max_lr": 1e12, "num_training": 60, "early_stop_threshold": None, "update_attr": False}
+    found = Tuner(trainer(tmp_path, max_epochs=10)).lr_find(model, datamodule=arrays(), **test)
+
+    assert found is not None
+    assert len(found.results["lr"]) == 60
+    assert model.lr == 0.1
+
+
+@pytest.mark.parametrize("schedule", [constant, onecycle])
+def test_callbacks_that_tune_have_the_fit_go_on_with_what_they_found(
+    schedule: Schedule, tmp_path: Path
+) -> None:
+    finders = [BatchSizeFinder(max_trials=3), LearningRateFinder()]
+    model, data = AutoencoderModule(network(), schedule=schedule), arrays()
+
+    trainer(tmp_path, callbacks=finders).fit(model, datamodule=data)
+
+    assert data.batch_size == 8
+    chosen = AutoencoderModule(network(), lr=model.lr, schedule=schedule)
+    trainer(tmp_path).fit(chosen, datamodule=arrays(8))
+    assert model.lr != 1e-3
+    assert torch.equal(weights(model), weights(chosen))
+
+
+def test_lr_is_for_an_optimizer_that_takes_one() -> None:
+    with pytest.raises(ConfigError, match=r"lr=-1: must be a number greater than 0"):
+        AutoencoderModule(network(), lr=-1)
+    with pytest.raises(ConfigError, match=r"lr=0\.1: the optimizer takes no lr; give one that"):
+        AutoencoderModule(network(), lr=0.1, optimizer=lambda p: torch.optim.SGD(p, lr=1))
 
 
 def test_what_a_trainer_cannot_do_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from activae.data.normalisation import Samples
 from activae.data.on_disk.rows import DiskSamples, RawRows
 from activae.errors import ConfigError, DataError
 
@@ -41,6 +42,11 @@ class TrainingBatches:
             )
         self.data = data
         self.trainer: Any = trainer
+
+    @property
+    def dataset(self) -> Samples:
+        """What the batches are of: a Tuner tries none that is larger."""
+        return self.data.gathered
 
     def __len__(self) -> int:
         return self.data.steps_per_epoch
@@ -73,6 +79,11 @@ class StageBatches:
         self.rows = samples if rows is None else min(rows, samples)
         if not self.rows:
             raise DataError(f"{data.source.name}: there are no samples for {stage}")
+
+    @property
+    def dataset(self) -> Samples:
+        """What the batches are of: a Tuner tries none that is larger."""
+        return self.data.samples[self.stage]
 
     def __len__(self) -> int:
         return ceil(self.rows / self.data.batch_size)

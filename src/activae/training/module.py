@@ -67,8 +67,8 @@ class AutoencoderModule(InPlainTrainer):
         objective: (autoencoder, batch) -> named scalar terms; mean squared error by default. A loss
             (autoencoder, x) -> scalar becomes one by `activae.objectives.Objective(loss)`.
         normalisation: kept with the weights; that of the DataModule by default.
-        lr: of Adam, the optimizer by default.
-        optimizer: makes another one of parameters, such as partial(torch.optim.SGD, lr=0.1).
+        lr: of the optimizer; by default its own, 1e-3 for Adam.
+        optimizer: makes another than Adam of parameters, such as partial(torch.optim.SGD, lr=0.1).
         schedule: (step, total_steps) -> what lr is multiplied by, such as
             `activae.training.schedules.onecycle`; constant by default.
         total_steps: the length that the schedule goes by; that of the Trainer's fit by default.
@@ -88,7 +88,7 @@ class AutoencoderModule(InPlainTrainer):
         objective: Objective | None = None,
         normalisation: nn.Module | None = None,
         *,
-        lr: float = 1e-3,
+        lr: float | None = None,
         optimizer: OptimizerFactory | None = None,
         schedule: Schedule = constant,
         total_steps: int | None = None,
@@ -115,7 +115,9 @@ class AutoencoderModule(InPlainTrainer):
                 "and give the objective alone"
             )
         self.whole_objective = objective
-        self.optimizer_factory = optimizer or partial(torch.optim.Adam, lr=lr)
+        self.optimizer_factory = optimizer or torch.optim.Adam
+        if lr is not None:
+            self.lr = lr
         self.schedule: Schedule = schedule
         self.whole_schedule: Schedule = schedule
         if isinstance(schedule, Adaptive):  # each phase starts with one that has seen nothing

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
 import torch
@@ -56,6 +57,27 @@ def make_optimizer(
     others = [p for name, p in training.items() if name not in weights]
     groups = [{"params": list(weights.values())}, {"params": others, "weight_decay": 0.0}]
     return factory(groups, **_fastest(factory))
+
+
+def learning_rate(factory: Callable[..., torch.optim.Optimizer]) -> float:
+    """The lr that a factory gives its optimizers."""
+    rate: float = factory([nn.Parameter(torch.zeros(1, 1))]).param_groups[0]["lr"]
+    return rate
+
+
+def with_learning_rate(
+    factory: Callable[..., torch.optim.Optimizer], lr: float
+) -> Callable[..., torch.optim.Optimizer]:
+    """What makes the same optimizers with another lr. Raises ConfigError where that cannot be."""
+    if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < inf:
+        raise ConfigError(f"lr={lr!r}: must be a number greater than 0, such as 1e-3")
+    known = inspect.signature(factory).parameters.values()
+    if not any(p.name == "lr" or p.kind is p.VAR_KEYWORD for p in known):
+        raise ConfigError(
+            f"lr={lr}: the optimizer takes no lr; give one that does, such as torch.optim.SGD, or "
+            "partial(torch.optim.SGD, momentum=0.9)"
+        )
+    return partial(factory, lr=lr)
 
 
 def check_state(optimizer: torch.optim.Optimizer) -> None:

@@ -29,7 +29,7 @@ from activae.objectives.batch import Batch, samples_of
 from activae.objectives.declared import Objective, Terms, evaluated, total
 from activae.training.endings import Diverged, raise_if_diverged
 from activae.training.epoch_sums import Sums, over_steps
-from activae.training.optimizers import Clipping
+from activae.training.optimizers import Clipping, learning_rate, with_learning_rate
 from activae.training.phases import Phase
 from activae.training.process import choose_threads
 from activae.training.schedules import Adaptive, Schedule, constant
@@ -81,6 +81,32 @@ class InPlainTrainer(pl.LightningModule):
         def score(self, stage: str, scored: Batch, weight: float, samples: int) -> None: ...  # noqa: D102
         def finish_epoch(self, terms: Any, train: Any, val: Any) -> None: ...  # noqa: D102
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Of a fit; here, because a Tuner runs its loop, and saves, before a fit has started.
+        self.taken: list[tuple[Terms, int]] = []
+        self.evaluated: tuple[Terms, int] | None = None
+        self.updates: Mapping[str, Tensor] = {}
+        self.scores: dict[str, dict[str, float]] = {}
+        self.kept: dict[str, Any] | None = None
+        self.rates: LambdaLR | None = None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate that the schedule multiplies; to set it makes the next steps go by it.
+
+        What `Tuner(trainer).lr_find` reads and sets.
+        """
+        return learning_rate(self.optimizer_factory)
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer_factory = with_learning_rate(self.optimizer_factory, value)
+        if self.rates is not None:
+            self.rates.base_lrs = [value] * len(self.rates.base_lrs)
+            for group in self.rates.optimizer.param_groups:
+                group["initial_lr"] = value
+
     def configure_callbacks(self) -> list[pl.Callback]:
         """What has a small network compute on one thread, unless the Trainer has it already."""
         callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
@@ -96,6 +122,7 @@ class InPlainTrainer(pl.LightningModule):
             self.normalisation.load_state_dict(data.normalisation.state_dict())
         if stage != "fit":
             return
+        self.kept = None  # of a checkpoint that is read after this, if any is
         if len(self.phases) > 1:
             raise ConfigError(
                 f"phases: {len(self.phases)} phases have an optimizer each, and a pl.Trainer has "
@@ -119,17 +146,29 @@ class InPlainTrainer(pl.LightningModule):
 
     def plain_optimizers(self) -> dict[str, Any]:
         """The optimizer, and the schedule as one of torch's, asked at every step."""
-        self.total_steps = self.given_steps or self._steps_of_trainer()
-        self.phases = [Phase("joint", 0, self.total_steps)]
-        self.phase, self.step = self.phases[0], 0
+        self._plan()
+        self.step = 0
         self.schedule = deepcopy(self.whole_schedule)
         trainer: Any = self.trainer
         clips = trainer.gradient_clip_val is not None or self.clipping is not None
         if clips and str(trainer.precision).endswith("mixed"):
             self.optimizer_factory = unfused(self.optimizer_factory)
-        optimizer = self.new_optimizer()
-        rates = LambdaLR(optimizer, self.factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
+        self.optimizer = self.new_optimizer()
+        self.rates = LambdaLR(self.optimizer, self.factor)
+        rates = {"scheduler": self.rates, "interval": "step"}
+        return {"optimizer": self.optimizer, "lr_scheduler": rates}
+
+    def _plan(self) -> None:
+        """How long the schedule is."""
+        self.total_steps = self.given_steps or self._steps_of_trainer()
+        self.phases = [Phase("joint", 0, self.total_steps)]
+        self.phase = self.phases[0]
+
+    def _in_range_test(self) -> bool:
+        """Whether a Tuner drives the learning rate, to where training fails, in our rates' place."""
+        driven: Any = self.trainer
+        schedulers = [config.scheduler for config in driven.lr_scheduler_configs]
+        return self.rates is not None and self.rates not in schedulers
 
     def _steps_of_trainer(self) -> int:
         steps = self.trainer.estimated_stepping_batches
@@ -153,15 +192,15 @@ class InPlainTrainer(pl.LightningModule):
         # A fit that goes on within an epoch does not start it.
         self.epoch, self.started = self.trainer.current_epoch, perf_counter()
         self.epoch_sums = Sums()
-        self.taken: list[tuple[Terms, int]] = []
-        self.evaluated: tuple[Terms, int] | None = None
-        self.updates: Mapping[str, Tensor] = {}
-        self.scores: dict[str, dict[str, float]] = {}
-        kept, self.kept = getattr(self, "kept", None), None
+        self.taken, self.evaluated, self.updates, self.scores = [], None, {}, {}
+        kept, self.kept = self.kept, None
         if kept is not None:
             self.epoch_sums.load(kept["epoch_sums"])
             if isinstance(self.schedule, Adaptive):
                 self.schedule.load_state_dict(kept["schedule"])
+        self._plan()  # a callback may have set the batch size just now, or lr
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self.factor(self.trainer.global_step)
 
     def start_plain_epoch(self) -> None:
         """Start the epoch's means afresh, unless it goes on from within."""
@@ -214,7 +253,8 @@ class InPlainTrainer(pl.LightningModule):
         self.taken = []
         self.epoch_sums.add(over_steps(terms), sizes)
         first = self.trainer.fit_loop.total_batch_idx + 1 - len(terms)
-        raise_if_diverged([total(each) for each in terms], first)
+        if not self._in_range_test():
+            raise_if_diverged([total(each) for each in terms], first)
 
     def on_train_epoch_end(self) -> None:
         """Log the means over the epoch's steps; let the schedule hear of SE/val."""
@@ -225,6 +265,8 @@ class InPlainTrainer(pl.LightningModule):
         if not self.epoch_sums.sums:
             return
         terms = self.epoch_sums.take()
+        if self._in_range_test():  # its epochs are not the run's
+            return
         figures = {"loss/train": sum(terms.values())}
         if len(terms) > 1:
             figures |= {f"loss_terms/{name}": term for name, term in terms.items()}
@@ -250,7 +292,7 @@ class InPlainTrainer(pl.LightningModule):
             return
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._count_taken()
-            if not isfinite(self.scores["val"]["SE"]):
+            if not isfinite(self.scores["val"]["SE"]) and not self._in_range_test():
                 raise Diverged(self.step)
         for stage, scores in self.scores.items():
             self.log(f"SE/{stage}", scores["SE"], prog_bar=True)
