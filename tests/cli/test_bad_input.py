@@ -32,6 +32,11 @@ def assert_says(message: str, *parts: str) -> None:
         ("data=", ["data=", "array, cifar10, digits"]),
         ("activation@encoder.activation=geluu", ["activation=geluu", "Did you mean gelu?"]),
         ("activation@encoder.activaton=gelu", ["activation@encoder.activation"]),
+        ("logger=none", ["logger=none: there is no such option; logger=minimal writes CSV, check"]),
+        ("activation=none", ["activation=none: ", "; activation=identity makes a linear network"]),
+        ("data=my/thirty.csv", ["data=tabular data.path=my/thirty.csv or data=array data.path="]),
+        ("data=mine.npy", ["data=mine.npy: there is no such option. Your own data are data=array"]),
+        ("data=photos/", ["data=image_folder data.path=photos/ or data=text data.path=photos/"]),
     ],
 )
 def test_unknown_option(override: str, said: list[str], complaint: Complain) -> None:
@@ -58,6 +63,16 @@ def test_unknown_option(override: str, said: list[str], complaint: Complain) -> 
 )
 def test_misspelt_key(override: str, said: list[str], complaint: Complain) -> None:
     assert_says(complaint(override), *said)
+
+
+@pytest.mark.parametrize("start", ["", "+"])
+@pytest.mark.parametrize("value", ["early_stopping", "[early_stopping]"])
+def test_callbacks_are_no_group_and_the_way_to_add_one_is_told(
+    start: str, value: str, complaint: Complain
+) -> None:
+    said = complaint(f"{start}callbacks={value}")
+
+    assert_says(said, "callbacks", "+callbacks.NAME._target_=MODULE.CLASS", "early_stopping_pati")
 
 
 def test_a_parameter_that_only_the_call_refuses(complaint: Complain) -> None:
@@ -133,6 +148,7 @@ def test_wrong_parameter_of_an_activation(
     [
         ("encoding.dim=0", "encoding.dim=0: must be a whole number of 1 or more"),
         ("encoding.dim=-3", "encoding.dim=-3"),
+        ("trainer.gradient_clip_algorithm=value", "without a limit; add trainer.gradient_clip_val"),
         ("optimizer.lr=0", "optimizer.lr=0: must be a number greater than 0"),
         ("optimizer.lr=-1", "optimizer.lr=-1"),
         ("optimizer.lr=nan", "optimizer.lr=nan"),

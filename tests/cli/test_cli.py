@@ -35,7 +35,7 @@ def test_a_run_says_what_it_does_and_leaves_a_folder(train_py: TrainPy, tmp_path
     [run] = runs(tmp_path)
     assert outcome.code == 0
     assert "tanh on digits" in outcome.text
-    assert f"run    {run}" in outcome.text
+    assert f"run    {run.relative_to(tmp_path)}\n" in outcome.text
     assert re.fullmatch(
         r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_tanh,logger=minimal,trainer=debug",
         str(run.relative_to(tmp_path)),
@@ -116,7 +116,11 @@ def test_an_activation_of_ones_own_lies_in_the_working_directory(
         (["optimizer.lrr=1"], ["optimizer.lrr", "Did you mean lr?", "betas"]),
         (["seed=x"], ["seed=x: must be a whole number"]),
         (["optimizer.lr"], ["optimizer.lr", "KEY=VALUE"]),
-        (["activation=null"], ["error: activation=null: a group", "one of its options"]),
+        (
+            ["activation=null"],
+            ["activation=null: a group", "one of its options", "=identity"],
+        ),
+        (["logger=false", "seed=1"], ["error: logger=false: a group cannot", "logger=minimal"]),
         (["--config-dir", "nowhere"], ["nowhere", "not found"]),
         (["resume=nowhere"], ["resume=nowhere"]),
         (["hydra/launcher=nowhere"], ["hydra/launcher=nowhere", "basic"]),
@@ -126,7 +130,11 @@ def test_an_activation_of_ones_own_lies_in_the_working_directory(
 def test_a_mistake_found_before_the_job_leaves_nothing(
     arguments: list[str], said: list[str], train_py: TrainPy, tmp_path: Path
 ) -> None:
-    train_py(*arguments).assert_one_error(*said)
+    outcome = train_py(*arguments)
+
+    outcome.assert_one_error(*said)
+    words = [line.removeprefix("error: ").strip() for line in outcome.text.splitlines()]
+    assert all(len(line) <= 80 for line in words if " " in line)
 
     assert not (tmp_path / "outputs").exists()
 

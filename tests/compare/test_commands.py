@@ -195,3 +195,7 @@ def test_runs_that_have_not_begun_are_counted(swept: Callable[..., Answer], tmp_
     record.write_text(json.dumps({"commands": [], "jobs": jobs}))
     first, *_ = answer(read_runs([tmp_path / "s"])).caveats
     assert first.startswith("3 of 10 runs of ")
+    (tmp_path / "s/relu9").mkdir()
+    (tmp_path / "s/relu9/FAILED").write_text("seed=x: must be a whole number")  # its sweep told it
+    first, *_ = answer(read_runs([tmp_path / "s"])).caveats
+    assert first.startswith("2 of 10 runs of ")

@@ -44,6 +44,15 @@ def test_the_options_of_groups_are_kept_by_their_places(chosen: Callable[..., Di
     assert not [place for place in cfg.choices if "hydra" in place or "launcher" in place]
 
 
+def test_experiments_beside_each_other_are_told_together(
+    chosen: Callable[..., DictConfig],
+) -> None:
+    cfg = chosen("experiment=vae", "+experiment@_global_=ae")
+
+    assert cfg.choices.experiment == "vae, ae"
+    assert "_global_" not in cfg.choices
+
+
 def test_they_make_no_other_run(
     chosen: Callable[..., DictConfig], compose: Callable[..., DictConfig], tmp_path: Path
 ) -> None:

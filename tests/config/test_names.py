@@ -29,7 +29,13 @@ LONG = f"encoder.hidden=[{'4,' * 30}4]"
         ("data=mnist,activation=gelu,encoding=dim8", "gelu,mnist,dim8"),
         ("activation@encoder.activation=gelu,activation=relu", "relu,encoder.activation=gelu"),
         ("+experiment@_global_=vae,sampler=gmm,seed=1", "vae,sampler=gmm,seed=1"),
-        ("corruption=none,regulariser=[kl,mmd]", "corruption=none,regulariser=[kl,mmd]"),
+        ("corruption=none,regulariser=[kl,mmd]", "corruption=none,regulariser=kl+mmd"),
+        ("logger=[tensorboard,csv],seed=1", "logger=tensorboard+csv,seed=1"),
+        (
+            "+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping"
+            ",+callbacks.stop.monitor=SE/val,seed=1",
+            "stop=EarlyStopping,monitor=SE-val,seed=1",
+        ),
         ("encoder.hidden=[64,32],seed=1", "hidden=[64,32],seed=1"),
         ("encoder.hidden=[6,3],decoder.hidden=[3,6]", "encoder.hidden=[6,3],decoder.hidden=[3,6]"),
         ("+optimizer.amsgrad=true", "amsgrad=true"),
@@ -136,7 +142,7 @@ def test_nothing_is_made_where_there_is_no_run_to_resume(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(ConfigError, match=rf"resume={missing}: .*config\.yaml"):
+    with pytest.raises(ConfigError, match=rf"resume={missing}: .*(config\.yaml|no such folder)"):
         run_dir("outputs/12-00-00", f"resume={missing}", missing)
 
     assert not list(tmp_path.iterdir())

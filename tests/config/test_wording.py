@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from torch import Tensor
 
-from activae.config.wording import clipped_apart, describe, fits, shown
+from activae.config.wording import as_error, clipped_apart, describe, fits, shown
 
 Pair = tuple[float | Tensor, float | Tensor]
 
@@ -88,3 +88,12 @@ SWISH = [f"swish(the_first_one={a}, second={b}, third=7)" for a in (1, 2) for b 
 )
 def test_names_that_are_cut_stay_different(names: list[str], room: int, told: list[str]) -> None:
     assert clipped_apart(names, room) == told
+
+
+def test_an_error_begins_with_what_it_is_however_long_that_is() -> None:
+    path = "/a" * 60
+
+    first, second = as_error(f"{path}: there is no such file").splitlines()
+
+    assert first == f"error: {path}:"
+    assert second.strip() == "there is no such file"

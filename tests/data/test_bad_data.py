@@ -117,6 +117,11 @@ def test_an_array_that_is_no_data_set(
         ("mine.npy", b"", "empty (0 bytes)"),
         ("mine.npy", b"hello", "does not hold plain arrays"),
         ("mine.csv", b"a,b\n1,2\n3,x\n", "line 3, column 2 (b): 'x' is not a number"),
+        (
+            "mine.csv",
+            b"a;b\n1,5;2\n",
+            "with a point (1.5); in Python: pandas.read_csv('mine.csv'",
+        ),
         ("mine.mat", b"1 2 3", "'.mat'"),
     ],
 )

@@ -207,6 +207,7 @@ def of_cells(folder: Path, cells: list[str], header: str = "a;p") -> Path:
     ("cell", "how"),
     [
         ("{}.5".replace(".", ","), "a decimal comma"),
+        ("0,{}00", "a decimal comma.*read_csv.'mine.csv', sep=';', decimal=','."),
         ("{},000", "a thousands separator"),
         ("{},000,000.25", "a thousands separator"),
         ("{} %", "a percent sign"),

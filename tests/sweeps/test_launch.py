@@ -47,6 +47,18 @@ def test_every_job_leaves_the_folder_that_a_run_of_its_own_leaves(
     assert not (tmp_path / "outputs/sweeps/s/summary").exists()  # with logger=minimal
 
 
+def test_the_end_of_a_sweep_says_each_thing_once_and_only_what_is_so(
+    sweep: Callable[..., Any],
+) -> None:
+    """Loggers are no condition; a job with a mistake has failed; nobody asked for TensorBoard."""
+    ended = sweep("logger=minimal,csv", "seed=0,-1", ONE)
+
+    assert ended.code == 1
+    assert "2 of the sweep's jobs failed" in ended.text
+    for absent in ("have not begun", "look   tensorboard", "mean SE/val", "logger=csv  "):
+        assert absent not in ended.text.replace("logger=csv,seed=", "")
+
+
 def test_samplers_make_runs_of_their_own_where_samples_are_scored(
     sweep: Callable[..., Any], folders: Folders
 ) -> None:

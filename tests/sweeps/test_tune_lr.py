@@ -136,6 +136,16 @@ def test_the_test_split_is_left_to_the_runs_that_compare(
     assert {job["score.test"] for job in launcher.batches[0]} == {scored}
 
 
+def test_the_table_has_the_names_whole(tuned: Tune, caplog: pytest.LogCaptureFixture) -> None:
+    widths = "[1024,512,256,128,64,32]"
+
+    with caplog.at_level("INFO"):
+        tuned(valley(0.008), f"encoder.hidden={widths},[8]", FIXED, "activation=relu")
+
+    [line] = [line for line in caplog.messages if line.endswith(f"  {widths}")]
+    assert line.split()[0] == "0.008"
+
+
 def test_it_ends_with_the_commands_that_use_the_rates_best_first(
     tuned: Tune, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -89,7 +89,8 @@ def test_three_lines_train_log_and_count(tmp_path: Path) -> None:
 
     assert used.global_step == model.step == 21
     assert set(used.callback_metrics) == {"SE/val", "SE/train", "loss/val", "loss/train"}
-    again = trainer(tmp_path).validate(model, datamodule=arrays(), verbose=False)[0]
+    [again] = trainer(tmp_path).validate(model, datamodule=arrays(), verbose=False)
+    assert set(again) == {"SE/val", "loss/val"}
     assert again["SE/val"] == pytest.approx(used.callback_metrics["SE/val"].item())
     assert weights(model).ne(weights(AutoencoderModule(network()))).any()
 

@@ -58,5 +58,5 @@ def test_a_checkpoint_outside_of_a_run_is_refused(digits_folder: Path, tmp_path:
 
 
 def test_a_checkpoint_that_is_not_there_is_named(digits_folder: Path) -> None:
-    with pytest.raises(DataError, match=r"nope\.ckpt: there is no such checkpoint \(looked in "):
+    with pytest.raises(DataError, match=r"nope\.ckpt: there is no such file \(looked in "):
         AutoencoderModule.load_from_checkpoint(digits_folder / "nope.ckpt")

@@ -18,7 +18,18 @@ def activation_factory(chosen: Any) -> Callable[[], nn.Module]:
 
     Names are those of the classes in words, as configs/activation has them. Raises ConfigError.
     """
+    if isinstance(chosen, nn.Module):
+        raise ConfigError(
+            f"activation: {chosen} is a module, and each layer needs one of its own; give what "
+            f"makes them: the class, {type(chosen).__name__}, or partial of it with its parameters"
+        )
     if callable(chosen):
+        made = call(chosen, f"activation={getattr(chosen, '__name__', chosen)}")
+        if not isinstance(made, nn.Module):
+            raise ConfigError(
+                f"activation: {chosen} makes a {type(made).__name__}, not an nn.Module; give a "
+                "class, such as torch.nn.GELU"
+            )
         return chosen
     known = {"identity": nn.Identity}
     for home in (nn.modules.activation, activations):

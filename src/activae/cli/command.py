@@ -24,12 +24,13 @@ from activae.cli.end_requests import ended_as_by_ctrl_c
 from activae.config import names
 from activae.config.choices import note_choices
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
-from activae.config.messages import explain
+from activae.config.messages import NOTHING, explain, without
 from activae.config.names import key_of
-from activae.config.program import training
+from activae.config.program import configs_folder, training
 from activae.config.rates import put_rate
 from activae.config.settling import container, read, settle
 from activae.config.trust import refuse_untrusted, trusting
+from activae.config.wording import as_error
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.run_folder import CLAIM, CONFIG, ended, refuse_links
 from activae.sweeps.resuming import commands_of, resumed, resumed_sweep
@@ -77,14 +78,14 @@ def _start(main: Callable[[], object], arguments: Sequence[str]) -> None:
         if folder is not None and sweep is None:
             refuse_links(folder)  # before Hydra writes to its log
     except ConfigError as error:
-        _exit(f"error: {error}")
+        _exit(as_error(error))
     if sweep is None:
         _run(main, arguments)
         return
     try:
         again = commands_of(sweep, arguments)
     except ConfigError as error:
-        _exit(f"error: {error}")
+        _exit(as_error(error))
     if str(again):
         print(f"note   {again}", file=sys.stderr)
     codes = [_exit_code(main, command) for command in again.commands]
@@ -130,15 +131,15 @@ def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
         failures = _failures or [str(error)]
         _exit(f"{len(failures)} of the sweep's jobs failed:\n" + "\n".join(failures))
     except UserError as error:
-        _exit(f"error: {error}")
+        _exit(as_error(error))
     except _UNUSABLE as error:
-        _exit(f"error: {explain(error)}")
+        _exit(as_error(explain(error)))
     except ValueError as error:
         if str(error).startswith(_ONE_OF_FLAGS):
             _exit("error: --cfg and --info show one run; leave out -m, and give one value a key")
         if not str(error).startswith(_NULL_GROUP):
             raise
-        _exit(f"error: {_null_groups(arguments)}")
+        _exit(as_error(_null_groups(arguments)))
     except KeyboardInterrupt:
         _exit("interrupted", EXIT_INTERRUPTED)
     finally:
@@ -147,11 +148,18 @@ def _run(main: Callable[[], object], arguments: Sequence[str]) -> None:
 
 def _null_groups(arguments: Sequence[str]) -> str:
     """What to do about GROUP=null, where Hydra does not say which group it is."""
-    settings = [a for a in arguments if a.endswith("=null") and not set(".@") & set(a)]
-    found = [a for a in settings if not a.startswith(("sweep=", "resume="))]
+    groups = {folder.name for folder in configs_folder().iterdir() if folder.is_dir()}
+    settings = [argument.partition("=") for argument in arguments]
+    found = [
+        (key, value)
+        for key, _, value in settings
+        if key in groups and value.lower() in (*NOTHING, "true", "")
+    ]
+    named = " ".join(f"{key}={value}" for key, value in found) or " ".join(arguments)
+    advice = "".join(f"; {without(key)}" for key, _ in found if without(key))
     return (
-        f"{' '.join(found or arguments)}: a group cannot be null; give the name of one of its "
-        "options, which --help lists"
+        f"{named}: a group cannot be null, true or false; give the name of one of its options, "
+        f"which --help lists{advice}"
     )
 
 
@@ -169,7 +177,7 @@ def run_job(composed: DictConfig) -> float:
         log.warning("interrupted; %s", _how_to_continue(folder))
         sys.exit(EXIT_INTERRUPTED)
     except (UserError, OSError) as error:
-        log.error("error: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        log.error("%s", as_error(error), exc_info=log.isEnabledFor(logging.DEBUG))
         from activae.training.checkpoint import LAST  # imports torch, which --help does without
 
         if isinstance(error, OSError) and (folder / LAST).exists():

@@ -16,6 +16,7 @@ from activae.config.names import key_of
 from activae.config.program import training
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
+from activae.results.run_folder import FAILED
 from activae.sweeps.folder import FOUND, INDEX, TUNED
 from activae.sweeps.resuming import commands_of
 
@@ -116,7 +117,7 @@ def not_begun(home: Path) -> Iterator[str]:
     """What of a sweep has no run yet: sentences."""
     try:
         jobs = json.loads((home / INDEX).read_bytes())["jobs"].values()
-        missing = sum(not (home / str(job["folder"]) / CONFIG).is_file() for job in jobs)
+        missing = sum(not _has_begun(home / str(job["folder"])) for job in jobs)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return
     if missing:
@@ -128,6 +129,11 @@ def not_begun(home: Path) -> Iterator[str]:
             f"{home} is still tuning: the runs that score the best rates on test come after it, "
             "and alone are an answer; start the sweep again to go on"
         )
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether a job has a run, or a note of why it can have none, which its sweep tells."""
+    return (folder / CONFIG).is_file() or (folder / FAILED).is_file()
 
 
 def is_search(home: Path) -> bool:

@@ -110,6 +110,21 @@ def _option(group: str, name: str) -> dict[str, Any]:
     return dict(safe_load(file.read_text())) if name.isidentifier() and file.is_file() else {}
 
 
+def build_option(group: str, name: str, key: str) -> Any:
+    """What one of our own options describes, for those who use no config.
+
+    Raises ConfigError, naming `key`, where the group has none of this name.
+    """
+    node = _option(group, name)
+    if not node:
+        known = sorted(file.stem for file in (configs_folder() / group).glob("*.yaml"))
+        raise ConfigError(
+            f"{key}={name!r}: no option of configs/{group} has this name. "
+            f"{did_you_mean(name, known)}Its options are {', '.join(known)}"
+        )
+    return build(node, key)
+
+
 def _switches(path: str) -> dict[str, Any]:
     """The defaults of a target's parameters that are true, false or 0."""
     try:

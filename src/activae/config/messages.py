@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -32,6 +33,10 @@ def explain(error: BaseException) -> str:
     from hydra.errors import MissingConfigException, OverrideParseException
 
     prefix = _file_at_fault(str(error))
+    if re.search(
+        r"override \+*callbacks=|already at 'callbacks'", str(error)
+    ):  # a group elsewhere, a mapping here
+        return f"callbacks: {CALLBACKS}"
     for link in _chain(error):
         match link:
             case UserError():
@@ -84,10 +89,65 @@ def _file_at_fault(message: str) -> str:
 
 def _unknown_option(path: str, options: list[str]) -> str:
     group, _, option = path.rpartition("/")
+    if path.startswith("data/"):
+        group, option = "data", path.removeprefix("data/")
+        kinds = _sources_of(option)
+        if kinds:
+            own = " or ".join(f"data={kind} data.path={option}" for kind in kinds)
+            return f"data={option}: there is no such option. Your own data are {own}"
+    if option.lower() in NOTHING and without(group):
+        return f"{group}={option}: there is no such option; {without(group)}"
     return (
         f"{group}={option}: there is no such option. {did_you_mean(option, options)}"
         f"Choose one of {', '.join(options)}"
     )
+
+
+CALLBACKS = (
+    "are added by their classes: +callbacks.NAME._target_=MODULE.CLASS, and "
+    "+callbacks.NAME.KEY=VALUE for its parameters; early stopping is "
+    "trainer.early_stopping_patience=5, and the best and the last checkpoint are always kept"
+)
+NOTHING = ("none", "null", "no", "off", "false")
+# The option that does nothing, or the least, of the groups that have one.
+_LEAST = {
+    "logger": ("minimal", "writes CSV, checkpoints and metrics alone"),
+    "scheduler": ("constant", "leaves the learning rate as it is"),
+    "activation": ("identity", "makes a linear network"),
+    "latent": ("deterministic", "is the code of a plain autoencoder"),
+    "phases": ("joint", "trains both halves at once"),
+    "init": ("torch", "draws torch's own first weights"),
+    "corruption": ("none", "shows the samples as they are"),
+    "regulariser": ("none", "penalises nothing"),
+    "sampler": ("none", "fits nothing"),
+}
+
+
+def without(group: str) -> str:
+    """What to choose of a group for doing without it; empty where there is no such option."""
+    option, what = _LEAST.get(group, ("", ""))
+    return option and f"{group}={option} {what}"
+
+
+_BY_ENDING = {
+    ".csv": ("tabular", "array"),
+    ".parquet": ("tabular", "array"),
+    ".tsv": ("tabular", "array"),
+    ".npy": ("array",),
+    ".npz": ("array",),
+    ".h5ad": ("h5ad",),
+    ".txt": ("text",),
+}
+
+
+def _sources_of(path: str) -> tuple[str, ...]:
+    """The options of `data` for a file or folder of the user's own; none if it seems to be none."""
+    kinds = _BY_ENDING.get(PurePath(path).suffix.lower(), ())
+    return kinds or (("image_folder", "text") if "/" in path or _is_folder(path) else ())
+
+
+def _is_folder(path: str) -> bool:
+    return path != "" and Path(path).is_dir()
 
 
 def _unreadable_override(error: OverrideParseException) -> str:
@@ -137,6 +197,8 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
 
 
 def _wrong_type(error: ValidationError) -> str:
+    if error.full_key == "callbacks":
+        return f"callbacks={shown(error.value)}: {CALLBACKS}"
     hint = _annotation(str(error.full_key))
     wanted = f"must be {describe(hint)}" if hint is not None else _first_line(error)
     return f"{error.full_key}={shown(error.value)}: {wanted}"

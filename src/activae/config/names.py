@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from activae.config.dotted_path import resolve
 from activae.config.program import training
+from activae.config.run_folders import refuse_unless_run
 from activae.config.schema import TrainConfig
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
@@ -34,9 +35,9 @@ def run_name(overrides: str) -> str:
     apart. The seed is at the end, where it stays when a long name is cut in the middle.
     """
     lines = _LINES.split(overrides) if overrides else []
-    keys = [place_of(key_of(line)) for line in lines]
+    keys = [place_of(key_of(line)).removesuffix(_CLASS) for line in lines]
     told = [
-        _told(key, short, line.partition("=")[2])
+        _told(key, short, _value(line, key))
         for key, short, line in sorted(
             zip(keys, short_names(keys), lines, strict=True), key=lambda part: _rank(part[0])
         )
@@ -45,6 +46,7 @@ def run_name(overrides: str) -> str:
     return folder_name(",".join(told), LONGEST_NAME - len(seed)) + _valid(seed)
 
 
+_CLASS = "._target_"
 _LINES = re.compile(r",(?=~|\+*[\w./@-]+=)")  # where one override ends and another begins
 
 
@@ -56,6 +58,15 @@ def place_of(key: str) -> str:
 
 def _rank(key: str) -> int:
     return MAIN.index(key) if key in MAIN else len(MAIN) + (key == "seed")
+
+
+def _value(line: str, key: str) -> str:
+    """An override's value: of a class its own name, of several options these without brackets."""
+    name, _, value = line.partition("=")
+    if name.endswith(_CLASS):
+        return value.rpartition(".")[2]
+    several = re.fullmatch(r"\[(\w+(?:,\w+)*)\]", value)
+    return several[1].replace(",", "+") if several and key in _GROUPS else value
 
 
 def _told(key: str, short: str, value: str) -> str:
@@ -128,15 +139,13 @@ def run_dir(stem: str, overrides: str, resume: str | None, *, claim: bool = True
     if not resume:
         wanted = f"{stem}_{run_name(overrides)}"
         return new_dir(wanted) if claim else wanted
-    if not (Path(resume) / CONFIG).is_file():
-        if (Path(resume) / _OF_HYDRAS_SWEEP).is_file():
-            raise ConfigError(
-                f"resume={resume}: is a sweep that hydra/launcher=basic launched, which keeps no "
-                "record of its jobs: resume its runs one by one, by their folders in it"
-            )
+    is_run = (Path(resume) / CONFIG).is_file()
+    if not is_run and (Path(resume) / _OF_HYDRAS_SWEEP).is_file():
         raise ConfigError(
-            f"resume={resume}: is not the folder of a run: there is no {Path(resume) / CONFIG}"
+            f"resume={resume}: is a sweep that hydra/launcher=basic launched, which keeps no "
+            "record of its jobs: resume its runs one by one, by their folders in it"
         )
+    refuse_unless_run(resume, "resume=")
     return str(resume)
 
 

@@ -227,6 +227,11 @@ def _out_of_range(cfg: DictConfig) -> Iterator[str]:
     decay = cfg.optimizer.get("weight_decay", 0.0)
     if not (fits(decay, float) and decay >= 0 and isfinite(decay)):
         yield f"optimizer.weight_decay={decay}: must be 0 or a positive number"
+    if cfg.trainer.gradient_clip_algorithm == "value" and cfg.trainer.gradient_clip_val is None:
+        yield (
+            "trainer.gradient_clip_algorithm=value: clips nothing without a limit; add "
+            "trainer.gradient_clip_val=0.5, or leave it out"
+        )
     if not _is_there(cfg.trainer.accelerator):
         wanted = {"cuda": "no CUDA here", "mps": "no MPS of Apple's here"}.get(
             cfg.trainer.accelerator, "no GPU here (neither CUDA nor Apple's MPS)"

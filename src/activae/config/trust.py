@@ -37,10 +37,12 @@ _DEFINED_IN = (
 def refuse_untrusted(config: Mapping[str, Any], trusted: Sequence[str]) -> None:
     """Raise ConfigError for the first object the config names outside the allow-list of modules."""
     for key, path in untrusted(config, trusted):
+        modules = [*trusted, path.split(".")[0]]
         raise ConfigError(
             f"{key}={path}: the config of a run folder may name only what is in "
             f"{', '.join((*TRUSTED_MODULES, *trusted))}; if you trust it, add "
-            f"'trusted_modules=[{','.join([*trusted, path.split('.')[0]])}]'"
+            f"'trusted_modules=[{','.join(modules)}]' (in Python trusted={modules}, of a verb "
+            f"--trusted {','.join(modules)})"
         )
 
 

@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from numbers import Integral
 from types import EllipsisType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -35,6 +36,11 @@ def shown(value: Any) -> str:
 def home_expanded(path: str) -> str:
     """The path with the home folder for a leading ~; as it is where there is no such user."""
     return os.path.expanduser(path)
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number of 1 or more, NumPy's included."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -172,3 +178,9 @@ def wrapped(text: str, width: int = WIDTH) -> str:
         for line in text.splitlines()
     ]
     return "\n".join(part for line in lines for part in line or [""])
+
+
+def as_error(message: object) -> str:
+    """What is wrong, as a command says it: in lines, the first of which begins with what it is."""
+    kept = f"error:\xa0{message}"  # where textwrap breaks no line
+    return wrapped(kept).replace("\xa0", " ", 1)

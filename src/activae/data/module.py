@@ -9,8 +9,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
+from activae.config.wording import is_count
 from activae.data.binarising import binarised, fresh_draw
 from activae.data.in_memory import source_of_arrays
 from activae.data.layout import EpochOrder, rows_of
@@ -53,6 +55,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         train_fraction: the share of what is left that is trained on.
         split_seed: of the split.
         seed: of the order of the batches.
+
+    Raises ConfigError for a batch_size below 1.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class AutoencoderDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not is_count(batch_size):
+            raise ConfigError(f"batch_size={batch_size!r}: must be a whole number of 1 or more")
         self.load = source if callable(source) else lambda: source
         self.batch_size = batch_size
         self.normalisation_kind = normalisation
@@ -324,12 +330,14 @@ class AutoencoderDataModule(pl.LightningDataModule):
         return TrainingChunks(self, model)
 
     def val_dataloader(self) -> list[StageBatches] | EvaluationChunks:
-        """All validation samples, and as many training samples, so that the two can be compared."""
+        """All validation samples; in a fit as many training samples too, to compare the two."""
         assert self.trainer is not None
-        if self.trainer.lightning_module.automatic_optimization:
-            rows = len(self.samples["val"])
-            return [StageBatches(self, "val"), StageBatches(self, "train", rows)]
-        return EvaluationChunks(self)
+        if not self.trainer.lightning_module.automatic_optimization:
+            return EvaluationChunks(self)
+        batches = [StageBatches(self, "val")]
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            batches.append(StageBatches(self, "train", len(self.samples["val"])))
+        return batches
 
     def test_dataloader(self) -> StageBatches:
         """The test samples in their order."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import nn
 
 from activae.activations.named import activation_factory
+from activae.config.wording import is_count
 from activae.data.spec import DataSpec
+from activae.errors import ConfigError
 from activae.models.autoencoder import Autoencoder
 from activae.models.conv import ConvDecoder, ConvEncoder
+from activae.models.hidden import check_widths
 from activae.models.initialisation import fitted
 from activae.models.mlp import MLPDecoder, MLPEncoder
 
@@ -40,9 +43,9 @@ def mlp_autoencoder(
 
     Raises ConfigError for an activation, widths or a code that cannot be.
     """
-    factory = activation_factory(activation)
-    encoder = MLPEncoder(spec.shape, code_dim, hidden=list(hidden), activation=factory)
-    decoder = MLPDecoder(code_dim, spec.shape, hidden=list(hidden)[::-1], activation=factory)
+    factory, hidden = _checked(spec, code_dim, activation, "hidden", hidden)
+    encoder = MLPEncoder(spec.shape, code_dim, hidden=hidden, activation=factory)
+    decoder = MLPDecoder(code_dim, spec.shape, hidden=hidden[::-1], activation=factory)
     return _joined(encoder, decoder, spec, output_activation, seed)
 
 
@@ -59,15 +62,33 @@ def conv_autoencoder(
 
     The other arguments, and what is raised, are those of `mlp_autoencoder`.
     """
-    factory = activation_factory(activation)
-    encoder = ConvEncoder(spec.shape, code_dim, channels=list(channels), activation=factory)
-    decoder = ConvDecoder(code_dim, spec.shape, channels=list(channels)[::-1], activation=factory)
+    factory, channels = _checked(spec, code_dim, activation, "channels", channels)
+    encoder = ConvEncoder(spec.shape, code_dim, channels=channels, activation=factory)
+    decoder = ConvDecoder(code_dim, spec.shape, channels=channels[::-1], activation=factory)
     return _joined(encoder, decoder, spec, output_activation, seed)
 
 
 def output_of_range(normalised_range: tuple[float, float]) -> nn.Module:
     """The output that data suggest: a sigmoid in [0, 1], as in the article, otherwise linear."""
     return nn.Sigmoid() if normalised_range == (0.0, 1.0) else nn.Identity()
+
+
+def _checked(
+    spec: DataSpec, code_dim: int, activation: Activation, key: str, widths: Sequence[int]
+) -> tuple[Callable[[], nn.Module], list[int]]:
+    """What makes the activations, and the widths; ConfigError for what no network can have."""
+    if not isinstance(spec, DataSpec):
+        raise ConfigError(
+            f"spec: is a {type(spec).__name__}, not what a DataModule says of its samples; give "
+            "data.spec, of an AutoencoderDataModule that is set up"
+        )
+    if not is_count(code_dim):
+        raise ConfigError(f"code_dim={code_dim!r}: must be a whole number of 1 or more")
+    if isinstance(widths, str) or not isinstance(widths, Iterable):
+        raise ConfigError(f"{key}={widths!r}: must be a list of whole numbers, such as [64, 32]")
+    found = list(widths)
+    check_widths(found, key)
+    return activation_factory(activation), found
 
 
 def _joined(

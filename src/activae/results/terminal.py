@@ -49,7 +49,7 @@ def conclude(metrics: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
     epoch = metrics["best_epoch"]  # from 0, as in metrics.json and history.csv
     best = f"best after epoch {epoch + 1} (best_epoch={epoch}, which counts from 0)"
     console.print(wrapped(f"took   {_time(metrics)}; {best}"))
-    console.print(f"run    {folder}", soft_wrap=True)
+    console.print(f"run    {_from_here(folder)}", soft_wrap=True)
     if cfg.logger.tensorboard:
         console.print(f"look   tensorboard --logdir {_log_root(folder)}", soft_wrap=True)
 
@@ -187,6 +187,12 @@ def _time(metrics: dict[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
+
+
+def _from_here(folder: Path) -> Path:
+    """The folder as it can be named here, which is shorter where it lies below."""
+    here, there = Path.cwd(), folder.resolve()
+    return there.relative_to(here) if here in there.parents else folder
 
 
 def _log_root(folder: Path) -> Path:

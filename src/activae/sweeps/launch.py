@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from activae.config.choices import note_choices
 from activae.config.devices import refuse_several_in_a_sweep, refuse_torchrun
-from activae.config.identity import ID_LENGTH, job_id
-from activae.config.names import key_of, run_name, varying
+from activae.config.identity import ID_LENGTH, job_id, matters_to_condition
+from activae.config.names import key_of, place_of, run_name, varying
 from activae.config.program import config_flags, training, using
 from activae.config.rates import put_rate
 from activae.config.settling import container, sampler_kind, settle
@@ -228,7 +228,7 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
             dirname = how.item_sep.join(sorted(lines)).replace("=", how.kv_sep)
             config.hydra.job.override_dirname = dirname
         name = str(config.hydra.sweep.subdir)
-        condition = run_name(",".join(sorted(x for x in lines if key_of(x) != "seed")))
+        condition = run_name(",".join(sorted(filter(_tells_conditions, lines))))
         config.hydra.output_subdir = config.hydra.output_subdir  # resolved, here and now
         config.hydra.job.name = config.hydra.job.name
         composed: Any = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
@@ -247,6 +247,12 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
         id_ = hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
         return _Composed(id_, name, condition, composed, {}, str(error))
     return _Composed(job_id(settled), name, condition, composed, settled)
+
+
+def _tells_conditions(line: str) -> bool:
+    """Whether an override is of a run's condition: seed and logger, say, are not."""
+    key = place_of(key_of(line))
+    return key == "lr" or matters_to_condition(key)  # lr stands for the optimizer's
 
 
 def _refuse_missing(path: str | None) -> None:
@@ -310,7 +316,8 @@ def _conclude(
 ) -> None:
     fresh = sum(outcome.fresh for outcome in outcomes.values())
     log.info("took   %.1f s for %d runs; %d were done before", seconds, fresh, len(jobs) - fresh)
-    if any(outcome.se_val is not None for outcome in outcomes.values()):
+    shown = [id_ for id_, job in jobs.items() if job.settled.get("logger", {}).get("tensorboard")]
+    if any(outcomes[id_].se_val is not None for id_ in shown):
         log.info("look   tensorboard --logdir %s", quote(str(sweep.path)))
 
 

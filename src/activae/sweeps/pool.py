@@ -23,7 +23,7 @@ import torch
 
 from activae.config.identity import data_key, graph_key
 from activae.config.names import run_name
-from activae.config.wording import clipped
+from activae.config.wording import clipped_apart
 from activae.data.module import AutoencoderDataModule
 from activae.errors import END_REQUESTS, EXIT_INTERRUPTED
 from activae.results.events import load_writers
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 MEGABYTE = 1e6
 GROUPS_SHOWN = 20
+LABEL_WIDTH = 30  # of what the runs of a stack have in common
 FORK = "fork" if sys.platform == "linux" else "spawn"
 
 
@@ -117,11 +118,12 @@ class Pool:
             Said(f"pool   {processes}; {data.source.name}: {size:.1f} MB, shared", routine=True)
         )
         alike = [job for each in groups for job in each.jobs]
-        for each in groups[:GROUPS_SHOWN]:
+        shown = groups[:GROUPS_SHOWN]
+        names = clipped_apart([in_common(each.jobs, alike) for each in shown], LABEL_WIDTH)
+        for each, which in zip(shown, names, strict=True):
             how = "one compiled step" if each.graph in shared.compiled else "not compiled"
             memory = _memory_of_run(each.jobs[0], data)
             count = f"{len(each.jobs)} run{'s' if len(each.jobs) > 1 else ''}"
-            which = clipped(in_common(each.jobs, alike), 30)
             self.report(Said(f"stack  {count}{which}: {how}{memory}", routine=True))
         if len(groups) > GROUPS_SHOWN:
             more = f"       and {len(groups) - GROUPS_SHOWN} more groups"

@@ -26,7 +26,7 @@ from activae.config.names import key_of
 from activae.config.program import training
 from activae.config.rates import KEY
 from activae.config.settling import container
-from activae.config.wording import clipped_apart, fits, wrapped
+from activae.config.wording import fits, wrapped
 from activae.errors import ConfigError
 from activae.results.run_folder import write_text
 from activae.sweeps.batches import Batches, Result
@@ -315,16 +315,12 @@ def tell_rates(conditions: Sequence[Condition], grid: Grid, seeds: int, folder: 
     tuned = {each.entry: row["lr"] for each, row in zip(conditions, rows, strict=True)}
     write_text(folder / TUNED, OmegaConf.to_yaml(OmegaConf.create(tuned)))
     write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")
-    width = min(30, max(len(row["condition"]) for row in rows))
     mean = f"SE/val, mean of {seeds}"
-    log.info(
-        "%*s  %10s  %*s  %-12s  best at the edge", width, "", "lr", len(mean), mean, "extended"
-    )
-    shown = clipped_apart([row["condition"] for row in rows], width)
-    for name, row in zip(shown, rows, strict=True):
-        extended, edge = row["extended"], row["at_edge"]
+    line = f"%10s  %{len(mean)}s  %-12s  %-16s  %s"
+    log.info(line, "lr", mean, "extended", "best at the edge", "condition")
+    for row in rows:  # the name last, which may be long
         lr, se = ("none" if row[k] is None else f"{row[k]:.4g}" for k in ("lr", "SE/val"))
-        log.info("%*s  %10s  %*s  %-12s  %s", width, name, lr, len(mean), se, extended, edge)
+        log.info(line, lr, se, row["extended"], row["at_edge"], row["condition"])
     edges = [row["condition"] for row in rows if row["at_edge"] != "no"]
     if edges:
         told = f"at the edge of the grid after all: {', '.join(edges)}"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -29,6 +28,7 @@ from activae.objectives.declared import Draw
 from activae.objectives.importance import likelihood_of, refuse_improbable
 from activae.objectives.objective import draws_of, with_declared
 from activae.randomness import generator
+from activae.training.arguments import LOSS, no_term
 from activae.training.compiled_step import Graph
 from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
@@ -182,31 +182,13 @@ def check_own_loss(cfg: DictConfig, model: AutoencoderModule, data: AutoencoderD
         model.net.eval()
         try:
             terms = model.terms(x)
-            wrong = next(filter(None, map(_no_term, terms.values())), None)
+            wrong = next(filter(None, map(no_term, terms.values())), None)
         except Exception as error:  # whatever a user's function raises
-            raise ConfigError(
-                f"{where}: raised {type(error).__name__}: {error}. {_LOSS}"
-            ) from error
+            raise ConfigError(f"{where}: raised {type(error).__name__}: {error}. {LOSS}") from error
         finally:
             model.net.train()
     if wrong:
-        raise ConfigError(f"{where}: gives {wrong}. {_LOSS}")
-
-
-_LOSS = (
-    "A loss is called with the autoencoder and samples x [B, *shape], and returns one number that "
-    "depends on the weights. Name a function of your own, such as: def my_loss(net, x): return "
-    "torch.nn.functional.smooth_l1_loss(net(x), x)"
-)
-
-
-def _no_term(term: Any) -> str | None:
-    """What a term is, if it is no differentiable number."""
-    if not isinstance(term, Tensor):
-        return f"a {type(term).__name__}, not a tensor"
-    if term.ndim:
-        return f"a tensor of shape {tuple(term.shape)}, not one number"
-    return None if term.requires_grad else "a number through which no gradient gets to the weights"
+        raise ConfigError(f"{where}: gives {wrong}. {LOSS}")
 
 
 def _is_ours(path: str) -> bool:

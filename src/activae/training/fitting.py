@@ -27,6 +27,7 @@ from activae.activations import RReLU
 from activae.config.devices import device_count
 from activae.config.identity import data_content
 from activae.config.instantiating import build
+from activae.config.run_folders import refuse_unless_run
 from activae.config.settling import CONFIG, container
 from activae.config.trainer_keys import seconds_of
 from activae.data.module import AutoencoderDataModule
@@ -158,6 +159,7 @@ def start_from(cfg: DictConfig, model: AutoencoderModule) -> None:
 
     Raises ConfigError where the two networks differ, DataError where the folder holds no whole run.
     """
+    refuse_unless_run(cfg.init_from, "init_from=")
     theirs = load_network(cfg.init_from, cfg.trusted_modules).net.state_dict()
     own = model.net.state_dict()
     for name in {**own, **theirs}:
@@ -167,7 +169,8 @@ def start_from(cfg: DictConfig, model: AutoencoderModule) -> None:
         if shapes[0] != shapes[1]:
             raise ConfigError(
                 f"init_from={cfg.init_from}: is of another network: its {name} is {shapes[0]}, and "
-                f"here {shapes[1]}; its {Path(cfg.init_from) / CONFIG} says how it was built"
+                f"here {shapes[1]}; give this run the encoder, decoder and encoding that stand in "
+                f"its {Path(cfg.init_from) / CONFIG}"
             )
     model.net.load_state_dict(theirs)
     frozen = f"; the {cfg.freeze} keeps them" if cfg.freeze else ""

@@ -6,7 +6,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 from time import perf_counter
@@ -20,8 +19,7 @@ from activae.data.loaders import Chunk
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError, DataError
 from activae.models.autoencoder import Autoencoder, SeenOnce
-from activae.objectives import Objective as Reconstruction
-from activae.objectives import Regularised, Regulariser, mse
+from activae.objectives import Regularised, Regulariser
 from activae.objectives.batch import Batch, Noise, samples_of
 from activae.objectives.declared import (
     Objective,
@@ -31,6 +29,15 @@ from activae.objectives.declared import (
     strengths_at,
     total,
     varies,
+)
+from activae.training.arguments import (
+    OptimizerFactory,
+    network_of,
+    objective_of,
+    optimizer_of,
+    refuse_other_network,
+    refuse_unless_file,
+    schedule_of,
 )
 from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.declaring import Corruption, joined
@@ -50,7 +57,6 @@ from activae.training.watching import figures_of, warn
 Row = dict[str, Any]  # numbers, and the phase by its name
 
 log = logging.getLogger(__name__)
-OptimizerFactory = Callable[..., torch.optim.Optimizer]  # of parameters
 
 
 class AutoencoderModule(InPlainTrainer):
@@ -64,13 +70,14 @@ class AutoencoderModule(InPlainTrainer):
 
     Args:
         net: what is trained.
-        objective: (autoencoder, batch) -> named scalar terms; mean squared error by default. A loss
-            (autoencoder, x) -> scalar becomes one by `activae.objectives.Objective(loss)`.
+        objective: (autoencoder, batch) -> named scalar terms, a loss (autoencoder, x) -> scalar, or
+            the name of an option of configs/objective, such as "l1"; mean squared error by default.
         normalisation: kept with the weights; that of the DataModule by default.
         lr: of the optimizer; by default its own, 1e-3 for Adam.
-        optimizer: makes another than Adam of parameters, such as partial(torch.optim.SGD, lr=0.1).
-        schedule: (step, total_steps) -> what lr is multiplied by, such as
-            `activae.training.schedules.onecycle`; constant by default.
+        optimizer: makes another than Adam of parameters, such as partial(torch.optim.SGD, lr=0.1);
+            or the name of an option of configs/optimizer, which has an lr of its own.
+        schedule: (step, total_steps) -> what lr is multiplied by, or the name of an option of
+            configs/scheduler, such as "onecycle"; constant by default.
         total_steps: the length that the schedule goes by; that of the Trainer's fit by default.
         clipping: of gradients, such as `activae.training.optimizers.Clipping(1.0)`; a Trainer's
             gradient_clip_val overrules it.
@@ -85,12 +92,12 @@ class AutoencoderModule(InPlainTrainer):
     def __init__(
         self,
         net: Autoencoder,
-        objective: Objective | None = None,
+        objective: Objective | str | None = None,
         normalisation: nn.Module | None = None,
         *,
         lr: float | None = None,
-        optimizer: OptimizerFactory | None = None,
-        schedule: Schedule = constant,
+        optimizer: OptimizerFactory | str | None = None,
+        schedule: Schedule | str = constant,
         total_steps: int | None = None,
         clipping: Clipping | None = None,
         corruption: Corruption | None = None,
@@ -101,11 +108,11 @@ class AutoencoderModule(InPlainTrainer):
         phases: Sequence[Phase] | None = None,
     ) -> None:
         super().__init__()
-        self.net = net
+        self.net = network_of(net)
         self.frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
         self.follows_data = normalisation is None
         self.normalisation = normalisation or like_the_data(net.shape)
-        objective = objective or Reconstruction(mse)
+        objective = objective_of(objective, net)
         if noise is None and not isinstance(objective, Regularised):
             added = (corruption, regularisers or {}, seed)
             objective, noise = joined(objective, net, self.normalisation, *added)
@@ -115,9 +122,10 @@ class AutoencoderModule(InPlainTrainer):
                 "and give the objective alone"
             )
         self.whole_objective = objective
-        self.optimizer_factory = optimizer or torch.optim.Adam
+        self.optimizer_factory = optimizer_of(optimizer)
         if lr is not None:
             self.lr = lr
+        schedule = schedule_of(schedule)
         self.schedule: Schedule = schedule
         self.whole_schedule: Schedule = schedule
         if isinstance(schedule, Adaptive):  # each phase starts with one that has seen nothing
@@ -165,13 +173,12 @@ class AutoencoderModule(InPlainTrainer):
         `trusted` is and what is raised.
         """
         path = Path(checkpoint_path)
+        refuse_unless_file(path)
         if net is None:
             # Here, because what builds the module from a config has to know this class.
             from activae.training.assembly import restored_module
 
             folder = path.absolute().parents[1]
-            if not path.is_file():
-                raise DataError(f"{path}: there is no such checkpoint (looked in {Path.cwd()})")
             if not (folder / CONFIG).is_file():
                 raise DataError(
                     f"{folder}: is not the folder of a run, whose {CONFIG} describes the network. "
@@ -181,6 +188,7 @@ class AutoencoderModule(InPlainTrainer):
             return restored_module(path, trusted)
         state = load_checkpoint(path)["state_dict"]
         model = cls(net, **settings).to(state["normalisation.scale"].dtype)
+        refuse_other_network(net, state, path)
         with parts_of(path):
             model.load_state_dict(state)
         return model.eval()

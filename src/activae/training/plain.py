@@ -165,7 +165,7 @@ class InPlainTrainer(pl.LightningModule):
         self.phase = self.phases[0]
 
     def _in_range_test(self) -> bool:
-        """Whether a Tuner drives the learning rate, to where training fails, in our rates' place."""
+        """Whether a Tuner drives the learning rate in our place, up to where training fails."""
         driven: Any = self.trainer
         schedulers = [config.scheduler for config in driven.lr_scheduler_configs]
         return self.rates is not None and self.rates not in schedulers

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from activae.config.own_code import edited_code
+from activae.config.run_folders import refuse_unless_run
 from activae.config.settling import CONFIG, container, read
 from activae.config.trust import refuse_untrusted
 from activae.data.normalisation import Normalisation
@@ -76,8 +77,7 @@ def load_network(folder: str | Path, trusted: Sequence[str] = ()) -> Restored:
     for a config that names others, DataError where a file is damaged or missing.
     """
     folder = Path(folder)
-    if not (folder / CONFIG).is_file():
-        raise DataError(f"{folder}: is not the folder of a run: it has no {CONFIG}")
+    refuse_unless_run(folder)
     config = read(folder / CONFIG)
     unused = ("logger", "sampler")  # nothing is logged or fitted
     needed = {key: node for key, node in container(config).items() if key not in unused}

@@ -393,6 +393,8 @@ class TestWhatItSays:
         names = [f"a_long_name_of_an_activation_{n}" for n in range(12)]
         landscape = of_means(**{name: 3.0 * n for n, name in enumerate(names)})
         text = run(landscape, f"activation={','.join(names)}", seeds=12).text
+        table = text[text.index("\nanswer ") :].splitlines()
+        assert set(names) <= set(table)  # whole, above their figures
         ours = text[text.index("race   seed 1:") :].splitlines()
         assert [
             line

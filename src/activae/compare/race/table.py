@@ -166,7 +166,7 @@ def told_at_the_end(scored: Scored, folder: Path, more: str, command: str) -> st
         wrapped(f"answer {scored.verdict()}", WIDTH),
         wrapped(f"       {scored.guarantee()}", WIDTH),
         "",
-        *table(scored),
+        *table(scored, whole=True),
         wrapped(
             f"difference: to {best[0] if best else scored.names[0]}, on the seeds of both; "
             "evidence: what bets on its being worse than a rival made of 1, on average over the "
@@ -183,8 +183,11 @@ def told_at_the_end(scored: Scored, folder: Path, more: str, command: str) -> st
     return "\n".join(lines)
 
 
-def table(scored: Scored) -> Iterator[str]:
-    """A line for each condition, the best first."""
+def table(scored: Scored, *, whole: bool = False) -> Iterator[str]:
+    """A line for each condition, the best first.
+
+    Names that are too long are cut, or with `whole` stand above their figures.
+    """
     rows = scored.rows()
     means = [row[key] for row in rows for key in ("test/SE", "difference") if row[key] is not None]
     decimals = decimals_for(means, 4)
@@ -194,10 +197,13 @@ def table(scored: Scored) -> Iterator[str]:
     widths = [max(len(line[column]) for line in cells) for column in range(1, len(_HEAD))]
     room = WIDTH - sum(2 + width for width in widths)
     longest = max(_SHORTEST_NAME, min(room, max(len(line[0]) for line in cells)))
-    names = clipped_apart([line[0] for line in cells], longest)
-    for name, line in zip(names, cells, strict=True):
+    names = [line[0] for line in cells]
+    for name, line in zip(names if whole else clipped_apart(names, longest), cells, strict=True):
+        if len(name) > longest:
+            yield name
         figures = (c.rjust(width) for c, width in zip(line[1:-1], widths[:-1], strict=True))
-        yield "  ".join([name.ljust(longest), *figures, line[-1]]).rstrip()
+        own = "" if len(name) > longest else name
+        yield "  ".join([own.ljust(longest), *figures, line[-1]]).rstrip()
 
 
 def _cells(row: dict[str, Any], decimals: int) -> list[str]:

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from activae.data.sources.files import shortened
 from activae.data.sources.hints import note_on_labels, note_on_row_numbers
-from activae.data.sources.table import Cells, Table, is_number, number
+from activae.data.sources.table import (
+    DECIMAL_COMMA,
+    Cells,
+    Table,
+    is_number,
+    number,
+    with_points,
+)
 from activae.errors import DataError
 
 GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})  # in any case
@@ -33,9 +40,9 @@ MISSING = "(missing)"  # a category like any other
 # Numbers as people write them and files should not: how, and what the pattern is.
 _WRITTEN_OTHERWISE = {
     "a thousands separator": re.compile(
-        r"[+-]?\d{1,3}([,'\u2019 \xa0\u202f]\d{3})+([.,]\d+)?|[+-]?\d{1,3}(\.\d{3})+,\d+"
+        r"[+-]?(?!0[,.])\d{1,3}([,'\u2019 \xa0\u202f]\d{3})+([.,]\d+)?|[+-]?\d{1,3}(\.\d{3})+,\d+"
     ),
-    "a decimal comma": re.compile(r"[+-]?\d+,\d+"),
+    "a decimal comma": DECIMAL_COMMA,
     "brackets for a minus sign": re.compile(r"\([$€£¥]?\s*\d[\d.,]*\s*%?\)"),
     "a dash for a minus sign": re.compile(
         r"[\u2013\u2014\u2010\u2011\u2012]\s*\d[\d.,]*|\d[\d.,]*-"
@@ -187,9 +194,14 @@ class _Column:
         for how, pattern in _WRITTEN_OTHERWISE.items():
             alike = [n for n, word in enumerate(words) if pattern.fullmatch(word)]
             if alike and len(alike) + numbers > MOSTLY_NUMBERS * (len(words) + numbers):
+                word = words[alike[0]]
+                remedy = "Write plain numbers (1234.5)"
+                if pattern is DECIMAL_COMMA:
+                    delimiter = getattr(self.table, "delimiter", ",")
+                    remedy = with_points(self.table.path, word, delimiter)
                 raise DataError(
-                    f"{self._where(bad[alike[0]])}: '{words[alike[0]]}' seems a number with {how}, "
-                    f"which would be a category. Write plain numbers (1234.5), or {self._remedy}."
+                    f"{self._where(bad[alike[0]])}: '{word}' seems a number with {how}, which "
+                    f"would be a category. {remedy}, or {self._remedy}."
                 )
         units = [found[2] for found in map(_WITH_UNIT.fullmatch, words) if found]
         if len(units) == len(words) and len(set(units)) == 1 and len(set(words)) > 2:

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activae.data.sources.files import read_text
-from activae.data.sources.table import Cells, Table, is_number, number
+from activae.data.sources.table import (
+    DECIMAL_COMMA,
+    Cells,
+    Table,
+    is_number,
+    number,
+    with_points,
+)
 from activae.errors import DataError
 
 Array = NDArray[Any]
@@ -102,6 +109,11 @@ class CsvTable(Table):
         cell = row[column].strip()[:LONGEST_SHOWN]
         name = f" ({self.names[column]})" if self.has_header else ""
         fault = f"'{cell}' is not a number" if cell else "the cell is empty"
+        if DECIMAL_COMMA.fullmatch(cell):
+            return DataError(
+                f"{self.path}, line {line}, column {column + 1}{name}: {fault}: it has a decimal "
+                f"comma. {with_points(self.path, cell, self.delimiter)}."
+            )
         if not self.has_settings:
             return DataError(
                 f"{self.path}, line {line}, column {column + 1}{name}: {fault}. Remove the column, "

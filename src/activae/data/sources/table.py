@@ -132,6 +132,17 @@ class Table(ABC):
         return column % len(self.names)
 
 
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+def with_points(path: Path, cell: str, delimiter: str) -> str:
+    """How to get a file whose numbers have decimal commas, such as that of a cell, read."""
+    return (
+        f"Write them with a point ({cell.replace(',', '.')}); in Python: pandas.read_csv("
+        f"{path.name!r}, sep={delimiter!r}, decimal=',').to_csv('points.csv', index=False)"
+    )
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell is a number as files write it: NaN and infinity too, but no 1_000."""
     try:
