@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig
@@ -55,7 +56,7 @@ def test_unknown_option(override: str, said: list[str], complaint: Complain) -> 
         ("encoder.channels=[8]", ["encoder.channels", "hidden, activation"]),
         ("+data.foo=1", ["data.foo", "batch_size, normalisation"]),
         ("+phase=best", ["phase", "no such key"]),
-        ("callbacks.mine=1", ["callbacks.mine: there is no", "write +callbacks.mine=VALUE"]),
+        ("callbacks.mine=1", ["callbacks.mine: there is no", "+callbacks.NAME._target_=M"]),
         ("+activation.alpha=1", ["activation.alpha", "torch.nn.ReLU", "inplace"]),
         ("+activation._args_=[1]", ["activation._args_", "by their names"]),
         ("optimizer.lr.x=3", ["optimizer.lr.x"]),
@@ -63,6 +64,13 @@ def test_unknown_option(override: str, said: list[str], complaint: Complain) -> 
 )
 def test_misspelt_key(override: str, said: list[str], complaint: Complain) -> None:
     assert_says(complaint(override), *said)
+
+
+@pytest.mark.parametrize("given", ["activation=relu,tanh", "seed=range(3)"])
+def test_several_values_without_m_are_told_the_command_of_the_sweep(
+    given: str, train_py: Callable[..., Any]
+) -> None:
+    train_py(given).assert_one_error("needs -m: python train.py -m ", f"{given.split('(')[0]}")
 
 
 @pytest.mark.parametrize("start", ["", "+"])

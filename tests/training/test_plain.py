@@ -240,6 +240,24 @@ def test_a_trained_module_can_be_copied_and_pickled(tmp_path: Path) -> None:
     assert torch.equal(weights(again), weights(model))
 
 
+def test_data_in_memory_can_be_pickled() -> None:
+    again = pickle.loads(pickle.dumps(arrays()))
+
+    assert torch.equal(again.samples["val"], arrays().samples["val"])
+
+
+def test_a_subclass_may_have_an_optimizer_of_its_own(tmp_path: Path) -> None:
+    class Own(AutoencoderModule):
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.5)
+
+    model, used = Own(network()), trainer(tmp_path)
+    used.fit(model, datamodule=arrays())
+
+    assert used.optimizers[0].param_groups[0]["lr"] == 0.5
+    assert weights(model).ne(weights(Own(network()))).any()
+
+
 def test_early_stopping_ends_the_fit(tmp_path: Path) -> None:
     stop = EarlyStopping("SE/val", patience=0, min_delta=1e6)
 

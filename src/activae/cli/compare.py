@@ -19,7 +19,6 @@ from activae.compare.report.page import write_page
 from activae.compare.report.paper import draw
 from activae.compare.summary import write_summary
 from activae.compare.terminal import shown
-from activae.config.wording import as_error
 from activae.errors import UserError
 
 
@@ -37,7 +36,7 @@ def main(
         found = answer(runs, by, options.metric, options.baseline, options.where)
         write(found, runs, options)
     except (UserError, OSError) as error:
-        print(as_error(error), file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     with reader_may_leave():
         print(shown(found))

@@ -11,7 +11,6 @@ from importlib import import_module
 
 from activae.cli.end_requests import ended_as_by_ctrl_c, reader_may_leave
 from activae.cli.verbs import MODULES
-from activae.config.wording import as_error
 from activae.errors import EXIT_INTERRUPTED, UserError
 
 
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None, description: str, program: str | None 
             with reader_may_leave():
                 options.act(options)
         except (UserError, OSError) as error:
-            print(as_error(_told(error)), file=sys.stderr)
+            print(f"error: {_told(error)}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path, PurePath
+from shlex import quote
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +19,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from activae.config.program import training
 from activae.config.schema import TrainConfig
 from activae.config.trainer_keys import INSTEAD
 from activae.config.wording import describe, did_you_mean, shown
@@ -33,10 +35,12 @@ def explain(error: BaseException) -> str:
     from hydra.errors import MissingConfigException, OverrideParseException
 
     prefix = _file_at_fault(str(error))
-    if re.search(
-        r"override \+*callbacks=|already at 'callbacks'", str(error)
-    ):  # a group elsewhere, a mapping here
-        return f"callbacks: {CALLBACKS}"
+    if re.search(r"override \+*callbacks=|already at 'callbacks'", str(error)):
+        return f"callbacks {CALLBACKS}"
+    several = re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'", str(error))
+    if several:
+        given = quote(several[1])
+        return f"{given}: several values are a sweep, which needs -m: {training()} -m {given}"
     for link in _chain(error):
         match link:
             case UserError():
@@ -178,6 +182,8 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
         return f"{key}: is for a race, and experiment=race is missing"
     elsewhere = [] if place else [k for k in _all_keys(siblings) if k.endswith(f".{name}")]
     guess = f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else did_you_mean(name, known)
+    if place == "callbacks":
+        return f"{key}: there is no such callback. Callbacks {CALLBACKS}"
     if key == "activation.function":
         return (
             f"{key}: goes with activation=custom, and {siblings.get('_target_')} has no such "
@@ -198,7 +204,7 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
 
 def _wrong_type(error: ValidationError) -> str:
     if error.full_key == "callbacks":
-        return f"callbacks={shown(error.value)}: {CALLBACKS}"
+        return f"callbacks={shown(error.value)}: callbacks {CALLBACKS}"
     hint = _annotation(str(error.full_key))
     wanted = f"must be {describe(hint)}" if hint is not None else _first_line(error)
     return f"{error.full_key}={shown(error.value)}: {wanted}"

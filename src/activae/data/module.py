@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy, deepcopy
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -74,7 +75,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         super().__init__()
         if not is_count(batch_size):
             raise ConfigError(f"batch_size={batch_size!r}: must be a whole number of 1 or more")
-        self.load = source if callable(source) else lambda: source
+        self.load = source if callable(source) else partial(_itself, source)
         self.batch_size = batch_size
         self.normalisation_kind = normalisation
         self.val_fraction = val_fraction
@@ -346,6 +347,10 @@ class AutoencoderDataModule(pl.LightningDataModule):
     def predict_dataloader(self) -> StageBatches:
         """Those that are tested on."""
         return StageBatches(self, "test")
+
+
+def _itself(source: Source) -> Source:
+    return source  # a lambda could not be pickled
 
 
 def batches_of(samples: int, batch_size: int, limit: int | float | None = None) -> int:

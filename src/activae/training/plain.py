@@ -198,9 +198,10 @@ class InPlainTrainer(pl.LightningModule):
             self.epoch_sums.load(kept["epoch_sums"])
             if isinstance(self.schedule, Adaptive):
                 self.schedule.load_state_dict(kept["schedule"])
-        self._plan()  # a callback may have set the batch size just now, or lr
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self.factor(self.trainer.global_step)
+        if self.rates is not None:  # a callback may have set the batch size just now, or lr
+            self._plan()
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * self.factor(self.trainer.global_step)
 
     def start_plain_epoch(self) -> None:
         """Start the epoch's means afresh, unless it goes on from within."""
