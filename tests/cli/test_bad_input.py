@@ -33,6 +33,8 @@ def assert_says(message: str, *parts: str) -> None:
         ("data=", ["data=", "array, cifar10, digits"]),
         ("activation@encoder.activation=geluu", ["activation=geluu", "Did you mean gelu?"]),
         ("activation@encoder.activaton=gelu", ["activation@encoder.activation"]),
+        ("+logger=csv", ["one already, whose place logger=csv takes; several are logger=[tensor"]),
+        ("+activation=gelu", ["+activation=gelu: there is one already, whose place activation=ge"]),
         ("logger=none", ["logger=none: there is no such option; logger=minimal writes CSV, check"]),
         ("activation=none", ["activation=none: ", "; activation=identity makes a linear network"]),
         ("data=my/thirty.csv", ["data=tabular data.path=my/thirty.csv or data=array data.path="]),

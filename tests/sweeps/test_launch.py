@@ -136,7 +136,7 @@ def test_a_sweep_without_a_name_is_found_again_by_its_command(train_py: TrainPy)
     train_py("-m", *QUICK, ONE, "seed=0,1")
 
     assert "2 runs, 0 to train" in train_py("-m", *QUICK, ONE, "seed=0,1").text
-    assert "1 runs, 1 to train" in train_py("-m", *QUICK, ONE, "seed=1").text
+    assert "1 run, 1 to train" in train_py("-m", *QUICK, ONE, "seed=1").text
 
 
 def test_where_it_runs_makes_it_no_other_run(sweep: Callable[..., Any]) -> None:

@@ -41,6 +41,9 @@ def explain(error: BaseException) -> str:
     if several:
         given = quote(several[1])
         return f"{given}: several values are a sweep, which needs -m: {training()} -m {given}"
+    twice = re.match(r"Multiple values for (\S+)\..*'override \S+: (.+)'", str(error), re.DOTALL)
+    if twice:
+        return _second_option(*twice.groups())
     for link in _chain(error):
         match link:
             case UserError():
@@ -112,6 +115,14 @@ CALLBACKS = (
     "+callbacks.NAME.KEY=VALUE for its parameters; early stopping is "
     "trainer.early_stopping_patience=5, and the best and the last checkpoint are always kept"
 )
+_SEVERAL = {"logger": "logger=[tensorboard,csv]", "regulariser": "regulariser=[kl,mmd]"}
+
+
+def _second_option(group: str, option: str) -> str:
+    also = f"; several are {_SEVERAL[group]}" if group in _SEVERAL else ""
+    return f"+{group}={option}: there is one already, whose place {group}={option} takes{also}"
+
+
 NOTHING = ("none", "null", "no", "off", "false")
 # The option that does nothing, or the least, of the groups that have one.
 _LEAST = {

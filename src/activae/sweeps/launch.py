@@ -308,14 +308,19 @@ def _open_hparams(sweep: SweepFolder, keys: set[str], found: Sequence[_Composed]
 
 def _count(jobs: Any) -> str:
     done = sum(outcome_of(job) is not None for job in jobs)
-    return f"{len(jobs)} runs, {len(jobs) - done} to train" + (f", {done} done" if done else "")
+    return f"{_runs(len(jobs))}, {len(jobs) - done} to train" + (f", {done} done" if done else "")
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
 
 
 def _conclude(
     jobs: Mapping[str, Job], outcomes: Mapping[str, Outcome], sweep: SweepFolder, seconds: float
 ) -> None:
     fresh = sum(outcome.fresh for outcome in outcomes.values())
-    log.info("took   %.1f s for %d runs; %d were done before", seconds, fresh, len(jobs) - fresh)
+    before = "1 was" if len(jobs) - fresh == 1 else f"{len(jobs) - fresh} were"
+    log.info("took   %.1f s for %s; %s done before", seconds, _runs(fresh), before)
     shown = [id_ for id_, job in jobs.items() if job.settled.get("logger", {}).get("tensorboard")]
     if any(outcomes[id_].se_val is not None for id_ in shown):
         log.info("look   tensorboard --logdir %s", quote(str(sweep.path)))
