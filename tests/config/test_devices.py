@@ -75,7 +75,7 @@ def test_a_multirun_is_refused_before_anything_trains(
     outcome = train_py("-m", "trainer=ddp", "activation=relu,tanh", *launcher)
 
     assert outcome.code == 1  # type: ignore[attr-defined]
-    text = outcome.text  # type: ignore[attr-defined]
+    text = " ".join(outcome.text.split())  # type: ignore[attr-defined]
     assert (
         "trainer.strategy=ddp trainer.devices=2: a sweep gives each device runs of its own" in text
     )

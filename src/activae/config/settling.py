@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -70,7 +71,7 @@ def settle(composed: DictConfig, trusted: Sequence[str] | None = None) -> DictCo
                 half["activation"] = values["activation"]
         # A saved config keeps the code that its run was started with.
         code = values.get("own_code") or own_code({**values, "logger": None, "sampler": None})
-        settled = OmegaConf.merge(_schema(), values, {"own_code": code})
+        settled = OmegaConf.unsafe_merge(_schema(), {**values, "own_code": code})
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(settled, DictConfig)
@@ -93,10 +94,16 @@ def from_values(settled: dict[str, Any]) -> DictConfig:
     return cfg
 
 
-@cache
 def _schema() -> DictConfig:
-    """The schema as a config: merging copies it, which is quicker than to make it."""
-    return OmegaConf.structured(TrainConfig)
+    """The schema as a config of the caller's own, to merge into."""
+    schema: DictConfig = pickle.loads(_pickled_schema())
+    return schema
+
+
+@cache
+def _pickled_schema() -> bytes:
+    """Quicker to read again than the schema is to make or to copy."""
+    return pickle.dumps(OmegaConf.structured(TrainConfig))
 
 
 def read(file: Path) -> DictConfig:
@@ -109,7 +116,7 @@ def read(file: Path) -> DictConfig:
         if not isinstance(values, dict):
             raise ConfigError(f"{file}: cannot be read as a config: it holds no keys")
         _refuse(f"{file}: {fault}" for fault in _interpolations(values, ""))
-        saved = OmegaConf.merge(_schema(), migrated(values, file))  # type: ignore[arg-type]
+        saved = OmegaConf.unsafe_merge(_schema(), migrated(values, file))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
         raise ConfigError(f"{file}: {explain(error)}") from error
     except (YAMLError, OSError, ValueError, RecursionError) as error:

@@ -6,8 +6,8 @@ differ in values alone (`seed=3`, `optimizer.lr=0.01`) are composed once, and th
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -26,7 +26,7 @@ def compose_jobs(
     """
     parser = OverridesParser.create(config_loader=loader)
     is_value = _ValueOverrides(loader)
-    composed: dict[Structure, DictConfig] = {}
+    composed: dict[Structure, bytes] = {}  # pickled, which is the quickest way to copy one
     for number, lines in enumerate(overrides, start=first):
         parsed = parser.parse_overrides(list(lines))
         structure = tuple(
@@ -37,7 +37,7 @@ def compose_jobs(
             config = _with_values(composed[structure], parsed, is_value)
         else:
             config = loader.load_sweep_config(master, list(lines))
-            composed[structure] = deepcopy(config)
+            composed[structure] = pickle.dumps(config)
         with open_dict(config):
             config.hydra.job.id = number
             config.hydra.job.num = number
@@ -64,10 +64,10 @@ class _ValueOverrides:
 
 
 def _with_values(
-    similar: DictConfig, overrides: Sequence[Override], is_value: _ValueOverrides
+    similar: bytes, overrides: Sequence[Override], is_value: _ValueOverrides
 ) -> DictConfig:
     """A copy of a config with other values, and with the record of who set them."""
-    config = deepcopy(similar)
+    config: DictConfig = pickle.loads(similar)
     for override in overrides:
         if is_value(override):
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
