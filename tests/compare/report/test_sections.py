@@ -18,7 +18,7 @@ from activae.compare.report.curves import VALIDATION, learning_curves, read_hist
 from activae.compare.report.markup import Section
 from activae.compare.report.methods import methods
 from activae.compare.report.page import page
-from activae.compare.report.pictures import last_picture, reconstructions
+from activae.compare.report.pictures import last_picture, pictures
 from activae.compare.report.raced import raced
 from activae.compare.report.rates import valleys
 
@@ -210,15 +210,16 @@ def events(*pictures: tuple[str, bytes]) -> bytes:
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def test_the_last_reconstructions_are_shown_from_one_seed(
-    write_run: WriteRun, tmp_path: Path
+@pytest.mark.parametrize("tag", ["reconstructions", "samples"])
+def test_the_last_pictures_are_shown_from_one_seed(
+    tag: str, write_run: WriteRun, tmp_path: Path
 ) -> None:
     for folder in written(write_run):
         name = folder.name.encode()
-        early, late = ("reconstructions", PNG + b"early"), ("reconstructions/test", PNG + name)
+        early, late = (tag, PNG + b"early"), (f"{tag}/test", PNG + name)
         content = events(early, late, ("code/sprite", PNG + b"other"))
         (folder / "events.out.tfevents.1.vm.1.0").write_bytes(content)
-    html = body(reconstructions(answered(tmp_path)))
+    html = body(pictures(answered(tmp_path)))
     shown = re.findall(r"<h3>(\w+)</h3><img src=\"data:image/png;base64,([^\"]*)", html)
     assert [(name, base64.b64decode(data)[8:]) for name, data in shown] == [
         ("gelu", b"gelu0"),
@@ -230,9 +231,11 @@ def test_pictures_stop_where_the_page_would_grow_too_large(
     write_run: WriteRun, tmp_path: Path
 ) -> None:
     for folder in written(write_run):
-        content = events(("reconstructions/test", PNG + bytes(500_000)))
+        large, small = bytes(500_000), bytes(300_000)
+        content = events(("reconstructions/test", PNG + large), ("samples", PNG + small))
         (folder / "events.out.tfevents.1").write_bytes(content)
-    assert body(reconstructions(answered(tmp_path))).count("<img") == 1
+    found = [(each.name, each.body.count("<img")) for each in pictures(answered(tmp_path))]
+    assert found == [("reconstructions", 1), ("samples", 1)]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +250,7 @@ def test_pictures_stop_where_the_page_would_grow_too_large(
 )
 def test_events_that_hold_no_picture_show_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "events.out.tfevents.1").write_bytes(content)
-    assert last_picture(tmp_path) is None
+    assert last_picture(tmp_path, "reconstructions") is None
 
 
 def race(**more: object) -> str:

@@ -23,7 +23,7 @@ from activae.compare.report.holds import holds
 from activae.compare.report.intervals import NARROW, OFF_SCALE, intervals, plain, signed
 from activae.compare.report.markup import Cell, Section, note, table, with_command
 from activae.compare.report.methods import footer, methods
-from activae.compare.report.pictures import reconstructions
+from activae.compare.report.pictures import pictures
 from activae.compare.report.raced import race_of, raced
 from activae.compare.report.rates import valleys
 from activae.compare.terminal import fixed, heading, kept_together, p_value
@@ -181,5 +181,5 @@ def of_caveats(answer: Answer) -> Iterator[Section]:
 # From what is asked first to what is looked up.
 _PARTS: list[Sections] = [
     *(of_intervals, of_table, of_caveats),
-    *(raced, holds, learning_curves, valleys, why, reconstructions, cost, methods),
+    *(raced, holds, learning_curves, valleys, why, pictures, cost, methods),
 ]

@@ -1,9 +1,10 @@
-"""Originals above their reconstructions, as runs on images left them in TensorBoard's events."""
+"""Reconstructions and new samples, as runs on images left them in TensorBoard's events."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from activae.compare.report.facets import at_best_lr, facets
 from activae.compare.report.markup import Section, grid, note
 from activae.results.events import records
 
-_TAG = "reconstructions"  # of the pictures; with /test or /val that of the best checkpoint
 _SHOWN = 6
 _EVENTS = "*tfevents*"
 _MOST_EVENTS = 64 << 20  # bytes of a file that is looked into
@@ -22,57 +22,77 @@ _BUDGET = 900 << 10  # bytes of all pictures: the page is to stay below 2 MB
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def reconstructions(answer: Answer) -> Iterator[Section]:
+@dataclass(frozen=True)
+class _Kind:
+    """tag: in the events; with /test or /val behind it that of the best checkpoint."""
+
+    tag: str
+    title: str
+    content: str
+
+
+_KINDS = (
+    _Kind("reconstructions", "What they reconstruct", "each image above its reconstruction"),
+    _Kind("samples", "What they generate", "new images, decoded from codes of the run's sampler"),
+)
+
+
+def pictures(answer: Answer) -> Iterator[Section]:
     """One run of each contender and of the worst, all with the same seed and its split."""
     title, runs = next(iter(facets(answer.paired, at_best_lr(answer.paired))))
     runs = runs[runs["status"] == DONE]
     order = [str(name) for name in answer.table["condition"] if (runs["condition"] == name).any()]
     chosen = order if len(order) <= _SHOWN else [*order[: _SHOWN - 1], order[-1]]
+    left = _BUDGET
     for seed in answer.paired.seeds[:1]:
         of_seed = runs[runs[SEED] == seed].drop_duplicates("condition").set_index("condition")
         paths = {name: Path(of_seed["path"][name]) for name in chosen if name in of_seed.index}
-        figures = list(_figures(paths))
-        if figures:
-            said = (
-                f"Each image above its reconstruction, by the run with seed {seed}"
-                f"{f' ({title})' if title else ''}. The best first"
-                f"{', the worst last' if len(chosen) < len(order) else ''}."
-            )
-            yield Section("pictures", "What they reconstruct", grid(figures) + note(said))
+        for kind in _KINDS:
+            found = _within(left, ((name, last_picture(paths[name], kind.tag)) for name in paths))
+            left -= sum(map(len, found.values()))
+            if found:
+                said = (
+                    f"{kind.content.capitalize()}, by the run with seed {seed}"
+                    f"{f' ({title})' if title else ''}. The best first"
+                    f"{', the worst last' if len(chosen) < len(order) else ''}."
+                )
+                figures = [_figure(name, png, kind.content) for name, png in found.items()]
+                yield Section(kind.tag, kind.title, grid(figures) + note(said))
 
 
-def _figures(paths: dict[str, Path]) -> Iterator[str]:
+def _within(budget: int, pngs: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
     """As many as the page has room for."""
-    left = _BUDGET
-    for name, path in paths.items():
-        png = last_picture(path)
-        if png is not None and len(png) <= left:
-            left -= len(png)
-            yield _figure(name, png)
+    found: dict[str, bytes] = {}
+    for name, png in pngs:
+        if png is not None and len(png) <= budget:
+            budget -= len(png)
+            found[name] = png
+    return found
 
 
-def _figure(name: str, png: bytes) -> str:
+def _figure(name: str, png: bytes, content: str) -> str:
     data = base64.b64encode(png).decode()
     return (
         f'<figure><h3>{escape(name)}</h3><img src="data:image/png;base64,{data}" '
-        f'alt="images above their reconstructions by {escape(name)}"></figure>'
+        f'alt="{escape(name)}: {escape(content)}"></figure>'
     )
 
 
-def last_picture(run: Path) -> bytes | None:
-    """The newest picture of reconstructions in a run's events, as PNG; None where there is none."""
+def last_picture(run: Path, tag: str) -> bytes | None:
+    """The newest picture of a tag in a run's events, as PNG; None where there is none."""
     try:
         files = sorted(run.glob(_EVENTS), key=lambda file: file.stat().st_mtime_ns, reverse=True)
         for file in files:
-            pictures = list(_pictures(file)) if file.stat().st_size <= _MOST_EVENTS else []
-            if pictures:
-                return pictures[-1]
+            small = file.stat().st_size <= _MOST_EVENTS
+            pngs = list(_pictures(file, tag)) if small else []
+            if pngs:
+                return pngs[-1]
     except OSError:  # a picture less costs no answer
         return None
     return None
 
 
-def _pictures(file: Path) -> Iterator[bytes]:
+def _pictures(file: Path, tag: str) -> Iterator[bytes]:
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
@@ -83,6 +103,6 @@ def _pictures(file: Path) -> Iterator[bytes]:
             return
         for value in event.summary.value:
             png = value.image.encoded_image_string
-            is_ours = value.tag.partition("/")[0] == _TAG
+            is_ours = value.tag.partition("/")[0] == tag
             if is_ours and png.startswith(_PNG):
                 yield png
