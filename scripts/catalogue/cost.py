@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.activations import values_per_unit
-from activae.activations.analysis import one_thread
+from activae.activations.analysis import threads
 
 ROWS, UNITS = 256, 256  # 256 KiB: what a hidden layer holds, and a core's own cache
 _RELU = ""  # no option has this name
@@ -38,7 +38,7 @@ def costs(
     """
     passes = {_RELU: _pass(nn.ReLU())} | {name: _pass(f) for name, f in activations.items()}
     fastest = dict.fromkeys(passes, inf)
-    with one_thread():
+    with threads(1):
         for number in range(rounds):
             tell(f"times activations: round {number + 1} of {rounds}")
             for name, run in passes.items():

@@ -15,7 +15,6 @@ from activae.results.hparams import (
     chosen,
     experiment_of_run,
     hyper_parameters,
-    overrides,
     scores,
     session,
     write_experiment,
@@ -210,14 +209,3 @@ def test_what_a_command_chooses_is_told_in_its_words() -> None:
         "encoder.activation": "tanh",
         "encoder.hidden": "[8,4]",
     }
-
-
-@pytest.mark.parametrize("content", [None, "", "a: b", "[", "\xff"])
-def test_a_run_without_a_record_of_its_overrides_has_none(
-    tmp_path: Path, content: str | None
-) -> None:
-    if content is not None:
-        (tmp_path / ".hydra").mkdir()
-        (tmp_path / ".hydra" / "overrides.yaml").write_text(content, "latin-1")
-
-    assert overrides(tmp_path) == []

@@ -153,3 +153,14 @@ def test_what_cannot_be_written_leaves_nothing_beside_it(tmp_path: Path) -> None
         write_whole(tmp_path / "taken", b"text")
 
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize("content", [None, "", "a: b", "[", "\xff"])
+def test_a_run_without_a_record_of_its_overrides_has_none(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / ".hydra").mkdir()
+        (tmp_path / ".hydra" / "overrides.yaml").write_text(content, "latin-1")
+
+    assert run_folder.overrides(tmp_path) is None

@@ -289,7 +289,7 @@ def values(activation: Function, points: FloatArray) -> FloatArray:
     """
     function = in_float64(activation)
     try:
-        with torch.no_grad(), one_thread():
+        with torch.no_grad(), threads(1):
             output = function(torch.from_numpy(points.copy()))
     except Exception as error:  # whatever a user's own function raises
         raise ConfigError(
@@ -305,11 +305,17 @@ def values(activation: Function, points: FloatArray) -> FloatArray:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Use one thread, so that a few milliseconds of work do not wait for another run's core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def threads(number: int | None) -> Iterator[None]:
+    """With so many threads within torch's operations; None: as many as before.
+
+    With one, a few milliseconds of work do not wait for another run's core.
+    """
+    before = torch.get_num_threads()
+    if number is None or number == before:
+        yield
+        return
+    torch.set_num_threads(number)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

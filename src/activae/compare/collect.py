@@ -20,7 +20,7 @@ import yaml
 from activae.config.migration import migrated
 from activae.config.settling import CONFIG
 from activae.errors import DataError, UserError
-from activae.results.run_folder import METRICS
+from activae.results.run_folder import METRICS, overrides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 ACTIVATION = "activation"
 DONE, DIVERGED, PRUNED, UNFINISHED = "done", "diverged", "pruned", "unfinished"
 _STATUS = {"completed": DONE, "diverged": DIVERGED, "pruned": PRUNED}
-_OVERRIDES = Path(".hydra", "overrides.yaml")
 _STAGES = ("train", "val", "test")
 _OF_A_RUN = {"seed", "data", "encoder", "decoder"}  # keys without which it is another program's
 _BUILDING = ("_target_", "_partial_")
@@ -145,7 +144,7 @@ def _read(folder: Path) -> _Run:
     config.pop("lr", None)  # how the rate was given: it is at optimizer.lr
     chosen = config.pop("choices", None)
     if not (chosen and isinstance(chosen, dict)):  # an older version's
-        chosen = _chosen(folder / _OVERRIDES)
+        chosen = _chosen(folder)
     _tell_code(config)
     return _Run(folder, config, _metrics(folder / METRICS), chosen)
 
@@ -190,18 +189,14 @@ def _is_score(scores: Any) -> bool:
     )
 
 
-def _chosen(file: Path) -> dict[str, str]:
+def _chosen(folder: Path) -> dict[str, str]:
     """Which option fills a node, by the run's command: {"encoder.activation": "gelu"}.
 
     An aid to naming only: what cannot be read here costs no run.
     """
-    try:
-        lines = _parsed(file)
-    except DataError:
-        return {}
     chosen = {}
-    for line in lines if isinstance(lines, list) else []:
-        key, _, option = str(line).lstrip("+").partition("=")
+    for line in overrides(folder) or ():
+        key, _, option = line.lstrip("+").partition("=")
         group, at, package = key.partition("@")
         if option and "." not in group:
             chosen[package if at else group] = option

@@ -16,7 +16,7 @@ from activae.config.names import key_of
 from activae.config.program import training
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError
-from activae.results.run_folder import FAILED
+from activae.results.run_folder import FAILED, overrides
 from activae.sweeps.folder import FOUND, INDEX, TUNED
 from activae.sweeps.resuming import commands_of
 
@@ -67,12 +67,8 @@ def _launches(folder: Path) -> list[list[str]]:
 
 
 def _of_run(folder: Path) -> Iterator[str]:
-    try:
-        lines = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_bytes())
-    except (OSError, ValueError, yaml.YAMLError):
-        return
-    if isinstance(lines, list):
-        yield join([*training().split(), *map(str, lines)])
+    if (lines := overrides(folder)) is not None:
+        yield join([*training().split(), *lines])
 
 
 def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from omegaconf import DictConfig
 
 from activae.config.instantiating import activation_label, label
@@ -23,7 +22,6 @@ from activae.results.samples.told import NAMES as OF_SAMPLES
 if TYPE_CHECKING:
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-OVERRIDES = Path(".hydra", "overrides.yaml")  # Hydra's record in a run's folder
 _ENDING = ".activae-hparams"  # of the file that holds a sweep's experiment
 # Scores of the best checkpoint, in the order of their columns: the page opens on the first five.
 TEST, BEST, PCA = "test/", "best/SE/val", "ratio_to_pca"
@@ -122,15 +120,6 @@ def _number(word: str) -> float | None:
         return float(word)
     except ValueError:
         return None
-
-
-def overrides(folder: Path) -> list[str]:
-    """The lines that a run was launched with; none where there is no record of them."""
-    try:
-        lines = yaml.safe_load((folder / OVERRIDES).read_bytes())
-    except (OSError, yaml.YAMLError, ValueError):
-        return []
-    return [str(line) for line in lines] if isinstance(lines, list) else []
 
 
 def session(cfg: DictConfig, lines: Iterable[str]) -> list[Value]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from activae.config.own_code import refuse_edited
@@ -47,6 +48,15 @@ def record(cfg: DictConfig, folder: Path) -> None:
             refuse_edited(container(saved))
         raise ConfigError(f"{folder}: belongs to a run with another {CONFIG}; {advice}")
     write_text(file, OmegaConf.to_yaml(cfg))
+
+
+def overrides(folder: Path) -> list[str] | None:
+    """The lines that Hydra noted a run was launched with; None where they cannot be read."""
+    try:
+        lines = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_bytes())
+    except (OSError, yaml.YAMLError, ValueError):
+        return None
+    return [str(line) for line in lines] if isinstance(lines, list) else None
 
 
 def _differs(saved: DictConfig, cfg: DictConfig, *, code: bool = True) -> bool:

@@ -19,9 +19,9 @@ from activae.results.diagnosis import PROBE_SAMPLES, diagnose
 from activae.results.diagnostics import as_colours, reconstruction_grid, thumbnails
 from activae.results.events import join_events, without_tensorflow
 from activae.results.generated import generated
-from activae.results.hparams import experiment_of_run, overrides, scores, session
+from activae.results.hparams import experiment_of_run, scores, session
 from activae.results.recording import drawing
-from activae.results.run_folder import TRAINING
+from activae.results.run_folder import TRAINING, overrides
 from activae.training.module import AutoencoderModule
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _show_scores(
 
     for tag, value in scores(metrics).items():
         writer.add_scalar(tag, value, step)
-    lines = overrides(Path(writer.log_dir))
+    lines = overrides(Path(writer.log_dir)) or []
     values = session(cfg, lines)
     if not in_a_sweep:
         values.append(experiment_of_run(cfg, lines))

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
 
 from activae.config.identity import job_id
 from activae.config.settling import read
@@ -26,6 +25,7 @@ from activae.results.run_folder import (
     FAILED,
     METRICS,
     ended,
+    overrides,
     read_metrics,
     write_text,
 )
@@ -63,12 +63,12 @@ class SweepFolder:
                 index["commands"].append(list(command))
             known = index["jobs"]
             taken = {entry["folder"] for entry in known.values()}
-            for id_, (wanted, overrides) in jobs.items():
+            for id_, (wanted, lines) in jobs.items():
                 if id_ not in known:
                     self.below(wanted)
                     name = self._free_name(wanted, id_, taken)
                     taken.add(name)
-                    known[id_] = {"folder": name, "overrides": list(overrides)}
+                    known[id_] = {"folder": name, "overrides": list(lines)}
             write_text(self.path / INDEX, json.dumps(index, indent=1) + "\n")
         finally:
             lock.release()
@@ -117,12 +117,9 @@ class SweepFolder:
         """What the index would say of the run folders that lie here, if it had not been lost."""
         found = {}
         for config in sorted(self.path.glob(f"*/{CONFIG}")):
-            record = config.parent / ".hydra" / "overrides.yaml"
-            loaded = OmegaConf.load(record) if record.exists() else OmegaConf.create([])
-            overrides = OmegaConf.to_container(loaded)
             found[_id_of(config.parent) or ""] = {
                 "folder": config.parent.name,
-                "overrides": overrides,
+                "overrides": overrides(config.parent) or [],
             }
         found.pop("", None)
         return found

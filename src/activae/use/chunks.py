@@ -8,10 +8,11 @@ which it has been measured that they agree bit for bit; what is left of a batch 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+from activae.activations.analysis import threads
 
 Function = Callable[[Tensor], Tensor]
 
@@ -70,7 +71,7 @@ class Chunked:
 
     def _parts(self, x: Tensor) -> Iterator[Tensor]:
         sizes = self.sizes
-        with _threads(1 if self._one_thread else None), torch.inference_mode():
+        with threads(1 if self._one_thread else None), torch.inference_mode():
             for part in x.split(_cut(len(x), sizes)):
                 rows = len(part)
                 size = next(size for size in sizes if size >= rows)
@@ -85,11 +86,11 @@ class Chunked:
     def _find_sizes(self) -> None:
         largest = self.largest
         x = self._random(largest)
-        with _threads(1):
+        with threads(1):
             expected = self.function(x)
         if not self._agrees(x, expected):
             self._one_thread = True
-        with _threads(1 if self._one_thread else None):
+        with threads(1 if self._one_thread else None):
             if not self._agrees(x, expected):
                 self._sizes = [1]
                 return
@@ -122,17 +123,3 @@ def _cut(rows: int, sizes: Sequence[int]) -> list[int]:
         cut.append(left if fits else smaller[-1])
         left -= cut[-1]
     return cut
-
-
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    """With so many threads within torch's operations; None: as they are."""
-    before = torch.get_num_threads()
-    if number is None or number == before:
-        yield
-        return
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -15,7 +15,7 @@ from math import isfinite
 import torch
 from torch import Tensor, nn
 
-from activae.activations.analysis import one_thread
+from activae.activations.analysis import threads
 from activae.errors import UserError
 from activae.models.densities.mixtures import FLOOR, covariance, factor_of, usable
 from activae.randomness import generator
@@ -91,7 +91,7 @@ def learn(module: nn.Module, loss: Loss, rows: Tensor, seed: int) -> None:
         return loss(held, generator(seed, "noise of held-out codes")).item()
 
     kept = deepcopy(module.state_dict())
-    with one_thread():  # small layers wait for each other on more; sums are alike on any machine
+    with threads(1):  # small layers wait for each other on more; sums are alike on any machine
         best = of_held_out()
         for step, batch in enumerate(_batches(rows, steps, seed), start=1):
             optimizer.zero_grad()

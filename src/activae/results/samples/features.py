@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from activae.activations.analysis import one_thread
+from activae.activations.analysis import threads
 from activae.errors import DataError
 from activae.randomness import generator
 from activae.training.files import write_whole
@@ -163,7 +163,7 @@ def own_features(x: Tensor, labels: Tensor | None, kept_in: Path | None = None) 
     _standardise_input(net, x)
     net.classes.copy_(known)
     if labels is not None:
-        with one_thread():  # so small a network is no faster on two, and on one the same each time
+        with threads(1):  # so small a network is no faster on two, and on one the same each time
             _train(net, x, torch.searchsorted(known, labels.to(known)))
     features = OwnFeatures(net, key)
     points = features.points(x[:_MOST_MOMENTS])
