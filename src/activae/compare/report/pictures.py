@@ -33,7 +33,7 @@ class _Kind:
 
 _KINDS = (
     _Kind("reconstructions", "What they reconstruct", "each image above its reconstruction"),
-    _Kind("samples", "What they generate", "new images, decoded from codes of the run's sampler"),
+    _Kind("samples", "What they generate", "new images, of codes that its sampler or prior draws"),
 )
 
 
