@@ -163,6 +163,7 @@ def own_features(x: Tensor, labels: Tensor | None, kept_in: Path | None = None) 
     _standardise_input(net, x)
     net.classes.copy_(known)
     if labels is not None:
+        log.info("training a small classifier, in whose features samples are compared")
         with threads(1):  # so small a network is no faster on two, and on one the same each time
             _train(net, x, torch.searchsorted(known, labels.to(known)))
     features = OwnFeatures(net, key)
