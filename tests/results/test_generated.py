@@ -38,7 +38,7 @@ def test_a_run_that_makes_samples_shows_them(
     assert set(events.Tags()["images"]) == RECONSTRUCTIONS | made
     assert all([event.step for event in events.Images(tag)] == [3] for tag in made)
     (sheet,) = events.Images("samples")
-    assert (sheet.width, sheet.height) == (6 * 50, 3 * 50)
+    assert (sheet.width, sheet.height) == (8 * 50, 2 * 50)  # without a gap
 
 
 def test_lines_go_from_code_to_code_and_along_what_varies_most() -> None:

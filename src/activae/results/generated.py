@@ -47,11 +47,11 @@ def generated(
     if density is None:
         return
 
-    def shown(made: Tensor, columns: int | None = None) -> Tensor:
+    def shown(made: Tensor, columns: int) -> Tensor:
         decoded = net.decode(prior_of(net, made.to(codes)))
         return as_colours(image_grid([data.to_unit(decoded)], columns=columns))
 
-    yield "samples", shown(density.sample(images, generator(0, "samples")))
+    yield "samples", shown(density.sample(images, generator(0, "samples")), _STEPS)
     if in_a_sweep:
         return
     if len(codes) > 1:

@@ -313,15 +313,24 @@ def test_new_samples_are_drawn_from_a_run_that_has_a_sampler(
         const first = out();
         button.click();
         const second = out(), told = button.nextSibling.textContent, with_one = button.hidden;
+        const cards = () => all(".card p").map(each => each.textContent);
+        const error = all(".card canvas")[1].parentElement;
+        const drawn = [...cards(), error.style.visibility];
+        all("#code button").find(each => each.textContent.startsWith("Back")).click();
+        const back = [...cards(), error.style.visibility], gone = button.nextSibling.textContent;
         choice.value = "1";
         choice.dispatchEvent(new Event("change"));
-        return {before, first, second, told, with_one, without: button.hidden};
+        return {before, first, second, told, with_one, without: button.hidden, drawn, back, gone};
         """,
     )
 
     assert found["before"] != found["first"] != found["second"]
     assert found["told"] == "sample 2"
     assert (found["with_one"], found["without"]) == (False, True)
+    assert found["drawn"][0::2] == ["new sample 2", "hidden"]  # it is the like of no input
+    assert not found["drawn"][1].endswith("the least")
+    assert all(said.startswith("SE ") for said in found["back"][:2])
+    assert (found["back"][2], found["gone"]) == ("", "")
 
 
 def test_a_sampler_that_is_damaged_leaves_the_page_without_its_button(

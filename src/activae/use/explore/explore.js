@@ -2,7 +2,7 @@
 
 const data = JSON.parse(document.querySelector("#data").textContent);
 const size = data.shape.reduce((a, b) => a * b, 1);
-const runs = data.runs.map(run => ({name: run.name, net: new Network(run), sampler: run.sampler && new Sampler(run.sampler), code: [], out: []}));
+const runs = data.runs.map(run => ({name: run.name, net: new Network(run), sampler: run.sampler && new Sampler(run.sampler), code: [], out: [], drawn: 0}));
 const samples = unpacked(data.samples);
 const state = {inputs: [blank(), blank()], active: 0, share: 0, run: 0, seed: 0, moved: false};
 const $ = selector => document.querySelector(selector);
@@ -75,6 +75,7 @@ function compute() {
   for (const run of runs) {
     const [a, b] = state.share ? ends.map(x => run.net.encode(x)) : [run.net.encode(ends[0]), null];
     run.code = b ? lerp(a, b, state.share) : a;
+    run.drawn = 0;
     decode(run);
   }
   state.moved = false;
@@ -86,19 +87,20 @@ function decode(run) {
 }
 
 function refresh() {
-  const x = normalised(current()), least = [];
+  const x = normalised(current()), compared = runs.filter(run => !run.drawn);  // a new sample is like no input
   for (const run of runs) {
     run.error = run.out.map((v, i) => v - x[i]);
     run.se = sum(run.error.map(v => v * v));
-    least.push(run.se);
     run.draw();
   }
-  const best = Math.min(...least);
+  const best = Math.min(...compared.map(run => run.se));
   for (const run of runs) {
-    run.told.textContent = `SE ${digits(run.se)}` + (runs.length > 1 && run.se === best ? ", the least" : "");
-    run.told.className = run.se === best && runs.length > 1 ? "se least" : "se";
+    const least = !run.drawn && compared.length > 1 && run.se === best;
+    run.told.textContent = run.drawn ? `new sample ${run.drawn}` : `SE ${digits(run.se)}` + (least ? ", the least" : "");
+    run.told.className = least ? "se least" : "se";
   }
   drawInputs();
+  drawSeen();
   drawSliders();
   drawMap();
 }
@@ -228,7 +230,7 @@ function buildRuns() {
       made("figcaption", figure, name);
       return canvas;
     });
-    run.draw = () => { show(out, inRaw(run.out)); showError(error, run.error); };
+    run.draw = () => { show(out, inRaw(run.out)); showError(error, run.error); error.parentElement.style.visibility = run.drawn ? "hidden" : ""; };
   }
 }
 
@@ -262,7 +264,7 @@ function buildValues(host) {
 }
 
 // --- code
-let drawSliders = () => {}, drawMap = () => {};
+let drawSeen = () => {}, drawSliders = () => {}, drawMap = () => {};
 
 function buildCode() {
   const host = $("#code"), row = made("div", host, "", {className: "row"});
@@ -274,12 +276,13 @@ function buildCode() {
   draw.onclick = () => {
     const run = runs[state.run];
     run.code = run.sampler.draw(++state.seed);
+    run.drawn = state.seed;
     decode(run);
     refresh();
-    seen.textContent = `sample ${state.seed}`;
   };
+  drawSeen = () => { const {drawn} = runs[state.run]; seen.textContent = drawn ? `sample ${drawn}` : ""; };
   const sliders = made("div", host), maps = made("div", host);
-  const build = () => { state.run = Number(choice.value); draw.hidden = !runs[state.run].sampler; seen.textContent = ""; buildSliders(sliders); buildMap(maps); refresh(); };
+  const build = () => { state.run = Number(choice.value); draw.hidden = !runs[state.run].sampler; buildSliders(sliders); buildMap(maps); refresh(); };
   choice.onchange = build;
   build();
 }
