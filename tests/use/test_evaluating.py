@@ -26,6 +26,7 @@ from activae.errors import DataError, UserError
 from activae.results.run import train
 from activae.results.samples import features, inception
 from activae.results.samples.scoring import SampleScores
+from activae.results.samples.told import notes
 from activae.use import evaluating
 from activae.use.run import Run
 
@@ -224,6 +225,14 @@ class TestInPython:
         assert beside["copies"]["nearest_train"].value == 0
         assert beside["real"]["nearest_train"].value > 0.5
         assert beside["copies"]["frechet"] != beside["real"]["frechet"]
+
+    def test_features_are_told_to_be_a_classifiers_though_given_samples_have_no_labels(
+        self, digits: Run, images: np.ndarray
+    ) -> None:
+        found = digits.evaluate("gaussian", real=images[:50]).as_metrics()
+
+        (first, *_) = notes(found)
+        assert f"features of classifier {found['features']}" in " ".join(first.split())
 
     def test_without_the_runs_data_copies_are_left_out_and_the_reason_is_told(
         self,

@@ -149,6 +149,16 @@ def test_what_a_config_names_is_imported_only_if_trusted(
     assert activae.load(folder, trusted=["stranger"]).code_shape == (8,)
 
 
+def test_a_run_that_diverged_at_once_is_said_to_have_no_network(
+    digits_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(digits_folder, tmp_path / "run")
+    (folder / "checkpoints/best.ckpt").unlink()
+    (folder / "DONE").write_text("diverged\n")
+    with pytest.raises(UserError, match=r"run: this run diverged before .* train it again at a sm"):
+        activae.load(folder)
+
+
 def test_a_checkpoint_that_is_not_there_is_said_to_be_missing(
     digits_folder: Path, tmp_path: Path
 ) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
-from activae.compare.collect import DONE, read_runs
+from activae.compare.collect import DIVERGED, DONE, read_runs
 from activae.config.settling import CONFIG
 from activae.errors import ConfigError, UserError
 from activae.results.run_folder import ended, read_metrics
+from activae.training.files import BEST
 from activae.training.restoring import load_network
 from activae.use.run import Run
 
@@ -42,7 +43,8 @@ def load(
     Raises:
         ConfigError: the config names what is not trusted, or there is no such device.
         DataError: a file is damaged or missing.
-        UserError: the folder holds no run, or none of its runs is done; or path is none.
+        UserError: the folder holds no run, or none of its runs is done, or the run diverged at
+            once; or path is none.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise UserError(f"path={path!r}: give the folder of a run or of a sweep")
@@ -50,6 +52,11 @@ def load(
     if not (folder / CONFIG).is_file():
         folder = winner(folder)
     where = _device(device)
+    if ended(folder) == DIVERGED and not (folder / BEST).exists():
+        raise UserError(
+            f"{folder}: this run diverged before its first epoch had ended, so that there is no "
+            "network to use; train it again at a smaller rate (optimizer.lr)"
+        )
     restored = load_network(folder, trusted)
     metrics = read_metrics(folder) or {}
     if ended(folder) is None:

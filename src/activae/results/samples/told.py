@@ -43,7 +43,8 @@ def table(found: Mapping[str, Any]) -> list[str]:
 
 def notes(found: Mapping[str, Any]) -> Iterator[str]:
     """What the figures mean, in sentences of at most 80 columns a line."""
-    space = f"untrained network {found['features']}"
+    knows_labels = "label_entropy" in found
+    space = f"{'classifier' if knows_labels else 'untrained network'} {found['features']}"
     if found["classifier_accuracy"] is not None:
         right = f"{100 * found['classifier_accuracy']:.1f} % of {found['split']} right"
         space = f"classifier {found['features']} ({right})"
