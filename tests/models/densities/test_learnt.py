@@ -154,6 +154,18 @@ def test_a_flow_of_few_codes_is_no_worse_than_a_normal_distribution() -> None:
     assert found.log_prob(unseen).mean() > gaussian(few).log_prob(unseen).mean() - 1
 
 
+@pytest.mark.parametrize("codes", [120, 600])
+def test_the_noise_of_a_second_stage_is_found_in_few_steps_too(
+    codes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Normal codes are all noise to it: a deviation of 1, once they are white."""
+    monkeypatch.setattr(learning, "_MOST_STEPS", 3000)
+
+    found = two_stage(torch.randn(codes, 4, generator=noise()), seed=0, hidden=(16,))[0]
+
+    assert found.parts()["noise"] > 0.6
+
+
 @pytest.mark.parametrize(("codes", "steps"), [(60, 250), (600, 500), (3000, 600)])
 def test_few_codes_are_learnt_in_few_steps(
     codes: int, steps: int, monkeypatch: pytest.MonkeyPatch

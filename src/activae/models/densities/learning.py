@@ -74,14 +74,33 @@ def whitened(codes: Tensor, seed: int) -> tuple[Tensor, Scale]:
     return scale.apply(codes), scale
 
 
+def most_steps(codes: int) -> int:
+    """How many steps so many codes are learnt in, at the most."""
+    epoch = _epoch(codes)
+    return min(_MOST_STEPS, _MOST_EPOCHS * epoch, max(_FEWEST_STEPS, _EPOCHS * epoch))
+
+
+def haste(codes: int) -> float:
+    """How much further a step has to go than where there are as many steps as ever."""
+    return _MOST_STEPS / most_steps(codes)
+
+
+def _held_out(codes: int) -> int:
+    return max(2, int(_HELD_OUT * codes))
+
+
+def _epoch(codes: int) -> int:
+    """The steps of one."""
+    return -(-(codes - _held_out(codes)) // _BATCH)
+
+
 def learn(module: nn.Module, loss: Loss, rows: Tensor, seed: int) -> None:
     """Train a module in place on white codes [N, d]. UserError where it learns nothing."""
+    steps, epoch = most_steps(len(rows)), _epoch(len(rows))
     order = torch.randperm(len(rows), generator=generator(seed, "held-out codes"))
-    held = rows[order[: max(2, int(_HELD_OUT * len(rows)))]]
+    held = rows[order[: _held_out(len(rows))]]
     rows = rows[order[len(held) :]]
     optimizer = torch.optim.Adam(module.parameters(), lr=_RATE)
-    epoch = -(-len(rows) // _BATCH)
-    steps = min(_MOST_STEPS, _MOST_EPOCHS * epoch, max(_FEWEST_STEPS, _EPOCHS * epoch))
     look_every = min(_LOOK_EVERY, _LOOK_EPOCHS * epoch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     noise, looks, learns = generator(seed, "learning a density"), 0, False

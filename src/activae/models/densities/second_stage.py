@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from activae.errors import ConfigError, UserError
 from activae.models.autoencoder import Autoencoder
-from activae.models.densities.learning import Scale, learn, whitened
+from activae.models.densities.learning import Scale, haste, learn, whitened
 from activae.models.initialisation import fitted
 from activae.models.latents import Gaussian, divergence
 from activae.models.mlp import MLPDecoder, MLPEncoder
@@ -93,7 +93,8 @@ def fit_second_stage(codes: Tensor, seed: int, hidden: Sequence[int]) -> SecondS
     with torch.random.fork_rng(devices=[]):  # layers draw weights, which are replaced
         encoder = MLPEncoder((width,), 2 * width, hidden=hidden, activation=nn.ReLU)
         stage = _Stage(
-            Autoencoder(encoder, _decoder(width, hidden), shape=(width,), latent=Gaussian(width))
+            Autoencoder(encoder, _decoder(width, hidden), shape=(width,), latent=Gaussian(width)),
+            haste(len(rows)),
         )
     fitted(stage.net, seed=seed)
     learn(stage, stage.loss, rows, seed)
@@ -102,12 +103,22 @@ def fit_second_stage(codes: Tensor, seed: int, hidden: Sequence[int]) -> SecondS
 
 
 class _Stage(nn.Module):
-    """The second VAE while it learns, with the logarithm of its noise's standard deviation."""
+    """The second VAE while it learns, with the logarithm of its noise's standard deviation.
 
-    def __init__(self, net: Autoencoder) -> None:
+    haste: by how much that moves faster than the weights. Adam moves each number by about the rate
+    a step, so that in few steps the noise would stay where it was, and what is drawn be sharp but
+    wrong.
+    """
+
+    def __init__(self, net: Autoencoder, haste: float) -> None:
         super().__init__()
-        self.net = net
-        self.log_noise = nn.Parameter(torch.tensor(log(_FIRST_NOISE)))
+        self.net, self.haste = net, haste
+        self.slow_log_noise = nn.Parameter(torch.tensor(log(_FIRST_NOISE) / haste))
+
+    @property
+    def log_noise(self) -> Tensor:
+        """Of the standard deviation, a scalar."""
+        return self.haste * self.slow_log_noise
 
     def loss(self, x: Tensor, noise: torch.Generator) -> Tensor:
         """The negative evidence lower bound, in nats a row, of white codes x [B, d]."""
