@@ -232,6 +232,20 @@ def test_a_note_that_concerns_several_labels_is_told_once(
     assert [note[:40] for note in found.notes] == ["labels 8, 9: left out: 1 codes are too f"]
 
 
+def test_a_label_may_be_named_by_its_first_word_as_digits_of_mnist_are(
+    digits: Run, codes: torch.Tensor, labels: np.ndarray
+) -> None:
+    words = np.array(["0 - zero", "1 - one", "2 - two", "10 - ten"])[labels % 4]
+
+    found = fit(digits, codes, "gaussian", labels=words)
+
+    assert list(found.by_class) == ["0 - zero", "1 - one", "2 - two", "10 - ten"]
+    assert found.of(1) is found.of("1 - one")
+    for unknown in (3, "one", "1 -"):
+        with pytest.raises(UserError, match=f"label={unknown}: the sampler's labels are 0 - zero"):
+            found.of(unknown)
+
+
 def test_one_label_alone_has_the_density_of_all(digits: Run, codes: torch.Tensor) -> None:
     found = fit(digits, codes, components=60, labels=np.full(len(codes), 7))
 

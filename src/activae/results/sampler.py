@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from natsort import natsorted
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -71,15 +72,22 @@ class Sampler:
         return f"{self.recipe.kind} of {self.density}, of {self.codes} codes{classes}"
 
     def of(self, label: str | int | None) -> Density:
-        """The density of all codes, or of a class. Raises UserError where there is none."""
+        """The density of all codes, or of a class: 3 is that of `3 - three` too, as MNIST has it.
+
+        Raises UserError where there is none.
+        """
         if label is None:
             return self.density
-        if str(label) not in self.by_class:
+        name = str(label)
+        if name not in self.by_class:
+            short = [each for each in self.by_class if each.partition(" - ")[0] == name]
+            name = short[0] if len(short) == 1 else name
+        if name not in self.by_class:
             is_prior = self.recipe.kind == "prior"
             why = "a prior is the same for all" if is_prior else "it was fitted without labels"
             known = ", ".join(self.by_class) or f"none, because {why}"
             raise UserError(f"label={label}: the sampler's labels are {known}")
-        return self.by_class[str(label)]
+        return self.by_class[name]
 
 
 def draw_codes(
@@ -120,7 +128,7 @@ def fit(
     known = np.array([])
     if labels is not None and make is not prior:  # which is the same whatever the codes
         known = np.asarray(labels)[rows.numpy()].astype(str)
-    names = sorted(set(known.tolist()), key=lambda each: (len(each), each))
+    names = natsorted(set(known.tolist()))
     several = len(names) > 1
     classes = f", and to those of each of {len(names)} labels" if several else ""
     log.info("%s", wrapped(f"fitting {make.__name__} to {len(flat)} codes{classes}"))
