@@ -110,7 +110,7 @@ def refuse_unsuited(kind: str, net: Autoencoder, regularisers: Iterable[str], pl
     if isinstance(net.output_activation, TotalSharingHead):
         raise UserError(
             f"{place}: this run's output shares out each sample's total, which its code does "
-            "not hold, so that it cannot make samples; train one with another objective"
+            "not hold, so that it cannot make samples; train one with objective=poisson or mse"
         )
 
 
