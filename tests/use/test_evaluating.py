@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -225,6 +226,19 @@ class TestInPython:
         assert beside["copies"]["nearest_train"].value == 0
         assert beside["real"]["nearest_train"].value > 0.5
         assert beside["copies"]["frechet"] != beside["real"]["frechet"]
+
+    def test_samples_that_it_was_trained_on_are_told_to_be_no_measure(
+        self, digits: Run, images: np.ndarray, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        digits.evaluate("gaussian", real=images[:50])
+        assert re.search(
+            r"\d\d % of INPUT are samples that the run was trained on",
+            " ".join(caplog.text.split()),
+        )
+        caplog.clear()
+
+        digits.evaluate("gaussian", real=np.roll(images[:50], 1, axis=2))
+        assert "trained on" not in caplog.text
 
     def test_features_are_told_to_be_a_classifiers_though_given_samples_have_no_labels(
         self, digits: Run, images: np.ndarray

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from activae.config.wording import wrapped
 from activae.errors import UserError
 from activae.models.densities.kinds import KINDS
 from activae.randomness import generator
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_FEW = 0.1  # of given samples may be training samples by chance, as rows of a table are
 DEFAULT = "gmm"  # where a run keeps no sampler, and none is asked for
 
 
@@ -49,6 +51,16 @@ def evaluate(
     splits = _own(run) if real is None else _given(run, real)
     features = _features(run, splits, inception)
     reference = Reference.of(splits, features, n)
+    if real is not None and reference.held is not None:
+        trained_on = (reference.held == 0).double().mean().item()
+        if trained_on > _FEW:
+            log.warning(
+                "%s",
+                wrapped(
+                    f"note   {100 * trained_on:.0f} % of INPUT are samples that the run was "
+                    "trained on: nearest train says nothing then; give others"
+                ),
+            )
     found = _sampler(run, splits, sampler, seed)
 
     def draw(number: int) -> Tensor:
