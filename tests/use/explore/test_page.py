@@ -343,3 +343,25 @@ def test_a_sampler_that_is_damaged_leaves_the_page_without_its_button(
 
     assert '"sampler": null' in page
     assert "no button for new samples" in caplog.text
+
+
+def test_runs_of_one_activation_are_told_apart_by_their_folders(
+    digits: Run, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "a/one", tmp_path / "two", tmp_path / "b/one"]
+    runs = [activae.load(shutil.copytree(digits.folder, folder)) for folder in folders]
+
+    (first, *_) = [each["name"] for each in content_of(explore_page(runs[:2]))["runs"]]
+    assert first.endswith(" (one)")
+    names = [each["name"] for each in content_of(explore_page(runs))["runs"]]
+    assert [name.partition(" ")[2] for name in names] == ["(one, 1)", "(two)", "(one, 3)"]
+
+
+def test_a_sampler_that_the_page_cannot_draw_from_is_named(
+    digits: Run, images: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = activae.load(shutil.copytree(digits.folder, tmp_path / "run"))
+    run.fit_sampler("two_stage", images[:60], hidden=[4])
+
+    assert content_of(explore_page([run]))["runs"][0]["sampler"] is None
+    assert "run keeps the sampler two_stage; the page draws from gmm, gaussian" in caplog.text

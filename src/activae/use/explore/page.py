@@ -107,14 +107,18 @@ def _check_alike(runs: Sequence[Run]) -> None:
 def _run_names(runs: Sequence[Run]) -> list[str]:
     """The activation of each, by its option's name where the run's command says it.
 
-    And its folder's name too where two have the same.
+    And its folder's name too where two have the same; numbered where that is the same too.
     """
     table = read_runs([run.folder for run in runs]).table
     options = dict(zip(table["path"], table.get("activation", table["path"]), strict=True))
     names = [options.get(str(run.folder)) or activation_label(run.config) for run in runs]
+    named = [
+        name if names.count(name) == 1 else f"{name} ({run.folder.absolute().name})"
+        for name, run in zip(names, runs, strict=True)
+    ]
     return [
-        name if names.count(name) == 1 else f"{name} ({run.folder.absolute().name}, {number})"
-        for number, (name, run) in enumerate(zip(names, runs, strict=True), start=1)
+        name if named.count(name) == 1 else f"{name[:-1]}, {number})"
+        for number, name in enumerate(named, start=1)
     ]
 
 
@@ -128,6 +132,12 @@ def _sampler(run: Run) -> dict[str, Any] | None:
         log.warning("no button for new samples: %s", error)
         return None
     if not isinstance(density, Mixture):
+        log.warning(
+            "no button for new samples: %s keeps the sampler %s; the page draws from gmm, "
+            "gaussian, kde or prior",
+            run.folder,
+            run.sampler.recipe.kind,
+        )
         return None
     latent = run.network.latent
     return {**normals(density), "sphere": latent is not None and latent.kind == "spherical"}
