@@ -83,6 +83,7 @@ def test_a_search_leaves_runs_the_study_and_the_best(
     assert "trials 2 completed, 0 pruned, 0 diverged, 0 failed" in outcome.text
     assert f"best   trial {best.number}: SE/val {best.value:.4g} with activation=" in outcome.text
     assert f"optuna-dashboard sqlite:///{tmp_path}/outputs/sweeps/s/study.db" in outcome.text
+    assert "tensorboard --logdir" not in outcome.text  # with logger=minimal
 
     assert "2 trials, 0 to train, 2 done" in search("activation=relu,tanh", SPACE, trials=2).text
     assert "3 trials, 1 to train, 2 done" in search("activation=relu,tanh", SPACE, trials=3).text

@@ -69,8 +69,9 @@ def search(
     study = _study(settings, space_of(overrides), folder)
     space = _with_seeds(space_of(overrides), settings.seeds, config.seed)
     study = replace(study, space=space)
-    for _ in compose_jobs(loader, config, space.examples(), 0):
-        pass  # a mistake in a key or an option is met now, before there is a study
+    # A mistake in a key or an option is met now, before there is a study.
+    examples = list(compose_jobs(loader, config, space.examples(), 0))
+    in_tensorboard = any(OmegaConf.select(each, "logger.tensorboard") for each in examples)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
     batches = Batches(launcher, config)
@@ -90,7 +91,7 @@ def search(
             finished = study.tell(trials, results)
             failed += sum(result.status == "failed" for result in results)
             _keep_best(finished, folder)
-    _conclude(finished, failed, study, folder)
+    _conclude(finished, failed, study, folder, in_tensorboard=in_tensorboard)
     batches.conclude()
 
 
@@ -223,7 +224,14 @@ def best_of(finished: Sequence[FrozenTrial]) -> FrozenTrial | None:
     return min(whole, key=lambda trial: (trial.value, trial.number), default=None)
 
 
-def _conclude(finished: Sequence[FrozenTrial], failed: int, study: Search, folder: Path) -> None:
+def _conclude(
+    finished: Sequence[FrozenTrial],
+    failed: int,
+    study: Search,
+    folder: Path,
+    *,
+    in_tensorboard: bool,
+) -> None:
     best = best_of(finished)
     ended = [trial.user_attrs.get("status") for trial in finished]
     counts = [f"{ended.count(status)} {status}" for status in ("completed", "pruned", "diverged")]
@@ -233,7 +241,8 @@ def _conclude(finished: Sequence[FrozenTrial], failed: int, study: Search, folde
         log.info("%s", _told(best, f", mean of {seeds} seeds," if seeds else ""))
         log.info("folder %s", best.user_attrs["folder"])
     log.info("look   optuna-dashboard %s", quote(study.storage))
-    log.info("       tensorboard --logdir %s", quote(str(folder)))
+    if in_tensorboard:
+        log.info("       tensorboard --logdir %s", quote(str(folder)))
     if best is None and not failed:
         raise SweepFailed(f"{folder}: none of the {len(finished)} trials was trained to its end")
 
