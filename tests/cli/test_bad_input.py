@@ -68,11 +68,18 @@ def test_misspelt_key(override: str, said: list[str], complaint: Complain) -> No
     assert_says(complaint(override), *said)
 
 
-@pytest.mark.parametrize("given", ["activation=relu,tanh", "seed=range(3)"])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("activation=relu,tanh", "-m activation=relu,tanh"),
+        ("seed=range(3)", "-m 'seed=range(3)'"),
+        ("logger=tensorboard,csv", "all of them in one run are 'logger=[tensorboard,csv]'"),
+    ],
+)
 def test_several_values_without_m_are_told_the_command_of_the_sweep(
-    given: str, train_py: Callable[..., Any]
+    given: str, said: str, train_py: Callable[..., Any]
 ) -> None:
-    train_py(given).assert_one_error("needs -m: python train.py -m ", f"{given.split('(')[0]}")
+    train_py(given).assert_one_error("a sweep, which needs -m: python train.py -m ", said)
 
 
 @pytest.mark.parametrize("start", ["", "+"])

@@ -39,8 +39,7 @@ def explain(error: BaseException) -> str:
         return f"callbacks {CALLBACKS}"
     several = re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'", str(error))
     if several:
-        given = quote(several[1])
-        return f"{given}: several values are a sweep, which needs -m: {training()} -m {given}"
+        return _sweep_without_m(several[1])
     twice = re.match(r"Multiple values for (\S+)\..*'override \S+: (.+)'", str(error), re.DOTALL)
     if twice:
         return _second_option(*twice.groups())
@@ -116,6 +115,12 @@ CALLBACKS = (
     "trainer.early_stopping_patience=5, and the best and the last checkpoint are always kept"
 )
 _SEVERAL = {"logger": "logger=[tensorboard,csv]", "regulariser": "regulariser=[kl,mmd]"}
+
+
+def _sweep_without_m(override: str) -> str:
+    given, (key, _, values) = quote(override), override.partition("=")
+    both = f"; all of them in one run are {quote(f'{key}=[{values}]')}" if key in _SEVERAL else ""
+    return f"{given}: several values are a sweep, which needs -m: {training()} -m {given}{both}"
 
 
 def _second_option(group: str, option: str) -> str:
