@@ -111,7 +111,7 @@ class CsvTable(Table):
         fault = f"'{cell}' is not a number" if cell else "the cell is empty"
         if DECIMAL_COMMA.fullmatch(cell):
             return DataError(
-                f"{self.path}, line {line}, column {column + 1}{name}: {fault}: it has a decimal "
+                f"{self.path}, line {line}, column {column + 1}{name}: {fault}: it has a "
                 f"comma. {with_points(self.path, cell, self.delimiter)}."
             )
         if not self.has_settings:

@@ -138,7 +138,7 @@ DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 def with_points(path: Path, cell: str, delimiter: str) -> str:
     """How to get a file whose numbers have decimal commas, such as that of a cell, read."""
     return (
-        f"Write them with a point ({cell.replace(',', '.')}); in Python: pandas.read_csv("
+        f"Write decimals with a point ({cell.replace(',', '.')}); in Python: pandas.read_csv("
         f"{path.name!r}, sep={delimiter!r}, decimal=',').to_csv('points.csv', index=False)"
     )
 
