@@ -15,11 +15,13 @@ from torch.nn import functional as F
 from activae import AutoencoderDataModule, AutoencoderModule, conv_autoencoder, mlp_autoencoder
 from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder, MLPDecoder, MLPEncoder
-from activae.objectives import Objective, bce, huber
+from activae.objectives import CodeL1, Objective, bce, corruptions, huber
+from activae.training.optimizers import Clipping
 from activae.training.schedules import Plateau, onecycle
 
 
 def network(code_dim: int = 2, **settings: Any) -> Autoencoder:
+    torch.manual_seed(0)
     half: dict[str, Any] = {"hidden": [8], "activation": nn.Tanh}
     encoder, decoder = MLPEncoder((6,), code_dim, **half), MLPDecoder(code_dim, (6,), **half)
     return Autoencoder(encoder, decoder, shape=(6,), **settings)
@@ -51,6 +53,26 @@ def test_a_loss_need_not_be_wrapped() -> None:
 
     whole = AutoencoderModule(network(), objective=lambda net, x: {"mine": own_loss(net, x)})
     assert list(whole.terms(x)) == ["mine"]
+
+
+def test_what_joins_the_loss_goes_by_the_names_of_options_too() -> None:
+    named = AutoencoderModule(network(), corruption="masking", regularisers=["code_l1"])
+    given = AutoencoderModule(
+        network(),
+        corruption=partial(corruptions.masking, probability=0.25),
+        regularisers={"code_l1": CodeL1(1e-4)},
+    )
+    x = torch.rand(5, 6)
+
+    assert named.terms(x) == given.terms(x)
+    for model in (named, given):
+        assert isinstance(model.training_batch(x, 3), dict)
+    seen, other = named.training_batch(x, 3), given.training_batch(x, 3)
+    assert torch.equal(seen["seen"], other["seen"])  # type: ignore[index, arg-type, call-overload]
+
+
+def test_a_number_limits_the_norm_of_the_gradients() -> None:
+    assert AutoencoderModule(network(), clipping=0.5).clipping == Clipping(0.5)
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
@@ -92,6 +114,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"net": nn.Linear(6, 6)},
         r"^net: is a Linear, not an activae\.Autoencoder; make one of two halves",
     ),
+    "clipping": ({"clipping": "norm"}, r"^clipping='norm': must be the largest norm"),
+    "corruption": ({"corruption": 0.3}, r"^corruption: is 0\.3, not a function of samples; give"),
+    "no such corruption": ({"corruption": "mask"}, r"^corruption='mask': no option .* masking"),
+    "one penalty": (
+        {"regularisers": CodeL1(1e-3)},
+        r"^regularisers: is a CodeL1, not penalties by name; give them as {\"code_l1\": ",
+    ),
+    "normalisation": ({"normalisation": "rms"}, r"^normalisation: is 'rms', not a module; leave"),
+    "seed": ({"seed": "a"}, r"^seed='a': must be a whole number"),
+    "total_steps": ({"total_steps": 0}, r"^total_steps=0: must be a whole number of 1 or more"),
     "lr": ({"lr": 0}, r"^lr=0: must be a number greater than 0, such as 1e-3"),
     "lr as text": ({"lr": "1e-3"}, r"^lr='1e-3': must be a number"),
 }
@@ -144,13 +176,25 @@ SIZES: dict[str, tuple[Callable[[AutoencoderDataModule], object], str]] = {
         lambda data: mlp_autoencoder(data.spec, 2, activation=nn.GELU()),
         r"^activation: GELU\(.*\) is a module, and each layer needs .* the class, GELU, or partial",
     ),
+    "an output": (
+        lambda data: mlp_autoencoder(data.spec, 2, output_activation="sigmoid"),
+        r"^output_activation='sigmoid': must be a module, such as torch\.nn\.Sigmoid\(\)",
+    ),
+    "a shape": (
+        lambda data: Autoencoder(nn.Linear(6, 2), nn.Linear(2, 6), shape=6),
+        r"^shape=6: must be that of a sample",
+    ),
+    "a source": (
+        lambda data: AutoencoderDataModule("mine.csv"),
+        r"^source: is a str, not a Source .*from_arrays\(x\), for a file: pandas\.read_csv",
+    ),
     "a function": (
         lambda data: mlp_autoencoder(data.spec, 2, activation=torch.tanh),
-        r"^activation=tanh: ",
+        r"^activation=tanh: .*; give what makes an nn\.Module .* a class, such as torch\.nn\.GELU",
     ),
     "a class of others": (
         lambda data: mlp_autoencoder(data.spec, 2, activation=dict),
-        r"^activation: .*dict.* makes a dict, not an nn\.Module; give a class",
+        r"^activation=dict: makes a dict; give what makes an nn\.Module",
     ),
     "batches": (
         lambda data: AutoencoderDataModule.from_arrays(torch.rand(9, 2), batch_size=0),
@@ -166,3 +210,15 @@ def test_a_network_and_batches_that_cannot_be_are_refused(size: str) -> None:
 
     with pytest.raises(ConfigError, match=message):
         make(data)
+
+
+def test_a_path_is_no_array() -> None:
+    with pytest.raises(DataError, match=r"^mine\.csv: is a path, and samples are given; read them"):
+        AutoencoderDataModule.from_arrays("mine.csv")
+
+
+def test_a_data_module_is_shown_by_its_samples() -> None:
+    data = AutoencoderDataModule.from_arrays(torch.rand(100, 6))
+
+    assert str(data) == "array: 70 train, 10 val, 20 test samples of shape (6,)"
+    assert str(AutoencoderDataModule(data.source)) == "AutoencoderDataModule, not set up"

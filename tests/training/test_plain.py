@@ -483,6 +483,17 @@ def test_what_a_trainer_cannot_do_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path).test(AutoencoderModule(network()), datamodule=empty)
 
 
+def test_samples_of_another_shape_are_named(tmp_path: Path) -> None:
+    others = AutoencoderDataModule.from_arrays(torch.rand(50, 7))
+
+    with pytest.raises(ConfigError, match=r"^datamodule: its samples have shape \(7,\), and the n"):
+        trainer(tmp_path).fit(AutoencoderModule(network()), datamodule=others)
+    with pytest.raises(
+        DataError, match=r"^a batch has shape \[6\], and the network takes \[B, 6\]"
+    ):
+        trainer(tmp_path).fit(AutoencoderModule(network()), torch.rand(50, 6))
+
+
 def test_several_devices_would_train_on_the_same_batches(tmp_path: Path) -> None:
     several: Any = SimpleNamespace(world_size=2)
 

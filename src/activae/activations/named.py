@@ -12,6 +12,8 @@ from activae.config.instantiating import call
 from activae.config.wording import did_you_mean
 from activae.errors import ConfigError
 
+_CLASS = "give what makes an nn.Module without further arguments: a class, such as torch.nn.GELU"
+
 
 def activation_factory(chosen: Any) -> Callable[[], nn.Module]:
     """What makes the modules of an activation, given by its option's name or as such a function.
@@ -24,12 +26,13 @@ def activation_factory(chosen: Any) -> Callable[[], nn.Module]:
             f"makes them: the class, {type(chosen).__name__}, or partial of it with its parameters"
         )
     if callable(chosen):
-        made = call(chosen, f"activation={getattr(chosen, '__name__', chosen)}")
+        name = getattr(chosen, "__name__", chosen)
+        try:
+            made = chosen()
+        except TypeError as error:
+            raise ConfigError(f"activation={name}: {error}; {_CLASS}") from error
         if not isinstance(made, nn.Module):
-            raise ConfigError(
-                f"activation: {chosen} makes a {type(made).__name__}, not an nn.Module; give a "
-                "class, such as torch.nn.GELU"
-            )
+            raise ConfigError(f"activation={name}: makes a {type(made).__name__}; {_CLASS}")
         return chosen
     known = {"identity": nn.Identity}
     for home in (nn.modules.activation, activations):

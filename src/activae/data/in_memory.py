@@ -57,4 +57,9 @@ def _samples(name: str, values: Any) -> Tensor:
 
 def _array(values: Any) -> Any:
     """A NumPy array of its own: the caller's may change later, or be read-only."""
+    if isinstance(values, (str, Path)):
+        raise DataError(
+            f"{values}: is a path, and samples are given; read them first, by numpy.load or "
+            "pandas.read_csv"
+        )
     return np.array(values.detach().cpu().numpy() if isinstance(values, Tensor) else values)

@@ -57,7 +57,7 @@ class AutoencoderDataModule(pl.LightningDataModule):
         split_seed: of the split.
         seed: of the order of the batches.
 
-    Raises ConfigError for a batch_size below 1.
+    Raises ConfigError for a batch_size below 1, and for what is no source.
     """
 
     def __init__(
@@ -75,6 +75,12 @@ class AutoencoderDataModule(pl.LightningDataModule):
         super().__init__()
         if not is_count(batch_size):
             raise ConfigError(f"batch_size={batch_size!r}: must be a whole number of 1 or more")
+        if not callable(source) and not isinstance(source, Source):
+            raise ConfigError(
+                f"source: is a {type(source).__name__}, not a Source nor what makes one, such as "
+                "activae.data.digits; for an array, a tensor or a DataFrame: "
+                "AutoencoderDataModule.from_arrays(x), for a file: pandas.read_csv(path)"
+            )
         self.load = source if callable(source) else partial(_itself, source)
         self.batch_size = batch_size
         self.normalisation_kind = normalisation
@@ -134,6 +140,13 @@ class AutoencoderDataModule(pl.LightningDataModule):
         data.val_rows = 0 if val is None else len(val)
         data.setup()
         return data
+
+    def __str__(self) -> str:
+        """What the data are, and how many."""
+        if not self.samples:
+            return f"{type(self).__name__}, not set up"
+        sizes = ", ".join(f"{len(samples)} {stage}" for stage, samples in self.samples.items())
+        return f"{self.source.name}: {sizes} samples of shape {self.shape}"
 
     def setup(self, stage: str = "fit") -> None:
         """Load, split and normalise, once; DataError or ConfigError where that cannot be done."""

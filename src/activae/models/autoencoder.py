@@ -42,6 +42,8 @@ class Autoencoder(nn.Module):
         latent: Latent | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(shape, Sequence) or isinstance(shape, str):
+            raise ConfigError(f"shape={shape!r}: must be that of a sample, such as (1, 28, 28)")
         self.shape = tuple(shape)
         self.input_transform = input_transform or nn.Identity()
         self.encoder = encoder

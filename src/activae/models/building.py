@@ -98,6 +98,10 @@ def _joined(
     output_activation: nn.Module | None,
     seed: int,
 ) -> Autoencoder:
+    if output_activation is not None and not isinstance(output_activation, nn.Module):
+        raise ConfigError(
+            f"output_activation={output_activation!r}: must be a module, such as torch.nn.Sigmoid()"
+        )
     output = output_activation or output_of_range(spec.normalised_range)
     net = Autoencoder(encoder, decoder, shape=spec.shape, output_activation=output)
     fitted(net, seed=seed)

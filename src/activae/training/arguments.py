@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import inf
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from activae.config.instantiating import build_option
+from activae.config.instantiating import build, build_option
 from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder
-from activae.objectives import Demand, mse
+from activae.objectives import Demand, Regulariser, mse
 from activae.objectives import Objective as Reconstruction
 from activae.objectives.declared import Objective
+from activae.training.declaring import Corruption
+from activae.training.optimizers import Clipping
 from activae.training.schedules import Schedule, make_schedule
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]  # of parameters
@@ -68,6 +72,66 @@ def schedule_of(given: Any) -> Schedule:
             'multiplied by; give one, or the name of an option, such as "onecycle"'
         )
     return given
+
+
+def clipping_of(given: Any) -> Clipping | None:
+    """How gradients are clipped: a number is the limit of their norm."""
+    if given is None or isinstance(given, Clipping):
+        return given
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < inf:
+        raise ConfigError(
+            f"clipping={given!r}: must be the largest norm of the gradients, such as 1.0, or an "
+            "activae.training.optimizers.Clipping"
+        )
+    return Clipping(given)
+
+
+def corruption_of(given: Any) -> Corruption | None:
+    """What an encoder sees in training: by an option's name, or a function."""
+    found = build_option("corruption", given, "corruption") if isinstance(given, str) else given
+    if found is not None and not callable(found):
+        raise ConfigError(
+            f"corruption: is {_kind(given)}, not a function of samples; give the name of an "
+            'option, such as "masking", or partial(activae.objectives.corruptions.masking, '
+            "probability=0.3)"
+        )
+    return found
+
+
+def regularisers_of(given: Any) -> dict[str, Regulariser]:
+    """The penalties by their names; of options' names those of the options."""
+    if isinstance(given, str):
+        given = [given]
+    if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
+        return {k: v for name in given for k, v in _regulariser(name).items()}
+    if given is None or isinstance(given, Mapping):
+        return dict(given or {})
+    raise ConfigError(
+        f"regularisers: is {_kind(given)}, not penalties by name; give them as "
+        '{"code_l1": activae.objectives.CodeL1(1e-3)}, or names of options, ["code_l1"]'
+    )
+
+
+def _regulariser(name: str) -> dict[str, Regulariser]:
+    nodes = build_option("regulariser", name, "regularisers")
+    return {key: build(node, f"regularisers.{key}") for key, node in nodes.items()}
+
+
+def normalisation_of(given: Any) -> nn.Module | None:
+    """What is kept with the weights; None is that of the DataModule."""
+    if given is None or isinstance(given, nn.Module):
+        return given
+    raise ConfigError(
+        f"normalisation: is {_kind(given)}, not a module; leave it out: it is the DataModule's, "
+        'which takes normalisation="standardise" and the like'
+    )
+
+
+def seed_of(given: Any) -> int:
+    """The seed of random numbers."""
+    if isinstance(given, Integral) and not isinstance(given, bool) and int(given) >= 0:
+        return int(given)
+    raise ConfigError(f"seed={given!r}: must be a whole number of 0 or more")
 
 
 def objective_of(given: Any, net: Autoencoder) -> Objective:

@@ -61,9 +61,7 @@ def build_data(cfg: DictConfig) -> AutoencoderDataModule:
 
 def describe_data(data: AutoencoderDataModule) -> None:
     """Log what the data are, and what to know of them."""
-    sizes = ", ".join(f"{len(samples)} {stage}" for stage, samples in data.samples.items())
-    text = f"data   {data.source.name}: {sizes} samples of shape {data.shape}"
-    log.info("%s", wrapped(text))
+    log.info("%s", wrapped(f"data   {data}"))
     if data.source.note:
         log.warning("%s", wrapped(f"note   {data.source.note}"))
 

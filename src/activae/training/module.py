@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.config.settling import CONFIG
+from activae.config.wording import is_count
 from activae.data.loaders import Chunk
 from activae.data.module import AutoencoderDataModule
 from activae.errors import ConfigError, DataError
@@ -32,12 +33,17 @@ from activae.objectives.declared import (
 )
 from activae.training.arguments import (
     OptimizerFactory,
+    clipping_of,
+    corruption_of,
     network_of,
+    normalisation_of,
     objective_of,
     optimizer_of,
     refuse_other_network,
     refuse_unless_file,
+    regularisers_of,
     schedule_of,
+    seed_of,
 )
 from activae.training.compiled_step import CompiledStep, Graph
 from activae.training.declaring import Corruption, joined
@@ -79,11 +85,12 @@ class AutoencoderModule(InPlainTrainer):
         schedule: (step, total_steps) -> what lr is multiplied by, or the name of an option of
             configs/scheduler, such as "onecycle"; constant by default.
         total_steps: the length that the schedule goes by; that of the Trainer's fit by default.
-        clipping: of gradients, such as `activae.training.optimizers.Clipping(1.0)`; a Trainer's
-            gradient_clip_val overrules it.
+        clipping: the largest norm of the gradients, or an `activae.training.optimizers.Clipping`;
+            a Trainer's gradient_clip_val overrules it.
         corruption: of what the encoder sees in training, such as
-            partial(activae.objectives.corruptions.masking, probability=0.3).
-        regularisers: penalties by name, such as {"code_l1": activae.objectives.CodeL1(1e-3)}.
+            partial(activae.objectives.corruptions.masking, probability=0.3), or an option's name.
+        regularisers: penalties by name, such as {"code_l1": activae.objectives.CodeL1(1e-3)}, or
+            names of options.
         seed: of the random numbers of corruption, regularisers and the network's latent.
         noise: draws these in place of the module; `objective` has all that joins it then.
         graph, phases: for the project's own fit.
@@ -99,9 +106,9 @@ class AutoencoderModule(InPlainTrainer):
         optimizer: OptimizerFactory | str | None = None,
         schedule: Schedule | str = constant,
         total_steps: int | None = None,
-        clipping: Clipping | None = None,
-        corruption: Corruption | None = None,
-        regularisers: Mapping[str, Regulariser] | None = None,
+        clipping: Clipping | float | None = None,
+        corruption: Corruption | str | None = None,
+        regularisers: Mapping[str, Regulariser] | Sequence[str] | None = None,
         seed: int = 0,
         graph: Graph | None = None,
         noise: Noise | None = None,
@@ -111,10 +118,10 @@ class AutoencoderModule(InPlainTrainer):
         self.net = network_of(net)
         self.frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
         self.follows_data = normalisation is None
-        self.normalisation = normalisation or like_the_data(net.shape)
+        self.normalisation = normalisation_of(normalisation) or like_the_data(net.shape)
         objective = objective_of(objective, net)
         if noise is None and not isinstance(objective, Regularised):
-            added = (corruption, regularisers or {}, seed)
+            added = (corruption_of(corruption), regularisers_of(regularisers), seed_of(seed))
             objective, noise = joined(objective, net, self.normalisation, *added)
         elif corruption is not None or regularisers:
             raise ConfigError(
@@ -130,9 +137,11 @@ class AutoencoderModule(InPlainTrainer):
         self.whole_schedule: Schedule = schedule
         if isinstance(schedule, Adaptive):  # each phase starts with one that has seen nothing
             self.whole_schedule = deepcopy(schedule)
+        if total_steps is not None and not is_count(total_steps):
+            raise ConfigError(f"total_steps={total_steps!r}: must be a whole number of 1 or more")
         self.given_steps = total_steps
         self.total_steps = total_steps or 0  # a plain Trainer's fit sets it
-        self.clipping = clipping
+        self.clipping = clipping_of(clipping)
         self.graph = graph
         self.noise = noise
         playing = player_of(objective)

@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from activae.data.module import STEPS_PER_CHUNK, AutoencoderDataModule
 from activae.data.normalisation import Normalisation
-from activae.errors import ConfigError
+from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder
 from activae.objectives.batch import Batch, samples_of
 from activae.objectives.declared import Objective, Terms, evaluated, total
@@ -118,6 +118,11 @@ class InPlainTrainer(pl.LightningModule):
         if not self.automatic_optimization:
             return
         data = self._data_module()
+        if data is not None and data.shape != self.net.shape:
+            raise ConfigError(
+                f"datamodule: its samples have shape {data.shape}, and the network takes "
+                f"{self.net.shape}; make it of these data, as mlp_autoencoder(data.spec, code_dim)"
+            )
         if data is not None and self.follows_data:
             self.normalisation.load_state_dict(data.normalisation.state_dict())
         if stage != "fit":
@@ -212,7 +217,7 @@ class InPlainTrainer(pl.LightningModule):
 
     def plain_step(self, batch: Any) -> Tensor:
         """The loss of a batch; called several times for one by an optimizer that searches."""
-        x = _samples(batch)
+        x = self._samples(batch)
         self.step = self.trainer.global_step
         # Noise goes by the batch, of which accumulation takes several a step.
         drawn = self.training_batch(x, self.trainer.fit_loop.total_batch_idx)
@@ -221,6 +226,18 @@ class InPlainTrainer(pl.LightningModule):
         if self.evaluated is None:
             self.evaluated = {name: term.detach() for name, term in terms.items()}, len(x)
         return total(terms)
+
+    def _samples(self, batch: Any) -> Tensor:
+        """The samples of a batch that may have labels too. Raises DataError for another shape."""
+        found = batch[0] if isinstance(batch, (list, tuple)) else batch
+        if isinstance(found, Tensor) and found.shape[1:] == self.net.shape:
+            return found
+        told = list(found.shape) if isinstance(found, Tensor) else f"of a {type(found).__name__}"
+        raise DataError(
+            f"a batch has shape {told}, and the network takes [B, "
+            f"{', '.join(map(str, self.net.shape))}]; give an AutoencoderDataModule, or a "
+            "DataLoader of such samples"
+        )
 
     def configure_gradient_clipping(
         self,
@@ -283,7 +300,7 @@ class InPlainTrainer(pl.LightningModule):
         """Score a batch of the validation samples, or of another loader's."""
         ours = self._data_module() is not None and loader == 1
         stage = "train" if ours else f"val{loader or ''}"
-        x = _samples(batch)
+        x = self._samples(batch)
         self.score(stage, self.evaluation_batch(x), 1.0, len(x))
 
     def end_plain_validation(self) -> None:
@@ -302,7 +319,7 @@ class InPlainTrainer(pl.LightningModule):
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Score a batch of samples that are tested on."""
-        x = _samples(batch)
+        x = self._samples(batch)
         self.score("test", self.evaluation_batch(x), 1.0, len(x))
 
     def on_test_epoch_end(self) -> None:
@@ -317,7 +334,7 @@ class InPlainTrainer(pl.LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Reconstructions [B, *shape] in the units that the data have before normalisation."""
-        again = self.net(_samples(batch))
+        again = self.net(self._samples(batch))
         kind = self.normalisation
         return kind.inverse(again) if isinstance(kind, Normalisation) else again
 
@@ -383,9 +400,3 @@ def unfused(factory: Callable[..., torch.optim.Optimizer]) -> Callable[..., torc
 def like_the_data(shape: Sequence[int]) -> Normalisation:
     """A normalisation that changes nothing, until it is given the state of another."""
     return Normalisation(torch.zeros(*shape), torch.ones(*shape), (0.0, 1.0))
-
-
-def _samples(batch: Any) -> Tensor:
-    """The samples of a batch that may have labels too."""
-    found: Tensor = batch[0] if isinstance(batch, (list, tuple)) else batch
-    return found
