@@ -191,12 +191,19 @@ def test_workers_are_one_or_more(workers: str, train_py: TrainPy) -> None:
     outcome.assert_one_error(f"error: hydra.launcher.workers={workers}: must be", "1 or more")
 
 
-def test_data_that_are_not_there_are_told_once_before_anything_starts(
-    train_py: TrainPy, tmp_path: Path
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        (("data=array", "data.path=none.npy"), ("data.path=none.npy", "no such file")),
+        (("init_from=none",), ("init_from=none: there is no such folder",)),
+    ],
+)
+def test_what_is_not_there_is_told_once_before_anything_starts(
+    missing: tuple[str, ...], said: tuple[str, ...], train_py: TrainPy, tmp_path: Path
 ) -> None:
-    outcome = train_py("-m", "sweep=s", "data=array", "data.path=none.npy", "seed=0,1", *QUICK)
+    outcome = train_py("-m", "sweep=s", *missing, "seed=0,1", *QUICK)
 
-    outcome.assert_one_error("data.path=none.npy", "no such file", "all 2 runs; none was started")
+    outcome.assert_one_error(*said, "all 2 runs; none was started")
     assert not (tmp_path / "outputs" / "sweeps" / "s").exists()
 
 

@@ -23,7 +23,7 @@ def refuse_unless_run(path: str | Path, key: str = "") -> None:
     if not folder.exists():
         raise wrong(
             f"{key}{path}: there is no such folder (looked in {Path.cwd()}); give the folder of a "
-            "run, the last line that its training printed"
+            "run, which its training named in the line `run`"
         )
     if folder.is_file():
         owner = next((p for p in folder.absolute().parents if (p / CONFIG).is_file()), None)

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from activae.config.identity import ID_LENGTH, data_content, job_id
+from activae.config.run_folders import refuse_unless_run
 from activae.config.settling import container, settle
 from activae.data.module import AutoencoderDataModule
 from activae.errors import UserError
@@ -57,6 +58,8 @@ def train(composed: DictConfig, folder: Path) -> dict[str, Any]:
 def train_settled(cfg: DictConfig, folder: Path, shared: Shared) -> dict[str, Any]:
     """What `train` does, of a settled config, with what the runs of a process share."""
     started = perf_counter()
+    if cfg.init_from and not (folder / LAST).exists():
+        refuse_unless_run(cfg.init_from, "init_from=")  # before the data are read
     run_folder.record(cfg, folder)
     with process_state(cfg.seed):
         data = shared.data(cfg)

@@ -24,6 +24,7 @@ from activae.config.identity import ID_LENGTH, job_id, matters_to_condition
 from activae.config.names import key_of, place_of, run_name, varying
 from activae.config.program import config_flags, training, using
 from activae.config.rates import put_rate
+from activae.config.run_folders import refuse_unless_run
 from activae.config.settling import container, sampler_kind, settle
 from activae.config.trust import trusting
 from activae.config.wording import wrapped
@@ -241,6 +242,8 @@ def _check(config: DictConfig, sweep: SweepFolder, keys: set[str]) -> _Composed:
         # A resumed sweep's lines come from its folder; its commands give no trusted_modules.
         settled = container(settle(config, list(config.trusted_modules) if resumed else None))
         _refuse_missing(settled["data"]["path"])
+        if settled["init_from"]:
+            refuse_unless_run(settled["init_from"], "init_from=")
     except UserError as error:
         task = {key: value for key, value in composed.items() if key != "hydra"}
         text = json.dumps(task, sort_keys=True, default=str)
