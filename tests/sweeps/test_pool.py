@@ -16,6 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
+from activae.sweeps.job import Job
+from activae.sweeps.pool import Group, labels
+
 ROOT = Path(__file__).parents[2]
 SMALL = ("trainer=cpu", "logger=minimal", "data.train_fraction=0.1", "trainer.max_epochs=4")
 TWO = "hydra.launcher.workers=2"
@@ -153,3 +156,17 @@ def test_data_are_sent_to_processes_that_cannot_be_forked(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 runs, 2 to train" in done.stdout
     assert len(runs(tmp_path / "outputs" / "sweeps" / "s")) == 2
+
+
+def test_groups_of_runs_are_told_apart_where_their_names_are_long() -> None:
+    def alike(*overrides: str) -> Group:
+        lines = (*overrides, "trainer=debug")
+        return Group("", "", tuple(Job(n, 0, lines, Path(n), {}, {}, "") for n in "ab"))
+
+    wide = [alike(f"encoder.hidden=[{'64,' * 20}{last}]") for last in (32, 16)]
+    halves = [alike(f"encoder.hidden=[{n},20]", f"decoder.hidden=[20,{n}]") for n in (64, 32)]
+
+    shown = labels([*wide, *halves], of=[*wide, *halves])
+    assert len(set(shown)) == 4
+    assert max(map(len, shown)) <= 55
+    assert shown[2] == " of decoder.hidden=[20,64],encoder.hidden=[64,20]"

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 MEGABYTE = 1e6
 GROUPS_SHOWN = 20
-LABEL_WIDTH = 30  # of what the runs of a stack have in common
+LABEL_WIDTH = 55  # of what the runs of a stack have in common
 FORK = "fork" if sys.platform == "linux" else "spawn"
 
 
@@ -117,10 +117,8 @@ class Pool:
         self.report(
             Said(f"pool   {processes}; {data.source.name}: {size:.1f} MB, shared", routine=True)
         )
-        alike = [job for each in groups for job in each.jobs]
         shown = groups[:GROUPS_SHOWN]
-        names = clipped_apart([in_common(each.jobs, alike) for each in shown], LABEL_WIDTH)
-        for each, which in zip(shown, names, strict=True):
+        for each, which in zip(shown, labels(shown, of=groups), strict=True):
             how = "one compiled step" if each.graph in shared.compiled else "not compiled"
             memory = _memory_of_run(each.jobs[0], data)
             count = f"{len(each.jobs)} run{'s' if len(each.jobs) > 1 else ''}"
@@ -240,6 +238,12 @@ def group(jobs: Sequence[Job]) -> list[Group]:
         found.setdefault((key, graph_key(job.settled)), []).append(job)
     groups = [Group(data, graph, tuple(members)) for (data, graph), members in found.items()]
     return sorted(groups, key=lambda each: order[each.data])
+
+
+def labels(groups: Sequence[Group], of: Sequence[Group]) -> list[str]:
+    """What the runs of some groups have in common, different where the groups are."""
+    alike = [job for each in of for job in each.jobs]
+    return clipped_apart([in_common(each.jobs, alike) for each in groups], LABEL_WIDTH)
 
 
 def in_common(jobs: Sequence[Job], others: Sequence[Job]) -> str:
