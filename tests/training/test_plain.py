@@ -469,6 +469,22 @@ def test_lr_is_for_an_optimizer_that_takes_one() -> None:
         AutoencoderModule(network(), lr=0.1, optimizer=lambda p: torch.optim.SGD(p, lr=1))
 
 
+def test_torch_compile_compiles_a_step_once(tmp_path: Path) -> None:
+    plain, _ = trained(tmp_path, limit_val_batches=0)
+    graphs: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    model = AutoencoderModule(network(), lr=1e-2)
+    compiled: Any = torch.compile(model, backend=backend)
+    trainer(tmp_path, limit_val_batches=0).fit(compiled, datamodule=arrays())
+
+    assert len(graphs) == 1
+    assert torch.equal(weights(model), weights(plain))
+
+
 def test_what_a_trainer_cannot_do_is_refused(tmp_path: Path) -> None:
     phased = AutoencoderModule(network(), phases=[Phase("one", 0, 2), Phase("two", 2, 4)])
     endless = AutoencoderModule(network(), schedule=cosine)

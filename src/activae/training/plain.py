@@ -25,7 +25,7 @@ from activae.data.module import STEPS_PER_CHUNK, AutoencoderDataModule
 from activae.data.normalisation import Normalisation
 from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder
-from activae.objectives.batch import Batch, samples_of
+from activae.objectives.batch import Batch, Noise, samples_of
 from activae.objectives.declared import Objective, Terms, evaluated, total
 from activae.training.endings import Diverged, raise_if_diverged
 from activae.training.epoch_sums import Sums, over_steps
@@ -64,6 +64,7 @@ class InPlainTrainer(pl.LightningModule):
     phases: Sequence[Phase]
     phase: Phase
     player: nn.Module | None
+    noise: Noise | None
     step: int
     epoch: int
     seconds: float
@@ -215,12 +216,18 @@ class InPlainTrainer(pl.LightningModule):
         if not self.trainer.fit_loop.epoch_loop.batch_progress.current.ready:
             self.epoch_sums = Sums()
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Note which step it is."""
+        if self.automatic_optimization:
+            self.step = self.trainer.global_step
+
     def plain_step(self, batch: Any) -> Tensor:
         """The loss of a batch; called several times for one by an optimizer that searches."""
         x = self._samples(batch)
-        self.step = self.trainer.global_step
+        # Nothing that counts is read without need: torch.compile would compile each step anew.
         # Noise goes by the batch, of which accumulation takes several a step.
-        drawn = self.training_batch(x, self.trainer.fit_loop.total_batch_idx)
+        number = 0 if self.noise is None else self.trainer.fit_loop.total_batch_idx
+        drawn = self.training_batch(x, number)
         strengths = [samples_of(drawn).new_tensor(values) for values in self.varying_strengths()]
         terms, self.updates = evaluated(self.objective, self.net, drawn, *strengths)
         if self.evaluated is None:
