@@ -308,7 +308,7 @@ def test_mistake_in_a_yaml(
         ("optimizer.lr", ["optimizer.lr: cannot be read as KEY=VALUE"]),
         ("data.path=/a(1).npy", ["data.path=/a(1).npy: cannot", "two pairs of quotes"]),
         ("data.name=für", ["data.name=für: cannot", "'ü', character 12", "two pairs of quotes"]),
-        ("seed=0,1", ["seed=0,1", "--multirun"]),
+        ("seed=0,1", ["seed=0,1: several values are a sweep, which needs -m: "]),
     ],
 )
 def test_an_override_that_is_none(override: str, said: list[str], complaint: Complain) -> None:
