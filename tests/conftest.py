@@ -29,7 +29,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from activae.config import names, schema
@@ -117,6 +117,7 @@ def composed_once() -> Iterator[dict[tuple[object, ...], bytes]]:
         paths += [line for line in overrides if "searchpath" in line]
         key = (config_name, *overrides, *how.items(), JobRuntime.instance().get("name"))
         found = once(paths, key, lambda: compose(loader, config_name, overrides, **how))
+        OmegaConf.clear_cache(found)  # the time at which another test asked for it
         found.hydra.runtime.cwd = os.getcwd()
         return found
 
