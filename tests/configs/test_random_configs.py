@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hydra.errors import HydraException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from activae.config.messages import explain
 from activae.errors import UserError
+from activae.models.densities import learning
 from activae.results.run import train
 
 Compose = Callable[..., DictConfig]
@@ -104,7 +106,9 @@ def complete(chosen: list[str], mandatory: Callable[[str, str], list[str]]) -> l
 def test_a_valid_config_trains_or_is_refused_by_name(
     chosen: list[str], compose: Compose, mandatory: Callable[[str, str], list[str]]
 ) -> None:
-    outcome = trained_or_refused(compose, complete(chosen, mandatory))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "_MOST_STEPS", 20)  # of a sampler, as two are of the network
+        outcome = trained_or_refused(compose, complete(chosen, mandatory))
 
     if isinstance(outcome, str):
         keys = [line.split("=")[0].split("@")[-1] for line in chosen]

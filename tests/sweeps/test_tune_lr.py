@@ -417,7 +417,7 @@ def test_a_sweep_and_a_run_take_the_rates_of_a_file(
     assert rates == {"relu": 0.008, "tanh": 0.016}
 
     again = train_py("-m", "sweep=s", *quick, "activation=relu", "optimizer.lr=0.008")
-    assert "1 runs, 0 to train, 1 done" in again.text  # written out it is the same run
+    assert "1 run, 0 to train, 1 done" in again.text  # written out it is the same run
 
     (tmp_path / "tuned_lr.yaml").write_text("relu: 0.008\ntanh: 0.016\nelu: 0.004\n")
     again = train_py("resume=outputs/sweeps/s")
