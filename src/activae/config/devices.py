@@ -71,6 +71,25 @@ def device_faults(cfg: Any) -> Iterator[str]:
         )
 
 
+def half_precision_faults(trainer: Any) -> Iterator[str]:
+    """What does not go with float16, whose gradients are of a scaled loss: a line for each."""
+    if not on_cuda(trainer):
+        yield (
+            "trainer.precision=16-mixed: needs an NVIDIA GPU, and this run is not on one; "
+            "bf16-mixed works on any device"
+        )
+    elif device_count(trainer) > 1:
+        yield (
+            f"trainer.precision=16-mixed: trains on one device, not trainer.devices="
+            f"{trainer.devices}; bf16-mixed trains on several"
+        )
+    if trainer.compile:
+        yield (
+            "trainer.precision=16-mixed: scales its loss outside a compiled step; leave out "
+            "trainer.compile=true, or use bf16-mixed"
+        )
+
+
 def refuse_several_in_a_sweep(trainer: Any) -> None:
     """Raise ConfigError where a run of a sweep asks for several devices."""
     if trainer.strategy == "ddp" or trainer.devices != 1:

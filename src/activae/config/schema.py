@@ -55,7 +55,8 @@ class DataConfig:
 class TrainerConfig:
     """How long and on what to train; names are those of Lightning's Trainer where it has them.
 
-    precision: 32-true, bf16-mixed (its accuracy: configs/trainer/auto.yaml) or 64-true.
+    precision: 32-true, bf16-mixed (its accuracy: configs/trainer/auto.yaml), 16-mixed (one NVIDIA
+        GPU) or 64-true.
     limit_*_batches: an epoch takes so many batches, or such a share of them, of a new order each;
     of val always the first. max_time: DD:HH:MM:SS of training, then the epoch is the last.
     min_epochs: before which neither time nor patience ends the run. profiler: simple, advanced or

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from activae.config import trainer_keys
-from activae.config.devices import ALL, STRATEGIES, device_faults
+from activae.config.devices import ALL, STRATEGIES, device_faults, half_precision_faults
 from activae.config.instantiating import faults, label, takes
 from activae.config.messages import explain
 from activae.config.migration import migrated
@@ -27,7 +27,7 @@ from activae.errors import ConfigError
 
 CONFIG = "config.yaml"  # the settled config in a run's folder
 
-PRECISIONS = ("32-true", "bf16-mixed", "64-true")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PROFILERS = ("simple", "advanced", "pytorch")
 NORMALISATIONS = ("unit_range", "standardise", "none", "rms")
@@ -249,6 +249,8 @@ def _out_of_range(cfg: DictConfig) -> Iterator[str]:
         )
     if cfg.trainer.precision == "64-true" and cfg.trainer.accelerator != "cpu" and _only_mps():
         yield "trainer.precision=64-true: Apple's MPS knows no float64; add trainer=cpu"
+    if cfg.trainer.precision == "16-mixed":
+        yield from half_precision_faults(cfg.trainer)
     if _is_count(cfg.trainer.devices):
         yield from device_faults(cfg)
 
@@ -309,12 +311,7 @@ _RANGES: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("trainer.accelerator", *_one_of(ACCELERATORS)),
     ("trainer.strategy", *_one_of(STRATEGIES)),
     ("trainer.devices", "a whole number of 1 or more, or -1 for all GPUs", _is_count),
-    (
-        "trainer.precision",
-        f"one of {', '.join(PRECISIONS)}; bf16-mixed is as quick as 16-mixed, and its loss needs "
-        "no scaling",
-        PRECISIONS.__contains__,
-    ),
+    ("trainer.precision", *_one_of(PRECISIONS)),
     ("trainer.limit_train_batches", *_LIMIT),
     ("trainer.limit_val_batches", *_LIMIT),
     ("trainer.check_val_every_n_epoch", *_POSITIVE_INT),

@@ -44,7 +44,7 @@ INSTEAD = {
     "lr": "use optimizer.lr",
     "batch_size": "use data.batch_size",
 }
-_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
+_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
 _DEFAULTS = {
     "check_val_every_n_epoch": 1,
     "accumulate_grad_batches": 1,

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 
+from activae.errors import ConfigError
 from activae.models import Autoencoder
 from activae.objectives.batch import Batch, samples_of
 from activae.objectives.declared import Objective, Terms, evaluated, player_of, total
@@ -23,6 +25,9 @@ class EagerStep:
     An optimizer that searches along a line (LBFGS) is given a function that evaluates the loss
     anew: with the gradient clipped as any other's, and with the same random numbers at every
     evaluation of a step, because a line search needs one function.
+
+    scaler: multiplies the loss, so that small gradients are not 0 in float16 (Micikevicius et al.
+    2018, Mixed precision training); a step whose gradients overflow changes no weight.
     """
 
     def __init__(
@@ -32,6 +37,7 @@ class EagerStep:
         optimizer: torch.optim.Optimizer,
         clipping: Clipping | None,
         player_optimizer: torch.optim.Optimizer | None = None,
+        scaler: GradScaler | None = None,
     ) -> None:
         self.net = net
         self.objective = objective
@@ -39,12 +45,18 @@ class EagerStep:
         self.clipping = clipping
         self.player = player_of(objective)
         self.player_optimizer = player_optimizer
+        self.scaler = scaler
         self.strengths: Tensor | None = None
         self.updates: Mapping[str, Tensor] = {}  # new values of the network's buffers
         self.parameters = [p for p in net.parameters() if p.requires_grad]
         optimizers = [optimizer] if player_optimizer is None else [optimizer, player_optimizer]
         self.groups = [group for each in optimizers for group in each.param_groups]
         self.searches = needs_closure(optimizer)
+        if self.searches and scaler is not None:
+            raise ConfigError(
+                f"trainer.precision=16-mixed: {type(optimizer).__name__} evaluates the loss "
+                "several times a step, which no scale of it is for; use bf16-mixed or 32-true"
+            )
         self.factor = 1.0
         self._set_lr(1.0)
 
@@ -65,8 +77,10 @@ class EagerStep:
             terms = self._search(batch)
         else:
             terms = self._differentiate(batch)
-            self.optimizer.step()
+            self._update(self.optimizer)
         self.optimizer.zero_grad(set_to_none=True)
+        if self.scaler is not None:
+            self.scaler.update()
         # Autocast keeps the bf16 copies of the weights for as long as its context is open, and
         # the context spans many of these steps.
         torch.clear_autocast_cache()
@@ -79,11 +93,11 @@ class EagerStep:
         """Let the player take its step first."""
         assert self.player is not None
         parameters = list(self.player.module.parameters())
-        loss = self.player.loss(self.player.module, self.net, batch)
+        loss = self._scaled(self.player.loss(self.player.module, self.net, batch))
         gradients = torch.autograd.grad(loss, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        optimizer.step()
+        self._update(optimizer)
         optimizer.zero_grad(set_to_none=True)
         torch.clear_autocast_cache()
 
@@ -91,14 +105,25 @@ class EagerStep:
         """The terms, once the parameters hold the clipped gradient of their sum."""
         terms = self._backward(batch)
         if self.clipping is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)  # the limit is that of the gradient itself
             self.clipping.apply(self.parameters)
         return terms
 
     def _backward(self, batch: Batch) -> Terms:
         """Leave the gradient of the batch's loss in the parameters; return the loss's terms."""
         terms = self._terms(batch)
-        total(terms).backward(inputs=self.parameters)
+        self._scaled(total(terms)).backward(inputs=self.parameters)
         return terms
+
+    def _scaled(self, loss: Tensor) -> Tensor:
+        return loss if self.scaler is None else self.scaler.scale(loss)
+
+    def _update(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.scaler is None:
+            optimizer.step()
+        else:
+            self.scaler.step(optimizer)
 
     def _terms(self, batch: Batch) -> Terms:
         terms, updates = evaluated(self.objective, self.net, batch, self.strengths)

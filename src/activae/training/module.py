@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 
 from activae.config.settling import CONFIG
 from activae.config.wording import is_count
@@ -154,6 +155,7 @@ class AutoencoderModule(InPlainTrainer):
         self.seconds = 0.0
         self.stop_requested = False
         self.team: Team | None = None  # the other devices that the run trains on
+        self.scaler: GradScaler | None = None  # of the loss, with trainer.precision=16-mixed
         self.row: Row = {}
         self.epoch_sums = Sums()
         self._evaluation: dict[str, Sums] = defaultdict(Sums)
@@ -251,6 +253,7 @@ class AutoencoderModule(InPlainTrainer):
         if self.automatic_optimization:
             self.start_plain_fit()
             return
+        self.scaler = getattr(trainer.precision_plugin, "scaler", None)
         self.get_ready(trainer.datamodule, trainer.optimizers[0])
         self._start_phase()
 
@@ -263,6 +266,8 @@ class AutoencoderModule(InPlainTrainer):
             with parts_of(self._restored_from):
                 self.load_optimizer(optimizer, self._restored)
                 torch.set_rng_state(self._restored["rng_state"])
+                if self.scaler is not None and "scaler" in self._restored:
+                    self.scaler.load_state_dict(self._restored["scaler"])
             if self.device.type == "cuda" and self._restored["cuda_rng_state"] is not None:
                 torch.cuda.set_rng_state(self._restored["cuda_rng_state"], self.device)
 
@@ -301,7 +306,7 @@ class AutoencoderModule(InPlainTrainer):
     def eager_step(self, optimizer: torch.optim.Optimizer) -> EagerStep:
         """Steps of this phase by torch's own means."""
         parts = (self.net, self.objective, optimizer, self.clipping)
-        return EagerStep(*parts, self.player_optimizer)
+        return EagerStep(*parts, self.player_optimizer, self.scaler)
 
     def on_train_epoch_start(self) -> None:
         """Note which epoch this is: a resumed run starts at a later one than Lightning counts."""
@@ -475,6 +480,7 @@ class AutoencoderModule(InPlainTrainer):
             "schedule": (
                 self.schedule.state_dict() if isinstance(self.schedule, Adaptive) else None
             ),
+            **({} if self.scaler is None else {"scaler": self.scaler.state_dict()}),
             "rng_state": torch.get_rng_state(),
             "cuda_rng_state": (
                 torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None

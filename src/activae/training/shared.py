@@ -64,7 +64,7 @@ class Shared:
 
     def graph(self, cfg: DictConfig) -> Graph | None:
         """Where the run finds its compiled step, or leaves it for others; None: not compiled."""
-        if not (cfg.trainer.compile or self.compiled):
+        if not (cfg.trainer.compile or self.compiled) or cfg.trainer.precision == "16-mixed":
             return None  # and no key: it takes reading the data's file
         key = graph_key(cfg)
         if not (cfg.trainer.compile or key in self.compiled):
