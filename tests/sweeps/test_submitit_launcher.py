@@ -24,7 +24,16 @@ def test_a_sweep_is_trained_and_a_failing_job_is_named(shared_sweep: Any) -> Non
     shared_sweep.assert_as_if_trained_here("seed=0,2")
 
 
-def test_what_a_dying_worker_leaves_is_reported(shared_sweep: Any, tmp_path: Path) -> None:
+@pytest.fixture
+def without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submitit does not wait for the file of a result to appear, which it does for 15 s."""
+    at_once = "from submitit.core import core\ncore.Job._results_timeout_s = 0\n"
+    (tmp_path / "sitecustomize.py").write_text(at_once)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the processes that the test starts
+
+
+@pytest.mark.usefixtures("without_waiting")
+def test_what_a_dying_worker_leaves_is_reported(shared_sweep: Any) -> None:
     shared_sweep.write_activation("os.kill(os.getppid(), signal.SIGKILL); os._exit(1)", seed=1)
 
     outcome = shared_sweep(LOCAL, "hydra.launcher.jobs=1", "seed=0,1,2")
