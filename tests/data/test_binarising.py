@@ -48,6 +48,19 @@ def trained_on(data: AutoencoderDataModule, first: int = 0, steps: int = 1) -> T
     return torch.cat([*data.batches(first, first + steps)])
 
 
+def test_arrays_are_drawn_as_tensors_are_by_what_the_docs_import() -> None:
+    from activae.data import fixed_draw
+
+    grey = np.random.default_rng(0).integers(0, 256, (5, 4, 4), dtype=np.uint8)
+    grey.flags.writeable = False
+
+    drawn = fixed_draw(grey, (0, 255))
+
+    assert isinstance(drawn, np.ndarray)
+    assert drawn.dtype == np.uint8
+    assert np.array_equal(drawn, fixed_draw(torch.tensor(grey), (0, 255)).numpy())
+
+
 def test_a_value_is_the_probability_of_a_one() -> None:
     grey = torch.tensor([0, 64, 128, 255], dtype=torch.uint8).expand(20_000, 4)
 

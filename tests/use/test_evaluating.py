@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -25,6 +26,7 @@ from activae.config.identity import job_id
 from activae.config.settling import container, settle
 from activae.errors import DataError, UserError
 from activae.results.run import train
+from activae.results.sampler import save
 from activae.results.samples import features, inception
 from activae.results.samples.scoring import SampleScores
 from activae.results.samples.told import notes
@@ -208,6 +210,45 @@ class TestInPython:
         assert activae.load(folder).evaluate(n=50).sampler.startswith("kde of")
         assert activae.load(folder).evaluate("gaussian", n=50).sampler.startswith("gaussian of")
 
+    def test_the_kept_one_is_taken_where_its_kind_is_named(
+        self, folder: Path, capsys: Printed
+    ) -> None:
+        run = activae.load(folder)
+        run.fit_sampler("gmm", components=3)
+
+        assert run.evaluate("gmm", n=50).sampler == str(run.sampler)
+        assert main(["evaluate", str(folder), "--sampler", "gmm", "-n", "50"], "") == 0
+        assert "sampler gmm of 3 normal distributions" in " ".join(capsys.readouterr().out.split())
+
+    def test_a_kept_one_of_another_network_is_refused_before_anything_is_trained(
+        self, folder: Path, trained: Trained, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = activae.load(trained("data=digits", "seed=9"))
+        monkeypatch.setattr(evaluating, "own_data", missing)
+        for settings, said in (
+            ({"kind": "gmm", "components": 5}, "--sampler gmm --components 5 --force`"),
+            ({"kind": "kde", "seed": 3}, "--sampler kde --seed 3 --force`"),
+        ):
+            kept = other.fit_sampler(**settings)
+            save(kept, folder)
+            for kind in (None, kept.recipe.kind):
+                with pytest.raises(DataError, match="another network") as refused:
+                    activae.load(folder).evaluate(kind)
+                assert str(refused.value).endswith(f"fit-sampler {folder} {said}")
+
+    def test_printed_it_is_the_commands_table(
+        self, digits: Run, scores: SampleScores, capsys: Printed
+    ) -> None:
+        command = ["evaluate", str(digits.folder), "--sampler", "gaussian", "-n", "100"]
+        assert main(command, "") == 0
+
+        assert capsys.readouterr().out == f"{scores}\n"
+        assert repr(scores).startswith(
+            "<activae.SampleScores of 100 samples by gaussian of 1 normal"
+        )
+        assert f"frechet {scores.samples['frechet'].value:.4g}, precision" in repr(scores)
+        assert len(repr(scores)) < 250
+
     def test_without_one_it_is_a_gmm(self, digits: Run) -> None:
         assert digits.evaluate(n=50).sampler.startswith("gmm of 10 normal")
 
@@ -354,6 +395,29 @@ class TestOnTheCommandLine:
         assert kept["gaussian"]["sampler"].startswith("gaussian")
         table = activae.collect(folder)
         assert table["samples/gaussian/frechet"].item() == kept["gaussian"]["frechet"]
+
+    def test_figures_are_kept_though_nobody_reads_the_table_to_its_end(
+        self, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As of `evaluate RUN --keep | head -1`."""
+        reader, written = os.pipe()
+        os.close(reader)
+        before = os.dup(1)
+        os.dup2(written, 1)  # where a reader that is gone is looked for
+        os.close(written)
+        command = ["evaluate", str(folder), "--sampler", "gaussian", "-n", "50", "--keep"]
+        try:
+            with os.fdopen(1, "w", buffering=1, closefd=False) as nobody:
+                monkeypatch.setattr(sys, "stdout", nobody)
+                assert main(command, "") == 0
+        finally:
+            os.dup2(before, 1)
+            os.close(before)
+
+        told = capfd.readouterr().err
+        assert "interrupted" not in told
+        assert "keeps these figures, as samples/gaussian/frechet" in told
+        assert "frechet" in metrics(folder)["samples"]["gaussian"]
 
     def test_mistakes_are_one_message(self, digits: Run, capsys: Printed) -> None:
         assert main(["evaluate", str(digits.folder), "-n", "900"], "") == 1

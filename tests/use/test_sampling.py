@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 import activae
 from activae.cli.use import main
 from activae.errors import DataError, UserError
-from activae.results.sampler import read
+from activae.results.sampler import Recipe, read
 from activae.use import sampling
 from activae.use.run import Run
 from activae.use.sampling import FILE, Sampler, fit, save
@@ -263,6 +264,22 @@ def test_a_label_has_as_many_components_as_its_codes_can_carry(
     found = fit(digits, codes, components=10, labels=few)
 
     assert len(found.of(9).means) == 80 // (4 * (codes.shape[1] + 1))
+
+
+def test_shown_it_is_one_line(sampler: Sampler) -> None:
+    assert repr(sampler) == f"<activae.Sampler {sampler}>"
+    assert len(repr(sampler)) < 120
+
+
+def test_what_the_command_has_no_option_for_is_fitted_again_in_python(
+    run: Run, sampler: Sampler
+) -> None:
+    recipe = Recipe("two_stage", {"hidden": [8]}, 2)
+    save(replace(sampler, recipe=recipe, network=b"another"), run.folder)
+
+    again = r"activae.load\('.*'\).fit_sampler\('two_stage', hidden=\[8\], seed=2\)$"
+    with pytest.raises(DataError, match=again):
+        run.sample(1)
 
 
 def test_in_python_a_run_fits_and_keeps_its_sampler(run: Run, images: np.ndarray) -> None:

@@ -66,12 +66,18 @@ def reader_may_leave() -> Iterator[None]:
     """Around what is printed last: who reads it (`| head`) may have seen enough, which is no error.
 
     The flush at the process's end then finds nobody either, so output goes nowhere from here on.
+    The signal is not taken for Ctrl-C meanwhile, which `ended_as_by_ctrl_c` does: that would be
+    told as an interruption.
     """
+    before = None if _BROKEN_PIPE is None else signal.signal(_BROKEN_PIPE, signal.SIG_IGN)
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        if _BROKEN_PIPE is not None:
+            signal.signal(_BROKEN_PIPE, before)
 
 
 def _nobody_reads(descriptor: int) -> bool:

@@ -13,9 +13,11 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from math import prod
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from activae.data.layout import Segments
@@ -23,6 +25,8 @@ from activae.data.on_disk.rows import NpyRows
 from activae.data.source import Source
 from activae.errors import ConfigError
 from activae.randomness import generator
+
+Pictures = TypeVar("Pictures", Tensor, NDArray[Any])
 
 KINDS = ("static", "dynamic")
 _KEYS = {"train": 1, "test": 2}  # of the streams of random numbers
@@ -61,9 +65,15 @@ def binarised(source: Source, kind: str | None) -> Source:
 
 
 def fixed_draw(
-    raw: Tensor, bounds: tuple[float, float], first: int = 0, part: str = "train"
-) -> Tensor:
-    """Samples [N, ...] of the two bounds, the same at every call; the first of them has a place."""
+    raw: Pictures, bounds: tuple[float, float], first: int = 0, part: str = "train"
+) -> Pictures:
+    """Samples [N, ...] of the two bounds, the same at every call; the first of them has a place.
+
+    A NumPy array gives an array, a tensor a tensor.
+    """
+    if isinstance(raw, np.ndarray):
+        drawn_ones: NDArray[Any] = fixed_draw(torch.tensor(raw), bounds, first, part).numpy()
+        return drawn_ones
     low, high = bounds
     drawn = torch.empty_like(raw)
     size = max(1, _AT_ONCE // prod(raw.shape[1:]))

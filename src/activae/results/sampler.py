@@ -25,7 +25,14 @@ from activae.config.wording import wrapped
 from activae.errors import DataError, UserError
 from activae.models import Autoencoder
 from activae.models.densities.density import Density
-from activae.models.densities.kinds import Fit, prior, restored, rows_to_fit, settings_of
+from activae.models.densities.kinds import (
+    KINDS,
+    Fit,
+    prior,
+    restored,
+    rows_to_fit,
+    settings_of,
+)
 from activae.objectives.generative import prior_of
 from activae.randomness import generator
 from activae.training.files import write_whole
@@ -70,6 +77,9 @@ class Sampler:
         if len(self.by_class) == 1:
             classes = f", and of label {next(iter(self.by_class))}"
         return f"{self.recipe.kind} of {self.density}, of {self.codes} codes{classes}"
+
+    def __repr__(self) -> str:
+        return f"<activae.Sampler {self}>"
 
     def of(self, label: str | int | None) -> Density:
         """The density of all codes, or of a class: 3 is that of `3 - three` too, as MNIST has it.
@@ -203,8 +213,34 @@ def read(file: Path, network: bytes, width: int) -> Sampler:
     return found
 
 
+def kept_recipe(file: Path) -> Recipe | None:
+    """How the sampler in a file was fitted, to whatever network; None where nothing says so."""
+    try:
+        kept = read_tensors(file)
+        return Recipe(kept["kind"], kept["settings"], kept["seed"])
+    except Exception:  # whatever unpickling damaged bytes comes upon
+        return None
+
+
 def _again(file: Path) -> str:
-    return f"fit it again: `{using()} fit-sampler {quote(str(file.parent))} --force`"
+    """How to fit it again: as it was, where the file still says how."""
+    folder, recipe = quote(str(file.parent)), kept_recipe(file)
+    command = f"{using()} fit-sampler {folder}"
+    if recipe is None or recipe.kind not in KINDS:
+        return f"fit it again: `{command} --force`"
+    usual = settings_of(KINDS[recipe.kind], {})
+    other = {name: v for name, v in recipe.settings.items() if v != usual.get(name)}
+    if other.keys() - {"components"}:  # which the command has no option for
+        given = {**other, **({"seed": recipe.seed} if recipe.seed else {})}
+        arguments = "".join(f", {name}={value!r}" for name, value in given.items())
+        call = f"activae.load({str(file.parent)!r}).fit_sampler({recipe.kind!r}{arguments})"
+        return f"fit it again, in Python: {call}"
+    parts = [command, "--sampler", recipe.kind]
+    if other:
+        parts += ["--components", str(other["components"] or "bic")]
+    if recipe.seed:
+        parts += ["--seed", str(recipe.seed)]
+    return f"fit it again: `{' '.join(parts)} --force`"
 
 
 def _from_parts(kept: Any, width: int) -> Sampler:

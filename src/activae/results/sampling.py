@@ -21,8 +21,17 @@ from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.errors import UserError
 from activae.models import Autoencoder
 from activae.models.densities.kinds import rows_to_fit, settings_of
-from activae.results.sampler import FILE, MOST_CODES, Labels, Recipe, fit, network_hash, save
-from activae.training.restoring import load_network, read_tensors
+from activae.results.sampler import (
+    FILE,
+    MOST_CODES,
+    Labels,
+    Recipe,
+    fit,
+    kept_recipe,
+    network_hash,
+    save,
+)
+from activae.training.restoring import load_network
 
 log = logging.getLogger(__name__)
 
@@ -95,14 +104,6 @@ def fit_missing(cfg: DictConfig, folder: Path, data: Callable[[], AutoencoderDat
     if make is None:
         return
     recipe = Recipe(make.func.__name__, settings_of(make.func, make.keywords), cfg.seed)
-    if _kept_recipe(folder / FILE) != recipe:
+    if kept_recipe(folder / FILE) != recipe:
         found = load_network(folder, list(cfg.trusted_modules))
         fit_own(cfg, found.net, found.normalisation, data(), folder)
-
-
-def _kept_recipe(file: Path) -> Recipe | None:
-    try:
-        kept = read_tensors(file)
-        return Recipe(kept["kind"], kept["settings"], kept["seed"])
-    except Exception:  # damaged, or there is none
-        return None

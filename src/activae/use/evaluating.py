@@ -19,7 +19,7 @@ from activae.models.densities.kinds import KINDS
 from activae.randomness import generator
 from activae.results.claims import claim
 from activae.results.run_folder import METRICS, ended, read_metrics, write_metrics
-from activae.results.sampler import FILE, MOST_CODES, Sampler, draw_codes
+from activae.results.sampler import FILE, MOST_CODES, Sampler, draw_codes, kept_recipe
 from activae.results.samples.features import Features
 from activae.results.samples.inception import Inception
 from activae.results.samples.own import kept_in
@@ -48,6 +48,7 @@ def evaluate(
 ) -> SampleScores:
     """Figures of a run's samples: see `Run.evaluate`."""
     refuse(run, sampler or DEFAULT)
+    found = _kept(run, sampler)  # before the classifier is trained: it may not be this run's
     splits = _own(run) if real is None else _given(run, real)
     features = _features(run, splits, inception)
     reference = Reference.of(splits, features, n)
@@ -61,7 +62,9 @@ def evaluate(
                     "trained on: nearest train says nothing then; give others"
                 ),
             )
-    found = _sampler(run, splits, sampler, seed)
+    if found is None:
+        codes = run.encode_normalised(splits.drawn(MOST_CODES, "train")[0])
+        found = fit(run, codes, sampler or DEFAULT, seed=seed)
 
     def draw(number: int) -> Tensor:
         return run.decode_normalised(draw_codes(run.network, found, number, seed))
@@ -153,9 +156,13 @@ def _features(run: Run, splits: Splits, inception: str | Path | None) -> Feature
     return Inception(Path(inception), run.device)
 
 
-def _sampler(run: Run, splits: Splits, kind: str | None, seed: int) -> Sampler:
-    """The one kept with the run, or one fitted to the codes of training samples."""
-    if kind is None and (run.folder / FILE).is_file():
-        return run.sampler
-    codes = run.encode_normalised(splits.drawn(MOST_CODES, "train")[0])
-    return fit(run, codes, kind or DEFAULT, seed=seed)
+def _kept(run: Run, kind: str | None) -> Sampler | None:
+    """The sampler kept with the run, if it is of the kind; None where there is no such.
+
+    Raises DataError where it is damaged or another network's.
+    """
+    file = run.folder / FILE
+    if not file.is_file():
+        return None
+    recipe = kept_recipe(file)
+    return run.sampler if kind is None or (recipe and recipe.kind == kind) else None

@@ -164,11 +164,11 @@ class Run:
 
         docs/generative.md says what the figures mean.
 
-        sampler: an option of configs/sampler, fitted for this; None: the one kept with the run, or
-        gmm where there is none. n: how many samples; None: 10,000, or as many as the splits have.
-        real: samples to compare with, as for `encode`; None: the run's own data set, read again.
-        inception: the file of Inception's published weights, for FID itself. Raises UserError where
-        the data are not at hand, and for what does not suit the run.
+        sampler: an option of configs/sampler: the one kept with the run where it is of that kind,
+        else fitted for this; None: the one kept, or gmm. n: how many samples; None: 10,000, or as
+        many as the splits have. real: samples to compare with, as for `encode`; None: the run's own
+        data set, read again. inception: the file of Inception's published weights, for FID itself.
+        Raises UserError where the data are not at hand, and for what does not suit the run.
         """
         from activae.use.evaluating import evaluate
 

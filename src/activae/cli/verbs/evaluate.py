@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from activae.cli.end_requests import reader_may_leave
 from activae.cli.verbs.common import Verbs, new_verb, opened
 
 _DESCRIPTION = """\
@@ -28,7 +29,8 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--sampler",
         metavar="KIND",
-        help="one of fit-sampler's, fitted for this (default: the one kept with RUN, or gmm)",
+        help="one of fit-sampler's: the one kept with RUN where it is of that kind, else "
+        "fitted for this (default: the one kept, or gmm)",
     )
     parser.add_argument(
         "-n", type=int, metavar="N", help="samples (default: 10000, or all of test)"
@@ -48,7 +50,6 @@ def act(options: argparse.Namespace) -> None:
     run = opened(options)
     import json
 
-    from activae.results.samples.told import notes, table
     from activae.use.evaluating import keep
 
     scores = run.evaluate(
@@ -58,10 +59,10 @@ def act(options: argparse.Namespace) -> None:
         real=options.input,
         inception=options.inception,
     )
-    found = scores.as_metrics()
-    if options.json:
-        print(json.dumps(found, indent=2, allow_nan=False))
-    else:
-        print("\n".join([*table(found), *notes(found)]))
+    with reader_may_leave():  # who reads the first lines alone may want the figures kept
+        if options.json:
+            print(json.dumps(scores.as_metrics(), indent=2, allow_nan=False))
+        else:
+            print(scores)
     if options.keep:  # after what took so long is shown: a full disk does not lose it
         keep(run, scores, options.sampler)

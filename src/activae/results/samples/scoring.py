@@ -57,6 +57,19 @@ class SampleScores:
     accuracy: float | None
     left_out: str | None = None
 
+    def __repr__(self) -> str:
+        shown = ("frechet", "precision", "recall", "coverage", "one_nn", "nearest_train")
+        found = ((name, self.samples.get(name)) for name in shown)
+        figures = ", ".join(f"{name} {each.value:.4g}" for name, each in found if each)
+        return f"<activae.SampleScores of {self.n} samples by {self.sampler}: {figures}>"
+
+    def __str__(self) -> str:
+        """The table that `scripts/use.py evaluate` prints, and what it means."""
+        from activae.results.samples.told import notes, table  # which take names from here
+
+        found = self.as_metrics()
+        return "\n".join([*table(found), *notes(found)])
+
     def as_metrics(self) -> dict[str, Any]:
         """Plain numbers, as metrics.json keeps them: the samples' on top, None what is not finite.
 
