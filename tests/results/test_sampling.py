@@ -97,8 +97,8 @@ def test_a_run_is_complete_though_no_density_fits_its_codes(
 
     if error == "ours":
         monkeypatch.setattr(kinds.mixtures, "gaussian", broken)
-    shown = {"ours": "ValueError: a bug", "user's": "sampler=gmm: is not fitted: 8 codes"}[error]
-    kind = "gaussian" if error == "ours" else "gmm"
+    shown = {"ours": "ValueError: a bug", "user's": "sampler=flow: is not fitted: 8 codes"}[error]
+    kind = "gaussian" if error == "ours" else "flow"
     train(compose(*QUICK, f"sampler={kind}", "data.train_fraction=0.2"), tmp_path)
 
     assert ended(tmp_path) == "completed"
@@ -112,6 +112,10 @@ def test_what_suits_no_sampler_is_refused_before_training(complaint: Complaint) 
     )
     assert "sampler=prior: nothing trained this run's codes" in complaint("sampler=prior")
     assert "sampler.components=0: must be" in complaint("sampler=gmm", "sampler.components=0")
+    assert (
+        "sampler.components=2000: the sampler is fitted to the codes of 1258 training samples, "
+        "which are fewer; give at most 1258, or sampler=gaussian"
+    ) in complaint("data=digits", "sampler=gmm", "sampler.components=2000")
     assert "sampler.transforms=0: must be" in complaint("sampler=flow", "sampler.transforms=0")
     assert "sampler.family=glow: must be one of" in complaint("sampler=flow", "sampler.family=glow")
     for bad in ("[]", "[8,0]"):
@@ -136,6 +140,9 @@ class TestInASweep:
         assert "2 runs, 0 to train, 2 done" in again.text
         assert [activae.load(each).sampler.recipe.kind for each in folders] == ["kde", "kde"]
         assert len(folders) == 2
+        said = " ".join(again.text.split())
+        for each in folders:
+            assert f"{each.name}: is done, and gets the sampler kde" in said
 
     def test_several_samplers_are_refused(self, train_py: Callable[..., Outcome]) -> None:
         train_py("-m", "sampler=kde,gmm", *QUICK).assert_one_error("sampler: a sweep trains each")

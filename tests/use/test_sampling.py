@@ -15,7 +15,9 @@ from PIL import Image
 
 import activae
 from activae.cli.use import main
+from activae.cli.verbs import sampling as verbs
 from activae.errors import DataError, UserError
+from activae.models.densities import mixtures
 from activae.results.sampler import Recipe, read
 from activae.use import sampling
 from activae.use.run import Run
@@ -150,6 +152,7 @@ def test_a_prior_is_for_runs_that_were_trained_towards_one(
     with pytest.raises(UserError, match=r"label=1: .* none, because a prior is the same for all"):
         found.of(1)
 
+    assert str(found) == "prior"
     assert found.density.means.abs().max() == 0
     assert found.density.factors[0].equal(torch.eye(vae.code_shape[0]).double())
 
@@ -266,6 +269,18 @@ def test_a_label_has_as_many_components_as_its_codes_can_carry(
     assert len(found.of(9).means) == 80 // (4 * (codes.shape[1] + 1))
 
 
+def test_it_says_that_bic_chose_its_components(digits: Run, codes: torch.Tensor) -> None:
+    found = fit(digits, codes[:60, :2].repeat(1, 4), components=None)
+
+    chosen = len(found.density.log_weights)
+    assert str(found).startswith(f"gmm of {chosen} normal distribution")
+    assert str(found).endswith(", chosen by BIC, of 60 codes")
+
+
+def test_of_one_distribution_it_speaks_in_the_singular(digits: Run, codes: torch.Tensor) -> None:
+    assert str(fit(digits, codes, "gaussian")) == "gaussian of 1 normal distribution, of 1797 codes"
+
+
 def test_shown_it_is_one_line(sampler: Sampler) -> None:
     assert repr(sampler) == f"<activae.Sampler {sampler}>"
     assert len(repr(sampler)) < 120
@@ -353,6 +368,36 @@ class TestOnTheCommandLine:
     ) -> None:
         assert main(["fit-sampler", str(digits.folder), *arguments], "") == 1
         assert said in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--sampler", "GMM"], "--sampler=GMM: choose one of"),
+            (["--components", "ten"], "--components=ten: give a whole number"),
+            (["--sampler", "prior"], "nothing trained this run's codes towards a prior"),
+        ],
+    )
+    def test_mistakes_are_named_before_the_sampler_that_is_there(
+        self, arguments: list[str], said: str, run: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["fit-sampler", str(run.folder), *arguments], "") == 1
+        assert said in capsys.readouterr().err
+
+    @pytest.mark.parametrize("verb", ["fit-sampler", "sample", "evaluate", "nll"])
+    def test_help_says_what_each_argument_is(
+        self, verb: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            main([verb, "--help"], "")
+
+        said = capsys.readouterr().out
+        for name in {"INPUT", "--seed N", "RUN"} - ({"INPUT"} if verb == "sample" else set()):
+            assert re.search(rf"^  {name} +\S", said, re.MULTILINE), name
+
+    def test_help_names_the_numbers_that_bic_chooses_from(self) -> None:
+        *others, last = map(str, mixtures.CANDIDATES)
+
+        assert f"{', '.join(others)} and {last}" == verbs.CANDIDATES
 
     def test_one_that_is_there_is_kept_without_force(
         self, run: Run, capsys: pytest.CaptureFixture[str]

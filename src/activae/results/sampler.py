@@ -27,6 +27,7 @@ from activae.models import Autoencoder
 from activae.models.densities.density import Density
 from activae.models.densities.kinds import (
     KINDS,
+    MOST_CODES,
     Fit,
     prior,
     restored,
@@ -41,7 +42,6 @@ from activae.training.restoring import hash_of, read_tensors
 log = logging.getLogger(__name__)
 
 FILE = "sampler.pt"
-MOST_CODES = 50_000  # that a density is fitted to
 _VERSION = 2
 _PER_COMPONENT = 20  # codes of a class, at the least
 _PER_DIMENSION = 4  # codes of a component: a covariance needs d + 1 to be one
@@ -73,13 +73,20 @@ class Sampler:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.recipe.kind == "prior":  # which is of no codes, and of no labels
+            return "prior"
         classes = f", and of each of {len(self.by_class)} labels" if self.by_class else ""
         if len(self.by_class) == 1:
             classes = f", and of label {next(iter(self.by_class))}"
-        return f"{self.recipe.kind} of {self.density}, of {self.codes} codes{classes}"
+        chosen = ", chosen by BIC" if self.recipe.settings.get("components", 0) is None else ""
+        return f"{self.recipe.kind} of {self.density}{chosen}, of {self.codes} codes{classes}"
 
     def __repr__(self) -> str:
         return f"<activae.Sampler {self}>"
+
+    def took(self, seconds: float) -> str:
+        """What is said of the time that it took to fit, behind its name: nothing of a prior."""
+        return "" if self.recipe.kind == "prior" else f", fitted in {seconds:.1f} s"
 
     def of(self, label: str | int | None) -> Density:
         """The density of all codes, or of a class: 3 is that of `3 - three` too, as MNIST has it.
@@ -141,7 +148,8 @@ def fit(
     names = natsorted(set(known.tolist()))
     several = len(names) > 1
     classes = f", and to those of each of {len(names)} labels" if several else ""
-    log.info("%s", wrapped(f"fitting {make.__name__} to {len(flat)} codes{classes}"))
+    if make is not prior:
+        log.info("%s", wrapped(f"fitting {make.__name__} to {len(flat)} codes{classes}"))
     density, notes = make(flat, seed=seed, **settings)
     by_class = dict.fromkeys(names, density)  # of one label alone it is that of all
     doubted: dict[str, list[str]] = {}  # which labels have a doubt

@@ -20,10 +20,9 @@ from activae.config.wording import wrapped
 from activae.data.module import EVALUATION_ROWS, AutoencoderDataModule
 from activae.errors import UserError
 from activae.models import Autoencoder
-from activae.models.densities.kinds import rows_to_fit, settings_of
+from activae.models.densities.kinds import MOST_CODES, rows_to_fit, settings_of
 from activae.results.sampler import (
     FILE,
-    MOST_CODES,
     Labels,
     Recipe,
     fit,
@@ -92,7 +91,7 @@ def fit_own(
     else:
         for note in found.notes:
             log.warning("%s", wrapped(f"note   sampler: {note}"))
-        log.info("%s", wrapped(f"sampler {found}, fitted in {perf_counter() - started:.1f} s"))
+        log.info("%s", wrapped(f"sampler {found}{found.took(perf_counter() - started)}"))
 
 
 def fit_missing(cfg: DictConfig, folder: Path, data: Callable[[], AutoencoderDataModule]) -> None:
@@ -105,5 +104,6 @@ def fit_missing(cfg: DictConfig, folder: Path, data: Callable[[], AutoencoderDat
         return
     recipe = Recipe(make.func.__name__, settings_of(make.func, make.keywords), cfg.seed)
     if kept_recipe(folder / FILE) != recipe:
+        log.info("%s", wrapped(f"{folder}: is done, and gets the sampler {recipe.kind}"))
         found = load_network(folder, list(cfg.trusted_modules))
         fit_own(cfg, found.net, found.normalisation, data(), folder)

@@ -20,7 +20,7 @@ from activae.data.module import AutoencoderDataModule, batches_of
 from activae.data.spec import DataSpec
 from activae.errors import ConfigError
 from activae.models import Autoencoder
-from activae.models.densities.kinds import refuse_unsuited
+from activae.models.densities.kinds import refuse_few, refuse_unsuited
 from activae.objectives import Regulariser
 from activae.objectives.batch import Noise
 from activae.objectives.corruptions import corrupts
@@ -81,7 +81,7 @@ def build_model(
     if cfg.score.get("nll"):
         objective = build(container(cfg.objective), "objective")
         refuse_improbable(likelihood_of(objective, net), data.samples["val"][:INIT_SAMPLES])
-    check_sampler(cfg, net)
+    check_sampler(cfg, net, len(data.samples["train"]))
     model = module_around(cfg, net, data.spec, data.normalisation, graph)
     if cfg.encoding.dim >= prod(data.spec.shape):
         note = (
@@ -245,8 +245,11 @@ def check_labels(data: AutoencoderDataModule) -> None:
         )
 
 
-def check_sampler(cfg: DictConfig, net: Autoencoder) -> None:
-    """Raise UserError where the sampler that is wanted cannot be fitted to the network's codes."""
+def check_sampler(cfg: DictConfig, net: Autoencoder, samples: int) -> None:
+    """Raise UserError where the sampler that is wanted cannot be fitted to the network's codes.
+
+    samples: how many the training split has.
+    """
     kind = sampler_kind(cfg)
     if kind is None and cfg.score.get("samples"):
         raise ConfigError(
@@ -255,6 +258,8 @@ def check_sampler(cfg: DictConfig, net: Autoencoder) -> None:
         )
     if kind is not None:
         refuse_unsuited(kind, net, cfg.regulariser, f"sampler={kind}")
+        given = build(container(cfg.sampler), "sampler")
+        refuse_few(kind, given.keywords, samples)
 
 
 def init_samples(seed: int, data: AutoencoderDataModule, net: Autoencoder) -> Tensor:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from activae.config.wording import wrapped
 from activae.errors import UserError
-from activae.models.densities.kinds import KINDS
+from activae.models.densities.kinds import KINDS, MOST_CODES
 from activae.randomness import generator
 from activae.results.claims import claim
 from activae.results.run_folder import METRICS, ended, read_metrics, write_metrics
-from activae.results.sampler import FILE, MOST_CODES, Sampler, draw_codes, kept_recipe
+from activae.results.sampler import FILE, Sampler, draw_codes, kept_recipe
 from activae.results.samples.features import Features
 from activae.results.samples.inception import Inception
 from activae.results.samples.own import kept_in

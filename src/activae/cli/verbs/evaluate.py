@@ -35,7 +35,9 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "-n", type=int, metavar="N", help="samples (default: 10000, or all of test)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the draw, and of a fit (0)"
+    )
     parser.add_argument(
         "--inception", type=Path, metavar="FILE", help="Inception's published weights, for FID"
     )

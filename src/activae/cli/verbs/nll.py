@@ -25,12 +25,18 @@ or zinb, and for objective=iwae with one of these.
 def add(verbs: Verbs) -> None:
     """Make the verb known."""
     parser = new_verb(verbs, "nll", act, "how likely samples are, in nats", _DESCRIPTION)
-    parser.add_argument("input", type=Path, nargs="?", metavar="INPUT")
+    parser.add_argument(
+        "input",
+        type=Path,
+        nargs="?",
+        metavar="INPUT",
+        help="samples (default: the test split of the run's own data)",
+    )
     parser.add_argument(
         "--samples", type=int, default=5000, metavar="K", help="codes of each sample (5000)"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="take the first N samples alone")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the codes")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the codes (0)")
 
 
 def act(options: argparse.Namespace) -> None:

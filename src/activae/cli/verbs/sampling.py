@@ -10,6 +10,10 @@ from pathlib import Path
 from activae.cli.verbs.common import Verbs, new_verb, opened, progress, refuse_existing
 from activae.errors import UserError
 
+CANDIDATES = (
+    "1, 2, 3, 5, 10, 20 and 40"  # of activae.models.densities.mixtures, which is slow to import
+)
+
 _FITTING = """\
     python scripts/use.py fit-sampler RUN
     python scripts/use.py fit-sampler RUN --sampler kde
@@ -33,7 +37,13 @@ data. Images in one .png are a sheet; any other OUTPUT is as for decode.
 def add(verbs: Verbs) -> None:
     """Make the two verbs known."""
     fitting = new_verb(verbs, "fit-sampler", fit, "a density of codes, to sample from", _FITTING)
-    fitting.add_argument("input", type=Path, nargs="?", metavar="INPUT")
+    fitting.add_argument(
+        "input",
+        type=Path,
+        nargs="?",
+        metavar="INPUT",
+        help="samples to fit to (default: the training split of the run's own data)",
+    )
     fitting.add_argument(
         "--sampler",
         default="gmm",
@@ -41,13 +51,23 @@ def add(verbs: Verbs) -> None:
         help="gmm, gaussian, kde, prior, flow, two_stage",
     )
     fitting.add_argument(
-        "--components", metavar="N", help="of gmm (10); bic: as many as BIC chooses"
+        "--components",
+        metavar="N",
+        help=f"of gmm (10); bic: of {CANDIDATES}, as many as have the least BIC",
     )
-    fitting.add_argument("--seed", type=int, default=0, metavar="N")
+    fitting.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the fit, as of where a gmm starts (0)"
+    )
     drawing = new_verb(verbs, "sample", sample, "new samples, in the units of the data", _DRAWING)
     drawing.add_argument("n", type=int, metavar="N", help="how many")
     drawing.add_argument("output", type=Path, metavar="OUTPUT")
-    drawing.add_argument("--seed", type=int, default=0, metavar="N")
+    drawing.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the draw: the same, the same samples (0)",
+    )
     drawing.add_argument("--label", metavar="NAME", help="of this class alone")
 
 
@@ -57,16 +77,17 @@ def fit(options: argparse.Namespace) -> None:
     from time import perf_counter
 
     from activae.config.wording import wrapped
-    from activae.use.sampling import FILE, KINDS, fit_and_keep
+    from activae.use.sampling import FILE, KINDS, fit_and_keep, refuse
 
-    file = run.folder / FILE
-    if file.exists() and not options.force:
-        raise UserError(f"{file}: is kept with the run already; --force fits another in its place")
     if options.sampler not in KINDS:
         raise UserError(f"--sampler={options.sampler}: choose one of {', '.join(KINDS)}")
     settings = {}
     if options.components is not None:
         settings["components"] = _components(options)
+    refuse(run, options.sampler)
+    file = run.folder / FILE
+    if file.exists() and not options.force:
+        raise UserError(f"{file}: is kept with the run already; --force fits another in its place")
     started = perf_counter()
     found = fit_and_keep(
         run,
@@ -78,7 +99,7 @@ def fit(options: argparse.Namespace) -> None:
     )
     for note in found.notes:
         print(wrapped(f"note   {note}"), file=sys.stderr)
-    print(f"{file}: {found}, fitted in {perf_counter() - started:.1f} s")
+    print(f"{file}: {found}{found.took(perf_counter() - started)}")
 
 
 def sample(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from activae.errors import UserError
+from activae.errors import ConfigError, UserError
 from activae.models.autoencoder import Autoencoder
 from activae.models.counts import TotalSharingHead
 from activae.models.densities import mixtures
@@ -22,6 +22,8 @@ from activae.models.densities.flow import Flow, fit_flow
 from activae.models.densities.mixtures import Mixture
 from activae.models.densities.second_stage import SecondStage, fit_second_stage
 from activae.randomness import generator
+
+MOST_CODES = 50_000  # that a density is fitted to
 
 Fitted = tuple[Density, list[str]]
 Fit = Callable[..., Fitted]
@@ -111,6 +113,17 @@ def refuse_unsuited(kind: str, net: Autoencoder, regularisers: Iterable[str], pl
         raise UserError(
             f"{place}: this run's output shares out each sample's total, which its code does "
             "not hold, so that it cannot make samples; train one with objective=poisson or mse"
+        )
+
+
+def refuse_few(kind: str, settings: Mapping[str, Any], samples: int) -> None:
+    """Raise ConfigError where a run has fewer training samples than its sampler has components."""
+    components = settings_of(KINDS[kind], settings).get("components")
+    codes = min(samples, MOST_CODES)
+    if components is not None and components > codes:
+        raise ConfigError(
+            f"sampler.components={components}: the sampler is fitted to the codes of {codes} "
+            f"training samples, which are fewer; give at most {codes}, or sampler=gaussian"
         )
 
 

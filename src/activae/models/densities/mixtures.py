@@ -43,7 +43,8 @@ class Mixture:
             raise ValueError("densities without a spread")
 
     def __str__(self) -> str:
-        return f"{len(self.log_weights)} normal distributions"
+        number = len(self.log_weights)
+        return f"{number} normal distribution{'s' if number > 1 else ''}"
 
     @property
     def width(self) -> int:
@@ -122,8 +123,8 @@ def kernel_density(codes: Tensor, generator: torch.Generator) -> Mixture:
 def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[Mixture, list[str]]:
     """Normal distributions with full covariances, by expectation maximisation, and notes on them.
 
-    components: how many; None: of 1 to 40 those with the least BIC (Schwarz 1978). Raises UserError
-    as `gaussian` does, and for fewer codes than components.
+    components: how many; None: as many of CANDIDATES as have the least BIC (Schwarz 1978). Raises
+    UserError as `gaussian` does, and for fewer codes than components.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
