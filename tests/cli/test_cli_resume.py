@@ -117,6 +117,30 @@ def test_resuming_takes_no_other_overrides(unfinished: Path, train_py: TrainPy) 
     outcome.assert_one_error("seed=1 activation=tanh", "its own config")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["sampler=kde"], "use.py fit-sampler {} --sampler kde`"),
+        (
+            ["sampler=gmm", "sampler.components=5"],
+            "use.py fit-sampler {} --sampler gmm --components 5`",
+        ),
+        (
+            ["sampler=two_stage", "sampler.hidden=[8]"],
+            "`activae.load('{}').fit_sampler('two_stage', hidden=[8])` in Python",
+        ),
+    ],
+)
+def test_a_sampler_for_a_run_that_exists_is_fitted_by_another_command(
+    overrides: list[str], said: str, finished: Path, train_py: TrainPy
+) -> None:
+    outcome = train_py(f"resume={finished}", *overrides)
+
+    outcome.assert_one_error(f"{' '.join(overrides)}: resume=", "Once it has ended")
+    assert said.format(finished) in " ".join(outcome.text.split())
+    assert "init_from" not in outcome.text
+
+
 def test_a_sweep_resumes_nothing(unfinished: Path, train_py: TrainPy) -> None:
     outcome = train_py("-m", f"resume={unfinished}")
 

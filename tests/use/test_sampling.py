@@ -292,7 +292,7 @@ def test_what_the_command_has_no_option_for_is_fitted_again_in_python(
     recipe = Recipe("two_stage", {"hidden": [8]}, 2)
     save(replace(sampler, recipe=recipe, network=b"another"), run.folder)
 
-    again = r"activae.load\('.*'\).fit_sampler\('two_stage', hidden=\[8\], seed=2\)$"
+    again = r"`activae.load\('.*'\).fit_sampler\('two_stage', hidden=\[8\], seed=2\)` in Python$"
     with pytest.raises(DataError, match=again):
         run.sample(1)
 
@@ -426,6 +426,18 @@ class TestOnTheCommandLine:
         assert capsys.readouterr().out.startswith(
             f"{file}: 1 new sample of label 7, by the sampler gaussian"
         )
+
+    def test_a_table_is_no_picture(
+        self, table_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder = shutil.copytree(table_run.folder, tmp_path / "table")
+        activae.load(folder).fit_sampler("gaussian")
+
+        for name in ("x.png", "pictures"):
+            assert main(["sample", str(folder), "3", str(tmp_path / name)], "") == 1
+            said = " ".join(capsys.readouterr().err.split())
+            assert f"{name}: is for images, which this run's samples are not; give .csv" in said
+        assert main(["sample", str(folder), "3", str(tmp_path / "x.csv")], "") == 0
 
     def test_notes_fit_a_terminal(self, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         command = ["fit-sampler", str(run.folder), "--force", "--components", "400"]

@@ -28,7 +28,7 @@ from activae.config.messages import NOTHING, explain, without
 from activae.config.names import key_of
 from activae.config.program import configs_folder, training
 from activae.config.rates import put_rate
-from activae.config.settling import container, read, settle
+from activae.config.settling import container, read, sampler_kind, settle
 from activae.config.trust import refuse_untrusted, trusting
 from activae.config.wording import as_error
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
@@ -256,6 +256,9 @@ def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
     lines = HydraConfig.get().overrides.task
     longer = {key_of(line): line for line in lines if key_of(line) in LONGER}
     others = [x for x in lines if key_of(x) not in ("resume", "trusted_modules", *LONGER)]
+    kind = sampler_kind(composed)
+    if others and kind and all(key_of(x).split(".")[0] == "sampler" for x in others):
+        raise ConfigError(_sampler_of_a_run(others, kind, composed, folder))
     if others:
         raise ConfigError(
             f"{' '.join(others)}: resume={composed.resume} continues that run with its own config, "
@@ -279,6 +282,17 @@ def _config_of_run(composed: DictConfig, folder: Path) -> DictConfig:
     if longer:
         extend(settle(saved), folder)
     return saved
+
+
+def _sampler_of_a_run(lines: Sequence[str], kind: str, composed: DictConfig, folder: Path) -> str:
+    """What to do for a run that exists to get a sampler that its own config does not ask for."""
+    from activae.results.sampler import Recipe, to_fit  # imports torch
+
+    settings = {k: v for k, v in container(composed.sampler).items() if not k.startswith("_")}
+    return (
+        f"{' '.join(lines)}: resume={composed.resume} continues that run with its own config. Once "
+        f"it has ended, fit the sampler by {to_fit(Recipe(kind, settings, 0), folder)}"
+    )
 
 
 def _how_to_continue(folder: Path) -> str:

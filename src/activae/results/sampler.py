@@ -232,23 +232,26 @@ def kept_recipe(file: Path) -> Recipe | None:
 
 def _again(file: Path) -> str:
     """How to fit it again: as it was, where the file still says how."""
-    folder, recipe = quote(str(file.parent)), kept_recipe(file)
-    command = f"{using()} fit-sampler {folder}"
+    recipe = kept_recipe(file)
     if recipe is None or recipe.kind not in KINDS:
-        return f"fit it again: `{command} --force`"
+        return f"fit it again: `{using()} fit-sampler {quote(str(file.parent))} --force`"
+    return f"fit it again: {to_fit(recipe, file.parent, force=True)}"
+
+
+def to_fit(recipe: Recipe, folder: Path, *, force: bool = False) -> str:
+    """The command that fits a sampler to the run in a folder, or else the Python, in backticks."""
     usual = settings_of(KINDS[recipe.kind], {})
     other = {name: v for name, v in recipe.settings.items() if v != usual.get(name)}
     if other.keys() - {"components"}:  # which the command has no option for
         given = {**other, **({"seed": recipe.seed} if recipe.seed else {})}
         arguments = "".join(f", {name}={value!r}" for name, value in given.items())
-        call = f"activae.load({str(file.parent)!r}).fit_sampler({recipe.kind!r}{arguments})"
-        return f"fit it again, in Python: {call}"
-    parts = [command, "--sampler", recipe.kind]
+        return f"`activae.load({str(folder)!r}).fit_sampler({recipe.kind!r}{arguments})` in Python"
+    parts = [using(), "fit-sampler", quote(str(folder)), "--sampler", recipe.kind]
     if other:
         parts += ["--components", str(other["components"] or "bic")]
     if recipe.seed:
         parts += ["--seed", str(recipe.seed)]
-    return f"fit it again: `{' '.join(parts)} --force`"
+    return f"`{' '.join([*parts, *(['--force'] if force else [])])}`"
 
 
 def _from_parts(kept: Any, width: int) -> Sampler:

@@ -83,6 +83,15 @@ def write_sheet(run: Run, source: Path, target: Path) -> None:
     write_whole(target, content.getvalue())
 
 
+def check_samples(run: Run, target: Path) -> None:
+    """Raise DataError where the target is to hold images, and the run's samples are none."""
+    if shows_images(target) and not run.spec.is_image:
+        raise DataError(
+            f"{target}: is for images, which this run's samples are not; give .csv, or .npy where "
+            "all of them are numbers"
+        )
+
+
 def write_samples(run: Run, made: Any, target: Path) -> None:
     """Write samples that a run made, by the ending; images in one PNG are a sheet."""
     if run.spec.is_image and target.suffix.lower() == ".png":

@@ -237,6 +237,24 @@ def test_samples_that_are_not_finite_are_named(reference: Reference) -> None:
         scored(reference, torch.full((200, 3), torch.nan))
 
 
+def test_a_figure_has_as_many_decimals_as_its_interval(good: SampleScores) -> None:
+    found = good.as_metrics()
+    for name, value, low, high in (
+        ("precision", 1.0, 0.9874, 1.0),
+        ("recall", 0.9944, 0.9799, 0.9985),
+        ("nearest_train", 1.2, 0.95, 1.4567),
+        ("frechet", 12.8, 9.25, 13.41),
+    ):
+        found[name], found["low"][name], found["high"][name] = value, low, high
+
+    told = " ".join("\n".join(table(found)).split())
+
+    assert "precision 1.0000 [0.9874, 1.0000]" in told
+    assert "recall 0.9944 [0.9799, 0.9985]" in told
+    assert "nearest train 1.200 [0.950, 1.457]" in told
+    assert "Frechet distance 12.80 [9.25, 13.41]" in told
+
+
 def test_figures_of_any_size_fit_the_table(good: SampleScores) -> None:
     found = good.as_metrics()
     for part in (found, found["low"], found["high"], *(found[name] for name in ("real", "copies"))):

@@ -106,8 +106,9 @@ def sample(options: argparse.Namespace) -> None:
     """Draw, decode and write. Raises UserError."""
     refuse_existing(options.output, options)
     run = opened(options)
-    from activae.use.transforming import write_samples
+    from activae.use.transforming import check_samples, write_samples
 
+    check_samples(run, options.output)
     made = run.sample(options.n, options.seed, options.label)
     write_samples(run, made, options.output)
     of_label = "" if options.label is None else f" of label {options.label}"

@@ -34,10 +34,13 @@ def table(found: Mapping[str, Any]) -> list[str]:
     lines = [f"{'':17}{'samples':>9}  {'95 % interval':18}{heads}"]
     for name, text in NAMES.items():
         if name in found:
-            ends = [found[end].get(name) for end in ("low", "high")]
-            interval = "" if None in ends else f"[{_number(ends[0])}, {_number(ends[1])}]"
+            low, high = (found[end].get(name) for end in ("low", "high"))
+            decimals = _decimals(found[name], low, high)
+            interval = ""
+            if low is not None and high is not None:
+                interval = f"[{_number(low, decimals)}, {_number(high, decimals)}]"
             others = "".join(f"{_number(found[each].get(name)):>11}" for each in beside)
-            lines.append(f"{text:17}{_number(found[name]):>9}  {interval:18}{others}")
+            lines.append(f"{text:17}{_number(found[name], decimals):>9}  {interval:18}{others}")
     return lines
 
 
@@ -80,9 +83,15 @@ def notes(found: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _number(value: float | None) -> str:
+def _decimals(*values: float | None) -> int:
+    """How many decimals values of a line have: the largest has four digits, or four behind a 0."""
+    largest = max((abs(each) for each in values if each is not None), default=0.0)
+    return 4 if largest <= 1 else max(0, 4 - len(str(int(largest))))
+
+
+def _number(value: float | None, decimals: int | None = None) -> str:
     if value is None:
         return "-"
-    if abs(value) >= 1e4:  # as many digits as the columns have room for
-        return f"{value:.0f}" if abs(value) < 1e6 else f"{value:.1e}"
-    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
+    if abs(value) >= 1e6:  # as many digits as the columns have room for
+        return f"{value:.1e}"
+    return f"{value:.{_decimals(value) if decimals is None else decimals}f}"
