@@ -10,9 +10,8 @@ from pathlib import Path
 from activae.cli.verbs.common import Verbs, new_verb, opened, progress, refuse_existing
 from activae.errors import UserError
 
-CANDIDATES = (
-    "1, 2, 3, 5, 10, 20 and 40"  # of activae.models.densities.mixtures, which is slow to import
-)
+# As activae.models.densities.mixtures has them, which is slow to import.
+CANDIDATES = "1, 2, 3, 5, 10, 20 and 40"
 
 _FITTING = """\
     python scripts/use.py fit-sampler RUN
