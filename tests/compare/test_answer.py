@@ -294,7 +294,7 @@ class TestRefusals:
             ({"by": ["lr"]}, "--by lr: the runs have no such config key; did you mean optimizer"),
             ({"by": ["optimizer.lr"]}, "--by optimizer.lr: is .* in all runs"),
             ({"by": ["seed"]}, "--by seed: seeds are what conditions are paired by"),
-            ({"metric": "SE"}, "--metric SE: is no figure of these runs; choose from val/SE"),
+            ({"metric": "SE"}, r"--metric SE: is no figure of these runs; did you mean test/SE\?"),
             ({"metric": "test/SSIM"}, "--metric test/SSIM: is null in all runs"),
             ({"baseline": "elu"}, "--baseline elu: is not among those compared: gelu; relu"),
             ({"where": ["seed"]}, "--where seed: must be KEY=VALUE"),

@@ -84,7 +84,9 @@ def _parser(description: str, program: str | None) -> argparse.ArgumentParser:
         help="what to compare (default: activation where that varies, otherwise what does)",
     )
     parser.add_argument(
-        "--metric", help="a figure of metrics.json (default: test/SE; val/SE where runs lack it)"
+        "--metric",
+        help="a figure of metrics.json (default: test/SE; val/SE where runs lack it; "
+        "samples/frechet where samplers alone differ)",
     )
     parser.add_argument(
         "--baseline",

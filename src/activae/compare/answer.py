@@ -64,10 +64,10 @@ def answer(
 ) -> Answer:
     """Compare runs: by activation where that varies, otherwise by the key that does.
 
-    by: the keys to compare by; metric: test/SE unless runs lack it, then val/SE; baseline: the
-    condition that others are compared with (default: the best); where: KEY=VALUE or KEY=A,B, of
-    which any holds for one key, and all for several. Raises UserError where runs cannot be compared
-    so; the message says what can.
+    by: the keys to compare by; metric: test/SE unless runs lack it, then val/SE, and of runs that
+    differ in their sampler alone samples/frechet; baseline: the condition that others are compared
+    with (default: the best); where: KEY=VALUE or KEY=A,B, of which any holds for one key, and all
+    for several. Raises UserError where runs cannot be compared so; the message says what can.
     """
     import pandas as pd
 

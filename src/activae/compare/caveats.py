@@ -13,6 +13,7 @@ import numpy as np
 from activae.compare import statistics
 from activae.compare.collect import ACTIVATION
 from activae.compare.commands import seeds_were_added, tuning_each, with_seeds
+from activae.compare.metrics import OF_SAMPLES, is_of_samplers
 from activae.compare.pairing import LR, Paired, counted, enumerated
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA
@@ -97,6 +98,11 @@ def _of_metric(paired: Paired) -> Iterator[str]:
         )
     elif paired.metric.startswith("train/"):
         yield f"{paired.metric} says nothing about new data: compare by --metric test/SE"
+    if is_of_samplers(paired.factor) and OF_SAMPLES.split("/")[0] not in paired.metric:
+        yield (
+            f"the runs differ in what draws new samples alone, which changes no {paired.metric}: "
+            f"run each with score.samples=true, and compare by --metric {OF_SAMPLES}"
+        )
 
 
 def _of_protocol(paired: Paired) -> Iterator[str]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activae.compare.collect import ACTIVATION, DIVERGED, DONE, UNFINISHED, Runs
+from activae.compare.metrics import chosen, sign_of
 from activae.compare.statistics import Array
 from activae.config.identity import matters_to_condition
 from activae.config.names import short_names
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
 
 SEED = "seed"
 _SPLIT = "data.split_seed"
-# Of the figures in metrics.json; of all others less is better.
-_HIGHER_IS_BETTER = (
-    *("PSNR", "SSIM", "explained_variance", "steps_per_second"),
-    *("accuracy", "knn_accuracy", "nmi", "ari"),
-    *("precision", "recall", "density", "coverage", "label_coverage", "label_entropy"),
-    "classifier_accuracy",
-)
-# These are best at a number, and compared by how far from there they are.
-_BEST_AT = {"one_nn": 0.5, "nearest_train": 1.0}
-_OFF = re.compile(r"\|(?P<metric>.+) - [\d.]+\|")  # as such a distance is called
 _HALVES = ("encoder.activation", "decoder.activation")
 LR = "optimizer.lr"
 _SEES_TEST = "score.test"
@@ -95,14 +86,9 @@ def pair(
     if count := sum(replaced):
         ended = ended[[not each for each in replaced]]
         left_out.append(f"{count} {_runs_are(count)} left out, of another {LR} than the one tuned")
-    metric = _metric(ended, metric, runs.keys)
-    best = _BEST_AT.get(metric.rpartition("/")[2])
-    if best is not None:
-        off = f"|{metric} - {best:g}|"
-        ended = ended.assign(**{off: (ended[metric].astype(float) - best).abs()})
-        metric = off
     varying = _varying(ended, runs.keys)
     factor = _factor(ended, varying, by, runs.keys)
+    metric, ended = chosen(ended, metric, factor, runs.keys)
     ended = ended.assign(condition=_conditions(ended, factor))
     others = [key for key in varying if key not in factor and not _is_part(key, factor)]
     # A rate that was tuned for each condition, in each setting of other keys, belongs to it.
@@ -113,8 +99,7 @@ def pair(
     ]
     blocks = [key for key in others if key not in along]
     blocks = [key for key in blocks if not _follows_another(ended, key, blocks)]
-    sign = -1 if metric.rpartition("/")[2] in _HIGHER_IS_BETTER else 1
-    paired = Paired(factor, metric, sign, [], [], np.empty((0, 0)), ended)
+    paired = Paired(factor, metric, sign_of(metric), [], [], np.empty((0, 0)), ended)
     paired.along, paired.left_out = along, left_out
     _fill(paired, blocks)
     if not tuning.empty:
@@ -214,33 +199,6 @@ def _known(key: str, keys: Sequence[str], option: str) -> None:
         near = below or get_close_matches(key, keys, 1, 0.6)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"{option} {key}: the runs have no such config key{hint}")
-
-
-def _metric(table: pd.DataFrame, metric: str | None, keys: Sequence[str]) -> str:
-    """The metric to compare. Raises UserError where no run has it as a number."""
-    done = table[table["status"] == DONE]
-    if metric is None:
-        tested = "test/SE" in table and bool(done["test/SE"].notna().all())
-        metric = "test/SE" if tested else "val/SE"
-        if done.empty:
-            return metric
-    elif off := _OFF.fullmatch(metric):  # as a report's command has it
-        metric = off["metric"]
-    figures = [
-        column
-        for column in table.columns
-        if column not in (*keys, "path", "job id", "status") and _is_number(done[column])
-    ]
-    if metric not in figures:
-        null = metric in table and metric not in keys and bool(done[metric].isna().all())
-        why = "is null in all runs" if null else "is no figure of these runs"
-        main = [name for name in figures if name.startswith(("test/", "val/"))]
-        raise UserError(f"--metric {metric}: {why}; choose from {', '.join(main or figures)}")
-    return metric
-
-
-def _is_number(column: pd.Series[Any]) -> bool:
-    return column.dtype.kind in "if" and bool(column.notna().any())
 
 
 def _varying(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
@@ -379,9 +337,12 @@ def _cells(paired: Paired, blocks: Sequence[str]) -> _Cells:
     for _, run in paired.runs.iterrows():
         key = (run[SEED], tuple(_said(run[block]) for block in blocks), run["condition"])
         score = np.inf if run["status"] == DIVERGED else paired.sign * float(run[paired.metric])
-        without += np.isnan(score)
-        repeated += key in cells
-        cells.setdefault(key, score)
+        if np.isnan(score):  # another run of that condition may have it
+            without += 1
+            cells.setdefault(key, score)
+            continue
+        repeated += not np.isnan(cells.get(key, np.nan))
+        cells[key] = score if np.isnan(cells.get(key, np.nan)) else cells[key]
     if repeated:
         paired.left_out.append(f"{repeated} {_runs_are(repeated)} left out that repeat another")
     if without:
