@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from activae.compare.report.pictures import last_picture
 from activae.training.module import Interrupted
 
 QUICK = ("trainer=debug", "logger=minimal", "data.train_fraction=0.1")
@@ -78,6 +79,24 @@ def test_samplers_make_runs_of_their_own_where_samples_are_scored(
     ]
     assert len({each["test"]["SE"] for each in scored.values()}) == 1
     assert len({each["id"] for each in scored.values()}) == 2
+
+
+def test_a_sampler_fitted_to_a_finished_run_draws_its_picture_anew(
+    sweep: Callable[..., Any], folders: Folders
+) -> None:
+    light = ("logger=tensorboard", "logger.projector_samples=0", "logger.snapshots=0")
+    images = (*light, "data=digits", "seed=0", ONE)
+    drawn = []
+    for sampler in ("gaussian", "kde", "kde"):
+        assert sweep(*images, f"sampler={sampler}").code == 0
+        (folder,) = folders().values()
+        (file,) = folder.glob("*tfevents*")
+        drawn.append(last_picture(folder, "samples"))
+        assert file.stat().st_mtime_ns > (folder / "sampler.pt").stat().st_mtime_ns
+
+    assert None not in drawn
+    assert drawn[0] != drawn[1]
+    assert drawn[1] == drawn[2]
 
 
 def test_tensorboards_hparams_page_is_told_once_what_varies(

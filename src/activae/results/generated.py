@@ -21,6 +21,7 @@ from activae.randomness import generator
 from activae.results.diagnostics import as_colours, image_grid
 from activae.results.sampler import FILE, network_hash, read
 from activae.training.module import AutoencoderModule
+from activae.training.restoring import Restored
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ _SEEN = 512  # samples whose codes say where codes lie
 
 @torch.inference_mode()
 def generated(
-    model: AutoencoderModule,
+    model: AutoencoderModule | Restored,
     data: AutoencoderDataModule,
     folder: Path,
     images: int,
@@ -62,7 +63,7 @@ def generated(
         yield "manifold", shown(plane(codes), _SIDE)
 
 
-def _density(model: AutoencoderModule, folder: Path, width: int) -> Density | None:
+def _density(model: AutoencoderModule | Restored, folder: Path, width: int) -> Density | None:
     """The run's sampler, or else the prior of its latent; None: it has neither."""
     latent = model.net.latent
     if (folder / FILE).is_file():

@@ -30,7 +30,7 @@ from activae.results.sampler import (
     network_hash,
     save,
 )
-from activae.training.restoring import load_network
+from activae.training.restoring import Restored, load_network
 
 log = logging.getLogger(__name__)
 
@@ -94,16 +94,21 @@ def fit_own(
         log.info("%s", wrapped(f"sampler {found}{found.took(perf_counter() - started)}"))
 
 
-def fit_missing(cfg: DictConfig, folder: Path, data: Callable[[], AutoencoderDataModule]) -> None:
+def fit_missing(
+    cfg: DictConfig, folder: Path, data: Callable[[], AutoencoderDataModule]
+) -> Restored | None:
     """Fit the sampler that a config asks for to the run of that config which has ended in a folder.
 
     Nothing is done where it lies there already. A sampler is no part of what a run's id stands for.
+    Returns the run that was given one, whose new samples are others now.
     """
     make = wanted(cfg)
     if make is None:
-        return
+        return None
     recipe = Recipe(make.func.__name__, settings_of(make.func, make.keywords), cfg.seed)
-    if kept_recipe(folder / FILE) != recipe:
-        log.info("%s", wrapped(f"{folder}: is done, and gets the sampler {recipe.kind}"))
-        found = load_network(folder, list(cfg.trusted_modules))
-        fit_own(cfg, found.net, found.normalisation, data(), folder)
+    if kept_recipe(folder / FILE) == recipe:
+        return None
+    log.info("%s", wrapped(f"{folder}: is done, and gets the sampler {recipe.kind}"))
+    found = load_network(folder, list(cfg.trusted_modules))
+    fit_own(cfg, found.net, found.normalisation, data(), folder)
+    return found

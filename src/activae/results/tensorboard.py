@@ -23,6 +23,7 @@ from activae.results.hparams import experiment_of_run, scores, session
 from activae.results.recording import drawing
 from activae.results.run_folder import TRAINING, overrides
 from activae.training.module import AutoencoderModule
+from activae.training.restoring import Restored
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -187,6 +188,21 @@ def show_results(
         logger.finalize("success")
         for where in (folder, folder / TRAINING):
             join_events(where)
+
+
+def show_samples_anew(
+    cfg: DictConfig, run: Restored, data: AutoencoderDataModule, folder: Path, step: int
+) -> None:
+    """Add the picture of what a finished run's sampler draws, which was fitted after the others."""
+    if not (cfg.logger.tensorboard and cfg.logger.images and data.source.is_image):
+        return
+    logger = EventLogger(folder)
+    try:
+        for tag, shown in generated(run, data, folder, cfg.logger.images, in_a_sweep=True):
+            logger.experiment.add_image(tag, shown, step)
+    finally:
+        logger.finalize("success")
+        join_events(folder)
 
 
 def _show_scores(

@@ -146,16 +146,26 @@ def _refuse_several_samplers(config: DictConfig, job_overrides: Sequence[Sequenc
 
 
 def _fit_missing_samplers(jobs: Iterable[Job], outcomes: Mapping[str, Outcome]) -> None:
-    """Fit the samplers that this launch asks for to runs that were found done without them."""
+    """Fit the samplers that this launch asks for to runs that were found done without them.
+
+    What TensorBoard and the report show of new samples is drawn by them from then on.
+    """
     found = [job for job in jobs if not outcomes[job.id].fresh and outcomes[job.id].ok]
     if not any(sampler_kind(job.settled) for job in found):
         return
-    from activae.results.sampling import fit_missing  # imports torch
+    from activae.results.recording import drawing  # these import torch
+    from activae.results.run_folder import read_metrics
+    from activae.results.sampling import fit_missing
+    from activae.results.tensorboard import show_samples_anew
     from activae.training.shared import Shared
 
     shared = Shared()
     for job in found:
-        fit_missing(job.cfg, job.folder, partial(shared.load, job.cfg))
+        run = fit_missing(job.cfg, job.folder, partial(shared.load, job.cfg))
+        if run is not None:
+            step = (read_metrics(job.folder) or {}).get("steps", 0)
+            with drawing(job.folder):
+                show_samples_anew(job.cfg, run, shared.load(job.cfg), job.folder, step)
 
 
 def _refuse_what_all_share(found: Sequence[_Composed], sweep: SweepFolder) -> None:

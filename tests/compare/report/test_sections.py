@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -225,6 +227,19 @@ def test_the_last_pictures_are_shown_from_one_seed(
         ("gelu", b"gelu0"),
         ("relu", b"relu0"),
     ]
+
+
+def test_what_another_sampler_drew_is_not_shown(write_run: WriteRun, tmp_path: Path) -> None:
+    for folder in written(write_run):
+        shown = events(("reconstructions/test", PNG + b"1"), ("samples", PNG + b"2"))
+        (folder / "events.out.tfevents.1").write_bytes(shown)
+        (folder / "sampler.pt").write_bytes(b"")
+        after = folder.name.startswith("relu")
+        os.utime(folder / "sampler.pt", (0, time.time() + 60 if after else 0))
+    reconstructed, made = pictures(answered(tmp_path))
+    assert reconstructed.body.count("<img") == 2
+    assert re.findall("<h3>(.*?)</h3>", made.body) == ["gelu"]
+    assert "fitted after what shows its samples: relu." in made.body
 
 
 def test_pictures_stop_where_the_page_would_grow_too_large(

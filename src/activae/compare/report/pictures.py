@@ -10,13 +10,14 @@ from pathlib import Path
 
 from activae.compare.answer import Answer
 from activae.compare.collect import DONE
-from activae.compare.pairing import SEED
+from activae.compare.pairing import SEED, enumerated
 from activae.compare.report.facets import at_best_lr, facets
 from activae.compare.report.markup import Section, grid, note
 from activae.results.events import records
 
 _SHOWN = 6
 _EVENTS = "*tfevents*"
+_SAMPLER = "sampler.pt"  # results.sampler.FILE, which would import torch
 _MOST_EVENTS = 64 << 20  # bytes of a file that is looked into
 _BUDGET = 900 << 10  # bytes of all pictures: the page is to stay below 2 MB
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -24,16 +25,23 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class _Kind:
-    """tag: in the events; with /test or /val behind it that of the best checkpoint."""
+    """tag: in the events; with /test or /val behind it that of the best checkpoint.
+
+    by_sampler: whether it shows what the run's sampler draws, which may be fitted anew.
+    """
 
     tag: str
     title: str
     content: str
+    by_sampler: bool = False
 
 
 _KINDS = (
     _Kind("reconstructions", "What they reconstruct", "each image above its reconstruction"),
-    _Kind("samples", "What they generate", "new images, of codes that its sampler or prior draws"),
+    _Kind(
+        *("samples", "What they generate", "new images, of codes that its sampler or prior draws"),
+        by_sampler=True,
+    ),
 )
 
 
@@ -48,7 +56,7 @@ def pictures(answer: Answer) -> Iterator[Section]:
         of_seed = runs[runs[SEED] == seed].drop_duplicates("condition").set_index("condition")
         paths = {name: Path(of_seed["path"][name]) for name in chosen if name in of_seed.index}
         for kind in _KINDS:
-            found = _within(left, ((name, last_picture(paths[name], kind.tag)) for name in paths))
+            found = _within(left, ((name, _picture(paths[name], kind)) for name in paths))
             left -= sum(map(len, found.values()))
             if found:
                 said = (
@@ -57,6 +65,12 @@ def pictures(answer: Answer) -> Iterator[Section]:
                     f"{', the worst last' if len(chosen) < len(order) else ''}."
                 )
                 figures = [_figure(name, png, kind.content) for name, png in found.items()]
+                old = [name for name in paths if kind.by_sampler and _is_outdated(paths[name])]
+                if old:
+                    said += (
+                        f" Left out, because a sampler was fitted after what shows its samples: "
+                        f"{enumerated(old)}."
+                    )
                 yield Section(kind.tag, kind.title, grid(figures) + note(said))
 
 
@@ -76,6 +90,21 @@ def _figure(name: str, png: bytes, content: str) -> str:
         f'<figure><h3>{escape(name)}</h3><img src="data:image/png;base64,{data}" '
         f'alt="{escape(name)}: {escape(content)}"></figure>'
     )
+
+
+def _picture(run: Path, kind: _Kind) -> bytes | None:
+    """The newest of a kind; None where there is none, or it shows what another sampler drew."""
+    return None if kind.by_sampler and _is_outdated(run) else last_picture(run, kind.tag)
+
+
+def _is_outdated(run: Path) -> bool:
+    """Whether a run's sampler was fitted after the last of its events was written."""
+    try:
+        fitted = (run / _SAMPLER).stat().st_mtime_ns
+        written = [file.stat().st_mtime_ns for file in run.glob(_EVENTS)]
+    except OSError:  # it has no sampler
+        return False
+    return bool(written) and max(written) < fitted
 
 
 def last_picture(run: Path, tag: str) -> bytes | None:
