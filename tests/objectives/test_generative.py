@@ -355,7 +355,7 @@ def test_the_evidence_of_a_sample_goes_by_seed_and_place_however_many_fit(
         ("none", Objective(bce), "latent=deterministic is none; choose latent=gaussian"),
         ("vq", Objective(bce), "latent=vq is none"),
         ("gaussian", Objective(mse), "objective=mse: .* bce does, .* only with a variance"),
-        ("gaussian", ImportanceWeighted(mse, samples=2), "objective=mse"),
+        ("gaussian", ImportanceWeighted(mse, samples=2), "objective=iwae .likelihood mse"),
         ("gaussian", Objective(multinomial), "objective=multinomial"),
     ],
 )
@@ -384,6 +384,29 @@ def test_values_without_a_probability_are_refused() -> None:
         refuse_improbable(bce, samples())
     with pytest.raises(DataError, match=r"poisson: gives whole numbers alone"):
         refuse_improbable(poisson, samples())
+
+
+def test_what_is_missing_is_told_to_who_trains_and_to_who_has_trained() -> None:
+    net = autoencoder(None)
+    with pytest.raises(ConfigError, match=r"^score.nll=true: .*or leave score.nll=true out$"):
+        likelihood_of(Objective(bce), net, "score.nll=true")
+    with pytest.raises(ConfigError, match=r"or ask a run that was trained with it$"):
+        likelihood_of(Objective(bce), net)
+    with pytest.raises(ConfigError, match=r"or take another objective, as bce$"):
+        ImportanceWeighted(bce, samples=2).check(net)
+
+
+def test_a_bound_is_named_beside_its_likelihood() -> None:
+    with pytest.raises(DataError, match=r"^objective=iwae \(likelihood bce\): gives values of 0"):
+        refuse_improbable(ImportanceWeighted(bce, samples=2), samples())
+
+
+def test_a_bound_that_holds_the_divergence_takes_it_no_second_time() -> None:
+    bound = ImportanceWeighted(bce, samples=2)
+    with pytest.raises(ConfigError, match=r"regulariser=kl: .*iwae .*leave regulariser=kl out"):
+        Regularised(bound, {"kl": KL(1.0)}, 1.0)
+    assert not Regularised(bound, {"kl": KL(0.0)}, 1.0).regularisers
+    assert Regularised(bound, {"tc": TotalCorrelation(1.0)}, 1.0).regularisers
 
 
 def iwae(net: Autoencoder, count: int) -> Tensor:

@@ -92,9 +92,9 @@ class Gaussian(Latent):
         if ended and active == 0:
             yield (
                 f"posterior collapse: none of the code's {units} units says anything of the "
-                "sample. Lower regulariser.kl.beta, let it warm up (regulariser.kl.warmup, in "
-                "steps), spare some nats of each unit (regulariser.kl.free_bits=0.1), or lower "
-                "optimizer.lr, if the network has died of too large steps"
+                "sample. Lower optimizer.lr, if the network has died of too large steps. Of "
+                "regulariser=kl lower regulariser.kl.beta, let it warm up (regulariser.kl.warmup, "
+                "in steps), or spare some nats of each unit (regulariser.kl.free_bits=0.1)"
             )
 
 

@@ -401,12 +401,14 @@ def largest_singular_value(weight: Tensor) -> Tensor:
     return left @ matrix @ right
 
 
-def refuse_unless_distribution(net: Autoencoder, what: str) -> None:
+def refuse_unless_distribution(
+    net: Autoencoder, what: str, otherwise: str = "leave it out"
+) -> None:
     """Raise ConfigError unless the network's code is a distribution."""
     if net.latent is None or not net.latent.is_distribution:
         raise ConfigError(
             f"{what}: takes the code of a sample for a distribution, and that of {_named(net)} is "
-            "none; choose latent=gaussian, or leave it out"
+            f"none; choose latent=gaussian, or {otherwise}"
         )
 
 

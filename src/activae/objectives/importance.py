@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf, log, nan, sqrt
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -41,6 +41,8 @@ class ImportanceWeighted:
     """
 
     needs = "gaussian"
+    # Regularisers that must not stand beside it, and why.
+    holds: ClassVar = {"kl": "the bound of objective=iwae holds p(z) / q(z given x) already"}
 
     def __init__(self, likelihood: Likelihood, *, samples: int) -> None:
         if samples < 1 or samples != int(samples):
@@ -56,7 +58,7 @@ class ImportanceWeighted:
 
     def check(self, net: Autoencoder) -> None:
         """Raise ConfigError unless a code is a distribution."""
-        refuse_unless_distribution(net, "objective=iwae")
+        refuse_unless_distribution(net, "objective=iwae", "take another objective, as bce")
 
     def _draw(self, x: Tensor, code_dim: int, noise: torch.Generator) -> Tensor:
         """Standard normal numbers [B, K - 1, code_dim]."""
@@ -140,7 +142,7 @@ def log_evidence(
     with their number. told: is called with how many samples are done, and how many there are.
     Raises ConfigError where the network's code is no distribution.
     """
-    refuse_unless_distribution(net, "the likelihood by importance weights")
+    refuse_unless_distribution(net, "the likelihood by importance weights", "train a VAE for it")
     if samples < 1 or samples != int(samples):
         raise ConfigError(f"samples={samples}: must be a whole number of 1 or more")
     rows = (_DECODED_ON_GPU if x.is_cuda else _DECODED_ON_CPU) // _DRAWN_AT_ONCE
@@ -170,34 +172,50 @@ def _bound(
     return total - log(samples)
 
 
-def likelihood_of(objective: Any, net: Autoencoder) -> Likelihood:
+def likelihood_of(objective: Any, net: Autoencoder, wanted_by: str = "") -> Likelihood:
     """-ln P(x | z) averaged over features, by which an objective gives samples a probability.
 
-    Raises ConfigError where it gives none, or the network's code is no distribution.
+    wanted_by: the config key that asks for it, of a run that is not trained yet. Raises ConfigError
+    where it gives none, or the network's code is no distribution.
     """
-    refuse_unless_distribution(net, "the likelihood of samples (nll)")
-    inner = getattr(objective, "objective", objective)  # of one that regularisers have joined
-    loss = getattr(inner, "likelihood", None) or getattr(inner, "reconstruction", inner)
+    what = f"{wanted_by}: the likelihood of samples" if wanted_by else "the likelihood of samples"
+    otherwise = f"leave {wanted_by} out" if wanted_by else "ask a run that was trained with it"
+    refuse_unless_distribution(net, f"{what} (nll)", otherwise)
+    loss = _loss_of(objective)
     if not demand_of(loss).likelihood:
-        name = getattr(plain(loss), "__name__", type(loss).__name__)
+        end = f"; {otherwise}" if wanted_by else ""
         raise ConfigError(
-            f"objective={name}: gives samples no probability, and so no likelihood (nll). bce "
-            "does, of pixels of 0 and 1 (data.source.binarise=dynamic), and poisson, nb and zinb "
-            "do, of counts; a squared error is one only with a variance, and none is defined"
+            f"objective={_name_of(objective)}: gives samples no probability, and so no likelihood "
+            "(nll). bce does, of pixels of 0 and 1 (data.source.binarise=dynamic), and poisson, nb "
+            "and zinb do, of counts; a squared error is one only with a variance, and none is "
+            f"defined{end}"
         )
     return cast(Likelihood, loss)
 
 
-def refuse_improbable(likelihood: Likelihood, x: Tensor) -> None:
-    """Raise DataError for samples [N, *shape] with values that have no probability."""
-    demand = demand_of(likelihood)
+def _loss_of(objective: Any) -> Any:
+    inner = getattr(objective, "objective", objective)  # of one that regularisers have joined
+    return getattr(inner, "likelihood", None) or getattr(inner, "reconstruction", inner)
+
+
+def _name_of(objective: Any) -> str:
+    """bce; of a bound iwae (likelihood bce)."""
+    loss = _loss_of(objective)
+    name = str(getattr(plain(loss), "__name__", type(loss).__name__))
+    is_bound = isinstance(getattr(objective, "objective", objective), ImportanceWeighted)
+    return f"iwae (likelihood {name})" if is_bound else name
+
+
+def refuse_improbable(objective: Any, x: Tensor) -> None:
+    """Raise DataError for samples [N, *shape] with values to which it gives no probability."""
+    demand = demand_of(_loss_of(objective))
     fits = (x == x.round()) & (x >= demand.least) & (x <= demand.most)
     if not fits.all():
         wanted = "values of 0 and 1" if demand.most == 1 else "whole numbers"
         remedy = "; train with data.source.binarise=dynamic" if demand.most == 1 else ""
         share = 1 - fits.double().mean().item()
         raise DataError(
-            f"objective={plain(likelihood).__name__}: gives {wanted} alone a probability (nll), "
+            f"objective={_name_of(objective)}: gives {wanted} alone a probability (nll), "
             f"and {share:.1%} of these samples' values are others{remedy}"
         )
 

@@ -85,7 +85,8 @@ class Regularised:
 
     The batch is samples [B, *shape], or a mapping with what the step draws for them: see
     `activae.objectives.batch`. Regularisers whose weight is 0 are left out. Those that depend on
-    the step have to be given, as `strengths`.
+    the step have to be given, as `strengths`. Raises ConfigError for one that the objective holds
+    already: it would count twice.
     """
 
     def __init__(
@@ -97,6 +98,9 @@ class Regularised:
         self.objective = objective
         self.regularisers = {name: r for name, r in regularisers.items() if r.weight}
         self.latent_weight = latent_weight
+        for name, why in getattr(objective, "holds", {}).items():
+            if name in self.regularisers:
+                raise ConfigError(f"regulariser={name}: {why}; leave regulariser={name} out")
 
     @property
     def strengths(self) -> tuple[Strength, ...]:

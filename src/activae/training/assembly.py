@@ -80,7 +80,8 @@ def build_model(
         check_labels(data)
     if cfg.score.get("nll"):
         objective = build(container(cfg.objective), "objective")
-        refuse_improbable(likelihood_of(objective, net), data.samples["val"][:INIT_SAMPLES])
+        likelihood_of(objective, net, "score.nll=true")
+        refuse_improbable(objective, data.samples["val"][:INIT_SAMPLES])
     check_sampler(cfg, net, len(data.samples["train"]))
     model = module_around(cfg, net, data.spec, data.normalisation, graph)
     if cfg.encoding.dim >= prod(data.spec.shape):

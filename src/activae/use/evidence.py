@@ -32,8 +32,9 @@ def normalised(run: Run, x: Any) -> Tensor:
 
 def of_normalised(run: Run, x: Tensor, samples: int, seed: int, told: Told | None = None) -> Tensor:
     """The same of normalised samples [N, *shape], as the network takes them."""
-    likelihood = importance.likelihood_of(build(run.config["objective"], "objective"), run.network)
-    importance.refuse_improbable(likelihood, x)
+    objective = build(run.config["objective"], "objective")
+    likelihood = importance.likelihood_of(objective, run.network)
+    importance.refuse_improbable(objective, x)
     x = x.to(next(run.network.parameters()))
     return importance.log_evidence(
         run.network, likelihood, x, samples=samples, seed=seed, told=told
