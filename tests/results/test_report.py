@@ -199,6 +199,21 @@ def test_a_vae_that_is_worse_than_pca_is_told_what_holds_it_back(
     assert ("PCA" in told) == (active > 0)
 
 
+@pytest.mark.parametrize(
+    ("experiment", "key"), [("wae", "regulariser.mmd"), ("aae", "regulariser.adversarial")]
+)
+def test_what_a_prior_costs_is_told_where_pca_does_better(
+    experiment: str, key: str, metrics: Metrics, compose: Compose
+) -> None:
+    metrics["pca"]["val"]["SE"] = 1.5
+
+    told = said(metrics, compose(f"experiment={experiment}"))
+
+    assert f"{key} draws the codes to a prior" in told
+    assert f"a smaller {key}.weight lowers the price. Try more steps" in told
+    assert "to a prior" not in said(metrics, compose())
+
+
 def test_words_that_are_worse_than_pca_are_told_to_be_few(
     metrics: Metrics, compose: Compose
 ) -> None:

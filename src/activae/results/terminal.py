@@ -35,6 +35,7 @@ _PROBED = {
     "ari": "k-means and labels, ARI",
 }
 SMALL_CODE = 8
+_TO_A_PRIOR = ("mmd", "adversarial")  # regularisers
 _SMALL_MLP = {"encoder": [64, 32], "decoder": [32, 64]}  # the default, whose next size has a name
 _ERRORS = ("SE", "MSE", "BCE")  # of which a ratio makes sense
 
@@ -120,9 +121,23 @@ def hints(metrics: dict[str, Any], cfg: DictConfig) -> Iterator[str]:
         code = min(SMALL_CODE, metrics["pca"]["dim"] // 2)
         smaller = f", or a smaller code (encoding.dim={code}), which PCA cannot use as well"
         yield (
-            "PCA with as many dimensions does better. Try more steps (trainer.max_epochs)"
-            f"{_larger(cfg)}{smaller if cfg.encoding.dim > SMALL_CODE and code else ''}."
+            f"PCA with as many dimensions does better. {_price_of_a_prior(cfg)}Try more steps "
+            f"(trainer.max_epochs){_larger(cfg)}"
+            f"{smaller if cfg.encoding.dim > SMALL_CODE and code else ''}."
         )
+
+
+def _price_of_a_prior(cfg: DictConfig) -> str:
+    """A sentence where a regulariser draws codes to a prior, which costs what kl costs a VAE."""
+    keys = [f"regulariser.{name}" for name in _TO_A_PRIOR if name in cfg.regulariser]
+    if not keys:
+        return ""
+    weights = " or ".join(f"{key}.weight" for key in keys)
+    return (
+        f"{' and '.join(keys)} {'draws' if len(keys) == 1 else 'draw'} the codes to a prior, and "
+        "reconstructions pay for samples that can be drawn from it: a smaller "
+        f"{weights} lowers the price. "
+    )
 
 
 def _held_back(metrics: dict[str, Any], cfg: DictConfig) -> str:
