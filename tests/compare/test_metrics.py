@@ -67,6 +67,20 @@ class TestRunsThatDifferInTheirSamplerAlone:
         assert which in str(refused.value)
         assert "score.samples=true" in str(refused.value)
 
+    def test_are_recommended_commands_that_score_samples(
+        self, of_samplers: Callable[..., Path]
+    ) -> None:
+        path = of_samplers()
+        scored = ["sampler=gmm,kde,gaussian", "score.samples=true"]
+        launches = [["sampler=gmm", "seed=0"], [*scored, "seed=range(3)"]]
+        (path / "sweep.json").write_text(json.dumps({"commands": launches, "jobs": {}}))
+
+        (said,) = [line for line in answered(path).caveats if "paired seeds can reach" in line]
+        assert "&&" not in said
+        assert "sampler=gmm,kde,gaussian score.samples=true" in said
+        (said,) = [line for line in answered(path, metric="val/SE").caveats if "can reach" in line]
+        assert "&&" in said
+
     def test_may_be_compared_by_what_was_asked_for_with_a_caveat(
         self, of_samplers: Callable[..., Path]
     ) -> None:

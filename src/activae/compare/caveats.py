@@ -86,7 +86,7 @@ def _more_seeds(paired: Paired) -> str:
     if not all(isinstance(seed, (int, np.integer)) for seed in known):
         return _MORE_SEEDS
     wanted = sorted({*range(_ENOUGH), *map(int, known)})
-    command = with_seeds(paired.runs["path"], wanted)
+    command = with_seeds(paired.runs["path"], wanted, paired.metric)
     return f"run {command}" if command else _MORE_SEEDS
 
 

@@ -71,15 +71,15 @@ def _of_run(folder: Path) -> Iterator[str]:
         yield join([*training().split(), *lines])
 
 
-def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
+def with_seeds(paths: Iterable[str], seeds: Sequence[int], metric: str = "") -> str | None:
     """The command that made the runs, with other seeds; None where they are not those of a sweep.
 
     It leads to the same folder, so that only the new seeds are trained. Where a sweep was launched
     several times it has the conditions of all launches; those that do not go into one command
-    follow each other.
+    follow each other. metric: what is compared, for which those that do not score it are no use.
     """
     homes = {Path(path).parent for path in paths}
-    launches = _trusted_launches(homes)
+    launches = _that_score(metric, _trusted_launches(homes))
     if not launches:
         return None
     [home] = homes
@@ -89,6 +89,12 @@ def with_seeds(paths: Iterable[str], seeds: Sequence[int]) -> str | None:
         place = [] if "sweep" in map(key_of, lines) else [f"hydra.sweep.dir={home}"]
         commands.append(_again([*lines, *place, f"seed={_written(seeds)}"]))
     return _AND.join(commands)
+
+
+def _that_score(metric: str, launches: list[list[str]]) -> list[list[str]]:
+    """The launches that asked for a metric which runs have on demand alone; all if none did."""
+    asked = f"score.{metric.lstrip('|').partition('/')[0]}=true"  # score.samples, score.nll
+    return [lines for lines in launches if asked in (x.lower() for x in lines)] or launches
 
 
 def tuning_each(paths: Iterable[str]) -> str | None:

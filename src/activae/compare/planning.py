@@ -95,5 +95,5 @@ def _more_seeds(paired: Paired, best: int, other: int, n: int) -> str:
     if not all(isinstance(seed, (int, np.integer)) for seed in known):
         return told
     fresh = [seed for seed in range(n + len(known)) if seed not in known][:more]
-    command = with_seeds(paired.runs["path"], sorted([*map(int, known), *fresh]))
+    command = with_seeds(paired.runs["path"], sorted([*map(int, known), *fresh]), paired.metric)
     return f"{told}; run: {command}" if command else told
