@@ -128,6 +128,7 @@ class TestANameThatIsNoFigure:
     def test_is_told_the_likelihood_and_the_samples_figures_too(self, path: Path) -> None:
         with pytest.raises(UserError) as refused:
             answered(path, metric="samples/fid")
+        assert "did you mean" not in str(refused.value)
         known = str(refused.value).partition("choose from ")[2]
         assert known == (
             "val/SE, val/PSNR, test/SE, test/PSNR, nll/test, samples/gmm/..., samples/one_nn"

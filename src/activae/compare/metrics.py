@@ -96,7 +96,8 @@ def _nearest(metric: str, figures: Sequence[str]) -> str | None:
     """nll -> nll/test, frechet -> samples/frechet, samples/frechet -> samples/gmm/frechet."""
     figures = sorted(figures, key=lambda name: not name.startswith("test/"))
     first, _, last = metric.partition("/")
-    spelt = get_close_matches(metric, figures, 1, 0.8)
+    lasts = {name.rpartition("/")[2]: name for name in figures if name.startswith(f"{first}/")}
+    spelt = [lasts[each] for each in get_close_matches(last, lasts, 1)]
     longer = [name for name in figures if name.startswith(f"{metric}/")]
     below = [name for name in figures if name.startswith(f"{first}/") and name.endswith(f"/{last}")]
     above = [name for name in figures if name.endswith(f"/{metric}")]
