@@ -122,6 +122,23 @@ def test_more_seeds_are_for_the_conditions_of_all_launches(
     assert all(set(QUICK) < set(each.split()) for each in jobs)
 
 
+def test_samplers_that_are_no_part_of_a_run_become_the_last_one(
+    swept: Callable[..., Answer], pasted: Callable[[str], Launched]
+) -> None:
+    conditions = "activation=relu,gelu,silu"
+    launches = ([conditions, *QUICK, f"sampler={kind}", "seed=range(3)"] for kind in ("gmm", "kde"))
+    found = swept(*launches, seeds=3)
+    for said in (
+        next(line for line in found.caveats if "can reach no p" in line),
+        next(line for line in found.caveats if "tuned for none" in line),
+    ):
+        assert "sampler=kde" in said
+        assert "gmm" not in said
+        assert "&&" not in said
+    ((_, jobs),) = pasted(next(line for line in found.caveats if "can reach no p" in line))
+    assert len(jobs) == 3 * 12
+
+
 def test_too_few_seeds_come_with_the_command_for_twelve(
     swept: Callable[..., Answer], pasted: Callable[[str], Launched]
 ) -> None:

@@ -26,6 +26,7 @@ _LEVELS = 3  # a sweep's folder is at most so many above its runs'
 _SCORING = ("experiment=compare_", "experiment=race", "hydra.sweeper.score_seeds=")
 _FRESH = "seed=range(100,112)"  # none that a search is likely to have used
 _AND = " && "
+_SAMPLES_SCORED = "score.samples=true"
 _PLAIN = re.compile(r"[\w.,+-]+")  # values that a comma parts, and nothing else
 # Of experiment=compare_activations, for runs of another experiment.
 _PROTOCOL = ("hydra/sweeper=lr_grid", "hydra.sweeper.score_seeds=12", "logger=minimal")
@@ -93,7 +94,7 @@ def with_seeds(paths: Iterable[str], seeds: Sequence[int], metric: str = "") -> 
 
 def _that_score(metric: str, launches: list[list[str]]) -> list[list[str]]:
     """The launches that asked for a metric which runs have on demand alone; all if none did."""
-    asked = f"score.{metric.lstrip('|').partition('/')[0]}=true"  # score.samples, score.nll
+    asked = f"score.{metric.lstrip('|').partition('/')[0]}=true"  # as _SAMPLES_SCORED
     return [lines for lines in launches if asked in (x.lower() for x in lines)] or launches
 
 
@@ -196,11 +197,27 @@ def _trusted_launches(homes: Collection[Path]) -> list[list[str]]:
         left_out = commands_of(home, []).left_out  # what a stranger's folder may not ask for
     except ConfigError:
         return []
-    found = {
-        tuple(line for line in each if line not in left_out and key_of(line) != "seed"): None
+    kept = [
+        [line for line in each if line not in left_out and key_of(line) != "seed"]
         for each in launches
-    }
-    return [list(each) for each in found]
+    ]
+    return [list(each) for each in dict.fromkeys(map(tuple, _with_one_sampler(kept)))]
+
+
+def _with_one_sampler(launches: Sequence[list[str]]) -> Iterator[list[str]]:
+    """Launches with the last one's sampler, where that is no part of what a run is.
+
+    A run keeps one, and a sweep refuses several unless their samples are scored.
+    """
+
+    def of_sampler(line: str) -> bool:
+        return key_of(line).split(".")[0] == "sampler"
+
+    unscored = [lines for lines in launches if _SAMPLES_SCORED not in map(str.lower, lines)]
+    last = [line for line in unscored[-1] if of_sampler(line)] if unscored else []
+    for lines in launches:
+        others = [line for line in lines if not of_sampler(line)]
+        yield [*others, *last] if lines in unscored else lines
 
 
 def _together(launches: Sequence[list[str]]) -> Sequence[list[str]]:
