@@ -37,6 +37,19 @@ def test_files_become_one_with_the_same_events(tmp_path: Path) -> None:
     assert curve(tmp_path) == [1, 2, 3, 4, 5]
 
 
+def test_the_tenth_file_that_a_process_writes_comes_after_the_ninth(tmp_path: Path) -> None:
+    name = "events.out.tfevents.1700000000.vm.42"
+    ninth = write(tmp_path, 1, 2).rename(tmp_path / f"{name}.9")
+    with Events(tmp_path, "") as events:
+        events.scalars("curve", [2], [3])
+    (file,) = set(tmp_path.iterdir()) - {ninth}
+    file.rename(tmp_path / f"{name}.10")
+
+    join_events(tmp_path)
+
+    assert curve(tmp_path) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("lost", [1, 10, 30])
 def test_nothing_is_put_behind_a_torn_record(tmp_path: Path, lost: int) -> None:
     torn = write(tmp_path, 1, 2)

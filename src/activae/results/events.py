@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from natsort import natsorted
+
 Value = dict[str, Any]  # of a summary
 SUMMARY = "summary"  # a sweep's folder of events beside its runs'
 _FILES = "events.out.tfevents.*"
@@ -116,7 +118,8 @@ def join_events(folder: Path) -> None:
     alone, and so are those before it.
     """
     first: Path | None = None
-    for file in sorted(folder.glob(_FILES)):
+    # By second, host, process and number of the file, whose tenth comes after its ninth.
+    for file in natsorted(folder.glob(_FILES)):
         if first is None or not _whole(first):
             first = file
             continue
