@@ -190,7 +190,7 @@ def test_wrong_parameter_of_an_activation(
         ("trainer.gradient_clip_val=0", "trainer.gradient_clip_val=0"),
         ("trainer.early_stopping_patience=0", "trainer.early_stopping_patience=0"),
         ("trainer.accelerator=tpu", "trainer.accelerator=tpu: must be one of auto, cpu, gpu"),
-        ("trainer.precision=16", "trainer.precision=16: must be one of 32-true"),
+        ("trainer.precision=8", "trainer.precision=8: must be one of 32-true"),
         ("logger.snapshots=-1", "logger.snapshots=-1"),
         ("seed=-1", "seed=-1: must be a whole number from 0"),
         ("seed=99999999999999999999", "seed=99999999999999999999"),
