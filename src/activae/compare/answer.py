@@ -17,10 +17,11 @@ from activae.compare import statistics
 from activae.compare.caveats import caveats
 from activae.compare.collect import DIVERGED, Runs
 from activae.compare.commands import after_a_search, is_search, not_begun
-from activae.compare.pairing import LR, Paired, counted, enumerated, pair
+from activae.compare.pairing import LR, Paired, enumerated, pair
 from activae.compare.planning import plan
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA, Array
+from activae.config.wording import counted
 from activae.errors import UserError
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from activae.compare import statistics
 from activae.compare.collect import ACTIVATION
 from activae.compare.commands import seeds_were_added, tuning_each, with_seeds
 from activae.compare.metrics import OF_SAMPLES, is_of_samplers
-from activae.compare.pairing import LR, Paired, counted, enumerated
+from activae.compare.pairing import LR, Paired, enumerated
 from activae.compare.race import record
 from activae.compare.statistics import ALPHA
+from activae.config.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,6 +20,7 @@ from activae.compare.statistics import Array
 from activae.config.identity import matters_to_condition
 from activae.config.names import short_names
 from activae.config.program import training
+from activae.config.wording import counted
 from activae.errors import UserError
 
 if TYPE_CHECKING:
@@ -105,11 +106,6 @@ def pair(
     if not tuning.empty:
         paired.tuning = tuning.assign(condition=_conditions(tuning, factor))
     return paired
-
-
-def counted(n: int, noun: str) -> str:
-    """1 run, 2 runs."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def enumerated(names: Sequence[str]) -> str:

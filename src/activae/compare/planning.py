@@ -9,8 +9,9 @@ from scipy import stats
 
 from activae.compare import statistics
 from activae.compare.commands import with_seeds
-from activae.compare.pairing import Paired, counted, enumerated
+from activae.compare.pairing import Paired, enumerated
 from activae.compare.statistics import ALPHA, Array
+from activae.config.wording import counted
 
 POWER = 0.8
 MOST = 100  # a difference that needs more seeds is too small to matter to most

@@ -9,9 +9,8 @@ from typing import Any
 
 from activae.compare.answer import Answer, percent
 from activae.compare.interaction import in_words, interaction
-from activae.compare.pairing import counted
 from activae.config.names import short_names
-from activae.config.wording import decimals_for
+from activae.config.wording import counted, decimals_for
 
 WIDTH = 80
 _NO_BREAK = "\u00a0"

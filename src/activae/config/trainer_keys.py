@@ -12,6 +12,8 @@ from datetime import timedelta
 from math import ceil, isfinite
 from typing import Any
 
+from activae.config.wording import is_count
+
 _ALONE = "predict and test take no part in a run; score.test=false leaves the test split alone"
 # What does the work of a key that is not taken.
 INSTEAD = {
@@ -66,11 +68,11 @@ def spelt_out(trainer: dict[str, Any], data: dict[str, Any]) -> None:
         if trainer.get(key) == default:
             trainer[key] = None
     batches = trainer["accumulate_grad_batches"]
-    if _is_whole(batches) and _is_whole(data.get("batch_size")):
+    if is_count(batches) and is_count(data.get("batch_size")):
         data["batch_size"] *= batches
         trainer["accumulate_grad_batches"] = None
         for key in ("limit_train_batches", "limit_val_batches"):
-            if _is_whole(trainer[key]):
+            if is_count(trainer[key]):
                 trainer[key] = ceil(trainer[key] / batches)
     precision = str(trainer["precision"])
     trainer["precision"] = _PRECISIONS.get(precision, precision)
@@ -111,10 +113,6 @@ def seconds_of(value: Any) -> float | None:
         return None
     days, hours, minutes, seconds = map(int, found.groups())
     return timedelta(days, seconds, hours=hours, minutes=minutes).total_seconds()
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _is_number(value: Any) -> bool:

@@ -38,6 +38,16 @@ def home_expanded(path: str) -> str:
     return os.path.expanduser(path)
 
 
+def counted(number: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def is_positive(value: Any) -> bool:
+    """Whether it is a finite number greater than 0."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
 def is_count(value: Any) -> bool:
     """Whether it is a whole number of 1 or more, NumPy's included."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1

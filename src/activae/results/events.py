@@ -13,8 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from natsort import natsorted
-
 Value = dict[str, Any]  # of a summary
 SUMMARY = "summary"  # a sweep's folder of events beside its runs'
 _FILES = "events.out.tfevents.*"
@@ -117,6 +115,8 @@ def join_events(folder: Path) -> None:
     Behind a record that a killed process left torn it would find nothing: such a file is left
     alone, and so are those before it.
     """
+    from natsort import natsorted  # here, because a run starts sooner without
+
     first: Path | None = None
     # By second, host, process and number of the file, whose tenth comes after its ninth.
     for file in natsorted(folder.glob(_FILES)):

@@ -20,6 +20,7 @@ METRICS = "metrics.json"
 HISTORY = "history.csv"
 DONE = "DONE"
 FAILED = "FAILED"
+SAMPLER = "sampler.pt"  # of new samples
 TRAINING = "train"  # TensorBoard's events of the training data's curves, where a run is alone
 CLAIM = ".claim"  # locked by the process that is at work on the run
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from natsort import natsorted
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -36,12 +35,13 @@ from activae.models.densities.kinds import (
 )
 from activae.objectives.generative import prior_of
 from activae.randomness import generator
+from activae.results.run_folder import SAMPLER
 from activae.training.files import write_whole
 from activae.training.restoring import hash_of, read_tensors
 
 log = logging.getLogger(__name__)
 
-FILE = "sampler.pt"
+FILE = SAMPLER
 _VERSION = 2
 _PER_COMPONENT = 20  # codes of a class, at the least
 _PER_DIMENSION = 4  # codes of a component: a covariance needs d + 1 to be one
@@ -139,6 +139,8 @@ def fit(
     drawn at random. A label whose codes have no spread is left out, with a note; a prior has none.
     Raises UserError where all codes have no spread or are too few.
     """
+    from natsort import natsorted  # here, because a run starts sooner without
+
     rows = rows_to_fit(len(codes), MOST_CODES, seed)
     flat = codes.detach()[rows.to(codes.device)].cpu().flatten(1)
     settings = settings_of(make, settings)

@@ -27,7 +27,7 @@ from activae.config.rates import put_rate
 from activae.config.run_folders import refuse_unless_run
 from activae.config.settling import container, sampler_kind, settle
 from activae.config.trust import trusting
-from activae.config.wording import wrapped
+from activae.config.wording import counted, wrapped
 from activae.errors import EXIT_INTERRUPTED, ConfigError, SweepFailed, UserError
 from activae.results.events import SUMMARY
 from activae.results.hparams import write_experiment
@@ -321,11 +321,9 @@ def _open_hparams(sweep: SweepFolder, keys: set[str], found: Sequence[_Composed]
 
 def _count(jobs: Any) -> str:
     done = sum(outcome_of(job) is not None for job in jobs)
-    return f"{_runs(len(jobs))}, {len(jobs) - done} to train" + (f", {done} done" if done else "")
-
-
-def _runs(number: int) -> str:
-    return "1 run" if number == 1 else f"{number} runs"
+    return f"{counted(len(jobs), 'run')}, {len(jobs) - done} to train" + (
+        f", {done} done" if done else ""
+    )
 
 
 def _conclude(
@@ -333,7 +331,7 @@ def _conclude(
 ) -> None:
     fresh = sum(outcome.fresh for outcome in outcomes.values())
     before = "1 was" if len(jobs) - fresh == 1 else f"{len(jobs) - fresh} were"
-    log.info("took   %.1f s for %s; %s done before", seconds, _runs(fresh), before)
+    log.info("took   %.1f s for %s; %s done before", seconds, counted(fresh, "run"), before)
     shown = [id_ for id_, job in jobs.items() if job.settled.get("logger", {}).get("tensorboard")]
     if any(outcomes[id_].se_val is not None for id_ in shown):
         log.info("look   tensorboard --logdir %s", quote(str(sweep.path)))

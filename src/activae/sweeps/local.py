@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from activae.config.wording import is_count
 from activae.errors import ConfigError
 from activae.sweeps.folder import SweepFolder
 from activae.sweeps.job import Job, Report
@@ -59,7 +60,7 @@ def whole(key: str, value: Any, *, optional: bool = False) -> None:
     """Raise ConfigError unless hydra.launcher.KEY is 1, 2, ..., or null if that is an option."""
     if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not is_count(value):
         raise ConfigError(
             f"hydra.launcher.{key}={_shown(value)}: must be a whole number of 1 or more"
             + (", or null" if optional else "")

@@ -23,7 +23,7 @@ import torch
 
 from activae.config.identity import data_key, graph_key
 from activae.config.names import run_name
-from activae.config.wording import clipped_apart
+from activae.config.wording import clipped_apart, counted
 from activae.data.module import AutoencoderDataModule
 from activae.errors import END_REQUESTS, EXIT_INTERRUPTED
 from activae.results.events import load_writers
@@ -121,7 +121,7 @@ class Pool:
         for each, which in zip(shown, labels(shown, of=groups), strict=True):
             how = "one compiled step" if each.graph in shared.compiled else "not compiled"
             memory = _memory_of_run(each.jobs[0], data)
-            count = f"{len(each.jobs)} run{'s' if len(each.jobs) > 1 else ''}"
+            count = counted(len(each.jobs), "run")
             self.report(Said(f"stack  {count}{which}: {how}{memory}", routine=True))
         if len(groups) > GROUPS_SHOWN:
             more = f"       and {len(groups) - GROUPS_SHOWN} more groups"

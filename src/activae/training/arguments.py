@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import inf
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from activae.config.instantiating import build, build_option
+from activae.config.wording import is_positive
 from activae.errors import ConfigError, DataError
 from activae.models import Autoencoder
 from activae.objectives import Demand, Regulariser, mse
@@ -78,7 +78,7 @@ def clipping_of(given: Any) -> Clipping | None:
     """How gradients are clipped: a number is the limit of their norm."""
     if given is None or isinstance(given, Clipping):
         return given
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < inf:
+    if not is_positive(given):
         raise ConfigError(
             f"clipping={given!r}: must be the largest norm of the gradients, such as 1.0, or an "
             "activae.training.optimizers.Clipping"
@@ -149,25 +149,33 @@ def objective_of(given: Any, net: Autoencoder) -> Objective:
 
 def _tried(loss: Callable[..., Any], net: Autoencoder) -> Objective:
     """The objective that a function is, or that a loss becomes; refused where it cannot be."""
-    name, trains = _kind(loss), net.training
+    name = _kind(loss)
     if str(getattr(loss, "__module__", type(loss).__module__)).startswith("torch.nn."):
         raise ConfigError(f"objective: {name} compares two tensors. {LOSS}")
     x = torch.full((2, *net.shape), 0.5).to(next(net.parameters()))
+    found = given_by(f"objective: {name}", partial(loss, net, x), net)
+    return loss if isinstance(found, Mapping) else Reconstruction(loss)
+
+
+def given_by(where: str, evaluate: Callable[[], Any], net: Autoencoder) -> Any:
+    """What a loss that is not ours gives of some samples; draws nothing from the run.
+
+    where: what names it. Raises ConfigError where it cannot be called, or gives no terms.
+    """
+    trains = net.training
     net.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            found = loss(net, x)
+            found = evaluate()
+        terms = found.values() if isinstance(found, Mapping) else [found]
+        wrong = next(filter(None, map(_no_term, terms)), None)
     except Exception as error:  # whatever a user's function raises
-        raise ConfigError(
-            f"objective: {name} raised {type(error).__name__}: {error}. {LOSS}"
-        ) from error
+        raise ConfigError(f"{where} raised {type(error).__name__}: {error}. {LOSS}") from error
     finally:
         net.train(trains)
-    terms = found.values() if isinstance(found, Mapping) else [found]
-    wrong = next(filter(None, map(no_term, terms)), None)
     if wrong:
-        raise ConfigError(f"objective: {name} gives {wrong}. {LOSS}")
-    return loss if isinstance(found, Mapping) else Reconstruction(loss)
+        raise ConfigError(f"{where} gives {wrong}. {LOSS}")
+    return found
 
 
 def refuse_unless_file(checkpoint: Path) -> None:
@@ -192,7 +200,7 @@ def refuse_other_network(net: Autoencoder, state: Mapping[str, Tensor], checkpoi
             )
 
 
-def no_term(term: Any) -> str | None:
+def _no_term(term: Any) -> str | None:
     """What a term is, if it is no differentiable number."""
     if not isinstance(term, Tensor):
         return f"a {type(term).__name__}, not a tensor"

@@ -28,7 +28,7 @@ from activae.objectives.declared import Draw
 from activae.objectives.importance import likelihood_of, refuse_improbable
 from activae.objectives.objective import draws_of, with_declared
 from activae.randomness import generator
-from activae.training.arguments import LOSS, no_term
+from activae.training.arguments import given_by
 from activae.training.compiled_step import Graph
 from activae.training.files import parts_of
 from activae.training.module import AutoencoderModule
@@ -177,17 +177,7 @@ def check_own_loss(cfg: DictConfig, model: AutoencoderModule, data: AutoencoderD
     where = ", ".join(f"{key}._target_={path}" for key, path in own)
     samples = data.samples["train"]
     x = samples[: min(data.largest_batch, INIT_SAMPLES)].to(next(model.net.parameters()))
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        model.net.eval()
-        try:
-            terms = model.terms(x)
-            wrong = next(filter(None, map(no_term, terms.values())), None)
-        except Exception as error:  # whatever a user's function raises
-            raise ConfigError(f"{where}: raised {type(error).__name__}: {error}. {LOSS}") from error
-        finally:
-            model.net.train()
-    if wrong:
-        raise ConfigError(f"{where}: gives {wrong}. {LOSS}")
+    given_by(f"{where}:", partial(model.terms, x), model.net)
 
 
 def _is_ours(path: str) -> bool:

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from activae.config.wording import is_positive
 from activae.errors import ConfigError
 from activae.models import Autoencoder
 
@@ -69,7 +69,7 @@ def with_learning_rate(
     factory: Callable[..., torch.optim.Optimizer], lr: float
 ) -> Callable[..., torch.optim.Optimizer]:
     """What makes the same optimizers with another lr. Raises ConfigError where that cannot be."""
-    if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < inf:
+    if not is_positive(lr):
         raise ConfigError(f"lr={lr!r}: must be a number greater than 0, such as 1e-3")
     known = inspect.signature(factory).parameters.values()
     if not any(p.name == "lr" or p.kind is p.VAR_KEYWORD for p in known):

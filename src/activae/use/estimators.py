@@ -26,6 +26,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from activae.activations.named import activation_factory
+from activae.config.wording import is_count
 from activae.data.layout import EpochOrder
 from activae.data.normalisation import fit_normalisation
 from activae.errors import ConfigError, DataError, UserError
@@ -101,12 +102,12 @@ class _Estimator(BaseEstimator):
     def _check_parameters(self) -> None:
         for name in ("n_components", "batch_size", "max_iter"):
             value = getattr(self, name)
-            if not (_is_whole(value) or (value is None and name == "n_components")):
+            if not (is_count(value) or (value is None and name == "n_components")):
                 raise ConfigError(f"{name}={value!r}: must be a whole number of 1 or more")
         if not (isinstance(self.learning_rate, Real) and 0 < self.learning_rate < float("inf")):
             raise ConfigError(f"learning_rate={self.learning_rate!r}: must be a positive number")
         if isinstance(self.hidden_layer_sizes, str) or not all(
-            map(_is_whole, self.hidden_layer_sizes)
+            map(is_count, self.hidden_layer_sizes)
         ):
             raise ConfigError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r}: must be whole numbers of 1 or "
@@ -309,10 +310,6 @@ class AutoencoderDetector(OutlierMixin, _Estimator):
             raise ConfigError(
                 f"contamination={self.contamination!r}: must be greater than 0 and at most 0.5"
             )
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _squared_error(net: Autoencoder, x: Tensor) -> Tensor:

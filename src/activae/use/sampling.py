@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from torch import Size, Tensor
 
 from activae.config.program import using
+from activae.config.wording import is_count
 from activae.errors import UserError
 from activae.models.densities.kinds import KINDS, refuse_unsuited, settings_of
 from activae.results import sampler as kept
@@ -80,7 +80,7 @@ def refuse(run: Run, kind: str) -> None:
 
 def sample(run: Run, n: int, seed: int, label: str | int | None, sampler: Sampler) -> Any:
     """n samples in the units of the data: see `Run.sample`."""
-    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+    if not is_count(n):
         raise UserError(f"n={n!r}: give a whole number of 1 or more")
     codes = draw_codes(run.network, sampler, int(n), seed, label)
     return run.decode(codes.reshape(n, *run.code_shape).numpy())

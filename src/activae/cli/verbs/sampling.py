@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from activae.cli.verbs.common import Verbs, new_verb, opened, progress, refuse_existing
+from activae.config.wording import counted
 from activae.errors import UserError
 
 # As activae.models.densities.mixtures has them, which is slow to import.
@@ -110,9 +111,9 @@ def sample(options: argparse.Namespace) -> None:
     check_samples(run, options.output)
     made = run.sample(options.n, options.seed, options.label)
     write_samples(run, made, options.output)
-    of_label = "" if options.label is None else f" of label {options.label}"
-    samples = "1 new sample" if options.n == 1 else f"{options.n} new samples"
-    print(f"{options.output}: {samples}{of_label}, by the sampler {run.sampler.recipe.kind}")
+    made_of = "" if options.label is None else f" of label {options.label}"
+    samples = f"{counted(options.n, 'new sample')}{made_of}"
+    print(f"{options.output}: {samples}, by the sampler {run.sampler.recipe.kind}")
 
 
 def _components(options: argparse.Namespace) -> int | None:

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from activae.compare import statistics
-from activae.compare.pairing import counted, enumerated
+from activae.compare.pairing import enumerated
 from activae.compare.race.evidence import Standing
 from activae.compare.statistics import Array
 from activae.compare.terminal import WIDTH
 from activae.config.program import comparing, training
-from activae.config.wording import clipped_apart, decimals_for, wrapped
+from activae.config.wording import clipped_apart, counted, decimals_for, wrapped
 
 _HEAD = ("", "lr", "seeds", "test/SE", "difference", "evidence", "")
 _SHORTEST_NAME = 8

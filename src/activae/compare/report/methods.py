@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from activae.compare.answer import Answer
 from activae.compare.commands import commands
-from activae.compare.pairing import LR, counted
+from activae.compare.pairing import LR
 from activae.compare.report.markup import Section
 from activae.config.program import comparing
+from activae.config.wording import counted
 from activae.results.machine import versions
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from string import Template
 from typing import Any
 
 from activae.compare.answer import Answer, percent
-from activae.compare.pairing import counted
 from activae.compare.report.causes import cost, why
 from activae.compare.report.curves import learning_curves
 from activae.compare.report.holds import holds
@@ -27,6 +26,7 @@ from activae.compare.report.pictures import pictures
 from activae.compare.report.raced import race_of, raced
 from activae.compare.report.rates import valleys
 from activae.compare.terminal import fixed, heading, kept_together, p_value
+from activae.config.wording import counted
 from activae.training.files import write_whole
 
 _HERE = Path(__file__).parent

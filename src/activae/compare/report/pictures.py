@@ -14,10 +14,10 @@ from activae.compare.pairing import SEED, enumerated
 from activae.compare.report.facets import at_best_lr, facets
 from activae.compare.report.markup import Section, grid, note
 from activae.results.events import records
+from activae.results.run_folder import SAMPLER
 
 _SHOWN = 6
 _EVENTS = "*tfevents*"
-_SAMPLER = "sampler.pt"  # results.sampler.FILE, which would import torch
 _MOST_EVENTS = 64 << 20  # bytes of a file that is looked into
 _BUDGET = 900 << 10  # bytes of all pictures: the page is to stay below 2 MB
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -56,7 +56,9 @@ def pictures(answer: Answer) -> Iterator[Section]:
         of_seed = runs[runs[SEED] == seed].drop_duplicates("condition").set_index("condition")
         paths = {name: Path(of_seed["path"][name]) for name in chosen if name in of_seed.index}
         for kind in _KINDS:
-            found = _within(left, ((name, _picture(paths[name], kind)) for name in paths))
+            old = [name for name in paths if kind.by_sampler and _is_outdated(paths[name])]
+            drawn = (name for name in paths if name not in old)
+            found = _within(left, ((name, last_picture(paths[name], kind.tag)) for name in drawn))
             left -= sum(map(len, found.values()))
             if found:
                 said = (
@@ -65,7 +67,6 @@ def pictures(answer: Answer) -> Iterator[Section]:
                     f"{', the worst last' if len(chosen) < len(order) else ''}."
                 )
                 figures = [_figure(name, png, kind.content) for name, png in found.items()]
-                old = [name for name in paths if kind.by_sampler and _is_outdated(paths[name])]
                 if old:
                     said += (
                         f" Left out, because a sampler was fitted after what shows its samples: "
@@ -92,15 +93,10 @@ def _figure(name: str, png: bytes, content: str) -> str:
     )
 
 
-def _picture(run: Path, kind: _Kind) -> bytes | None:
-    """The newest of a kind; None where there is none, or it shows what another sampler drew."""
-    return None if kind.by_sampler and _is_outdated(run) else last_picture(run, kind.tag)
-
-
 def _is_outdated(run: Path) -> bool:
     """Whether a run's sampler was fitted after the last of its events was written."""
     try:
-        fitted = (run / _SAMPLER).stat().st_mtime_ns
+        fitted = (run / SAMPLER).stat().st_mtime_ns
         written = [file.stat().st_mtime_ns for file in run.glob(_EVENTS)]
     except OSError:  # it has no sampler
         return False

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from activae.config.wording import counted
 from activae.errors import UserError
 
 COMPONENTS = 10  # Ghosh et al. 2020, From variational to deterministic autoencoders, section 5
@@ -44,7 +45,7 @@ class Mixture:
 
     def __str__(self) -> str:
         number = len(self.log_weights)
-        return f"{number} normal distribution{'s' if number > 1 else ''}"
+        return counted(number, "normal distribution")
 
     @property
     def width(self) -> int:
@@ -165,7 +166,7 @@ def gaussian_mixture(codes: Tensor, components: int | None, seed: int) -> tuple[
         most = min(most, len(weights) - 1)
         notes.append(
             f"{few} {holds} fewer codes than the code has dimensions: what is drawn there repeats "
-            f"training samples; give at most {most} component{'s' if most > 1 else ''}"
+            f"training samples; give at most {counted(most, 'component')}"
         )
     factors = torch.linalg.cholesky(covariances)
     return Mixture(weights.log(), means, factors), notes

@@ -12,9 +12,10 @@ import numpy as np
 
 from activae.compare.answer import Answer, answer
 from activae.compare.collect import DIVERGED, DONE, Runs, read_runs
-from activae.compare.pairing import LR, SEED, Paired, counted, pair
+from activae.compare.pairing import LR, SEED, Paired, pair
 from activae.config.identity import data_changed, data_key
 from activae.config.settling import container
+from activae.config.wording import counted
 from activae.data.module import AutoencoderDataModule
 from activae.errors import DataError, UserError
 from activae.results.pca import PCA
